@@ -1,0 +1,270 @@
+"""Every error a user may meet.
+
+    LockstepError
+    ├── SpecError                  the spec file is wrong
+    ├── SettingsError              an environment variable is wrong
+    ├── EnvironmentFault           the machine lacks something
+    │   ├── JavaNotFound
+    │   ├── RunFolderUnusable      full, read-only or not a folder
+    │   └── SparkJobFailed
+    ├── RegistryError              the model registry cannot give the model
+    │   ├── ModelNotFound
+    │   ├── RegistryUnavailable    (retryable)
+    │   └── ArtifactInvalid
+    ├── InputError                 the input of a run is wrong
+    │   ├── DateInvalid
+    │   ├── PartitionNotFound
+    │   ├── EmptyPartition
+    │   ├── ColumnMissing
+    │   ├── ColumnTypeMismatch
+    │   ├── QueryFailed
+    │   └── InputChanged           (the source moved between plan and materialize)
+    ├── CheckFailed                a critical expectation or invariant failed
+    ├── RequestInvalid             a request to the endpoint does not fit the signature
+    ├── StepOutOfOrder             a step lacks what an earlier step writes
+    └── PublishError               the warehouse refused
+        ├── WarehouseLocked        (retryable)
+        ├── StaleRun               a newer run owns the partition
+        └── StagedFileChanged
+
+Constructors take facts; messages say what failed, where, what was expected, what was got, what to do.
+"""
+
+from collections.abc import Sequence
+
+
+class LockstepError(Exception):
+    """Base of all errors that are shown to a user as one message, without a stack trace.
+
+    Attributes:
+        retryable: Whether the same command may succeed later with nothing changed.
+    """
+
+    retryable = False
+
+
+class SpecError(LockstepError):
+    """A scoring spec is wrong."""
+
+    def __init__(self, path: str, problems: Sequence[str]) -> None:
+        self.path = path
+        self.problems = tuple(problems)
+        super().__init__(f"scoring spec {path} is invalid:\n" + "\n".join(f"  {p}" for p in self.problems))
+
+
+class SettingsError(LockstepError):
+    """An environment variable has an unusable value."""
+
+    def __init__(self, variable: str, *, got: str, expected: str) -> None:
+        super().__init__(f"environment variable {variable} is {got!r}; expected {expected}")
+
+
+class EnvironmentFault(LockstepError):
+    """The machine lacks something that the run needs."""
+
+
+class JavaNotFound(EnvironmentFault):
+    """No Java runtime that Spark can use."""
+
+    def __init__(self, tried: Sequence[str]) -> None:
+        lines = "\n".join(f"  {t}" for t in tried) or "  (no candidate found)"
+        super().__init__(
+            f"no Java 17 or newer was found, which Spark needs. Tried:\n{lines}\n"
+            "Install one (Debian: `apt-get install openjdk-17-jre-headless`; macOS: `brew install openjdk@17`) "
+            "or point JAVA_HOME at it, then run the same command again."
+        )
+
+
+class RunFolderUnusable(EnvironmentFault):
+    """The run folder cannot be written."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"cannot write the run folder {path}: {reason}. Nothing was published. "
+            "Free space or fix the permissions (or set LOCKSTEP_RUNS to another folder) and run the same command again."
+        )
+
+
+class SparkJobFailed(EnvironmentFault):
+    """A spark-submit ended with an exit code of its own, not with one of our errors."""
+
+    retryable = True
+
+    def __init__(self, application: str, *, exit_code: int, log_path: str, last_error: str) -> None:
+        super().__init__(
+            f"Spark job {application} ended with exit code {exit_code}: {last_error}. "
+            f"Full log: {log_path}. Finished work units are kept; run the same command again to resume."
+        )
+
+
+class RegistryError(LockstepError):
+    """The model registry cannot give the model."""
+
+
+class ModelNotFound(RegistryError):
+    """No such registered model, version or alias."""
+
+    def __init__(self, name: str, *, wanted: str, tracking_uri: str, known: Sequence[str] = ()) -> None:
+        has = f" It has: {', '.join(known)}." if known else ""
+        super().__init__(
+            f"model {name!r} has no {wanted} in the registry at {tracking_uri}.{has} "
+            "Register the version or set the alias (`lockstep model list` shows what there is)."
+        )
+
+
+class RegistryUnavailable(RegistryError):
+    """The registry did not answer."""
+
+    retryable = True
+
+    def __init__(self, tracking_uri: str, reason: str) -> None:
+        super().__init__(
+            f"the model registry at {tracking_uri} did not answer: {reason}. "
+            "Check MLFLOW_TRACKING_URI and that the server runs, then run the same command again."
+        )
+
+
+class ArtifactInvalid(RegistryError):
+    """The registered artifact is not something Lockstep can score with."""
+
+    def __init__(self, model: str, problem: str) -> None:
+        super().__init__(f"the artifact of model {model} cannot be used: {problem}")
+
+
+class InputError(LockstepError):
+    """The input of a run is wrong; nothing was scored."""
+
+
+class DateInvalid(InputError):
+    """A date on the command line or in a task cannot be used."""
+
+    def __init__(self, text: str, *, problem: str) -> None:
+        super().__init__(f"date {text!r} {problem}; expected a day as YYYY-MM-DD, such as 2013-08-01")
+
+
+class PartitionNotFound(InputError):
+    """The source has no such partition."""
+
+    def __init__(self, source: str, *, path: str, partition: str, available: str) -> None:
+        super().__init__(
+            f"source {source!r} has no partition {partition} under {path}; available: {available}. "
+            "Load that day first or choose another date."
+        )
+
+
+class EmptyPartition(InputError):
+    """The partition exists and holds no row."""
+
+    def __init__(self, source: str, *, path: str, partition: str) -> None:
+        super().__init__(
+            f"partition {partition} of {source!r} holds 0 rows ({path}); expected at least 1. "
+            "Nothing was published and what was live stays. Load the day again; "
+            "if a day may really be empty, set limits.min_rows: 0 in the spec."
+        )
+
+
+class ColumnMissing(InputError):
+    """A column that the spec or the model needs is not there."""
+
+    def __init__(self, column: str, *, where: str, expected: str, got: Sequence[str]) -> None:
+        super().__init__(
+            f"column {column!r} is missing in {where}; expected {expected}, got the columns {', '.join(got)}. "
+            "Nothing was published. Fix the source or the spec."
+        )
+
+
+class ColumnTypeMismatch(InputError):
+    """A column has another type than the spec or the model declares."""
+
+    def __init__(self, column: str, *, where: str, expected: str, got: str) -> None:
+        super().__init__(
+            f"column {column!r} in {where} has the wrong type: expected {expected}, got {got}. "
+            "Nothing was published. Fix the source or the spec."
+        )
+
+
+class QueryFailed(InputError):
+    """The feature query does not run."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"the feature query {path} failed: {reason}")
+
+
+class InputChanged(InputError):
+    """The source files are no longer those that the plan froze."""
+
+    def __init__(self, partition: str, *, changed: int) -> None:
+        super().__init__(
+            f"the source data of partition {partition} changed after the run was planned ({changed} files differ). "
+            "Nothing was scored. Run the same command again to plan with the data as it is now."
+        )
+
+
+class CheckFailed(LockstepError):
+    """A critical check failed; nothing was published."""
+
+    def __init__(self, stage: str, *, partition: str, failures: Sequence[str], report: str) -> None:
+        self.failures = tuple(failures)
+        lines = "\n".join(f"  {f}" for f in failures)
+        super().__init__(
+            f"{stage} of partition {partition} failed; nothing was published and what was live stays:\n{lines}\n"
+            f"Details: {report}"
+        )
+
+
+class StepOutOfOrder(LockstepError):
+    """A step was asked for before the step whose output it reads."""
+
+    def __init__(self, step: str, *, needs: str, folder: str) -> None:
+        super().__init__(f"step {step!r} needs {needs}, which is not in {folder}. Run the earlier steps first.")
+
+
+class PublishError(LockstepError):
+    """The warehouse refused the publication; what was live stays."""
+
+
+class WarehouseLocked(PublishError):
+    """Another process holds the warehouse."""
+
+    retryable = True
+
+    def __init__(self, path: str, *, holder: str, waited_s: float) -> None:
+        super().__init__(
+            f"warehouse {path} is locked by {holder}; waited {waited_s:.0f} s. Nothing was published and what was live "
+            "stays. Close that process (or raise LOCKSTEP_WAREHOUSE_WAIT_S) and run the same command again."
+        )
+
+
+class StaleRun(PublishError):
+    """A newer run has published, so this one must not overwrite it."""
+
+    def __init__(self, table: str, *, partition: str, token: int, newest: int) -> None:
+        super().__init__(
+            f"this run may no longer publish partition {partition} of {table}: its fencing token is {token}, but a run "
+            f"planned later (token {newest}) is already live. What is live stays. "
+            "To publish this run all the same, plan it again."
+        )
+
+
+class StagedFileChanged(PublishError):
+    """A staged file is not the one that was audited."""
+
+    def __init__(self, path: str, *, expected: str, got: str) -> None:
+        super().__init__(
+            f"staged file {path} is not what was scored: expected {expected}, got {got}. "
+            "Nothing was published. Delete the run folder and run the same command again."
+        )
+
+
+class RequestInvalid(LockstepError):
+    """A request to the endpoint does not fit the model's signature. Never carries the data itself."""
+
+
+def revive(name: str, message: str) -> LockstepError | None:
+    """Rebuild an error that a child process reported by class name and message; none when the name is unknown."""
+    kind = globals().get(name)
+    if not (isinstance(kind, type) and issubclass(kind, LockstepError)):
+        return None
+    error = kind.__new__(kind)
+    Exception.__init__(error, message)
+    return error

@@ -1,0 +1,1 @@
+"""One scoring run: its identity, its folder, its manifest and how Spark is started."""

@@ -1,0 +1,53 @@
+"""Hashes that name things: the spec, the input and the run.
+
+`run_key` = hash(spec hash, partition, model digest, input digest): the same key is the same result.
+"""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lockstep.specs.spec import ScoringSpec
+
+# Keys that decide neither a published value nor whether it is published.
+NOT_RESULT = {"description", "owner", "schedule", "reporting"}
+RUN_KEY_DIGITS = 16
+CHUNK_BYTES = 1 << 20
+
+
+def canonical_digest(value: Any) -> str:
+    """Return the sha256 of a JSON value in canonical form (sorted keys, no spaces), in hex."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def spec_hash(spec: ScoringSpec, texts: Mapping[str, str]) -> str:
+    """Hash what decides the result of a spec.
+
+    Args:
+        spec: The spec; description, owner, schedule and reporting do not count.
+        texts: Text of the files it names (query, checks), by relative path.
+    """
+    return canonical_digest({"spec": spec.model_dump(mode="json", exclude=NOT_RESULT), "texts": dict(texts)})
+
+
+def input_digest(files: Iterable[tuple[str, str, int, int]]) -> str:
+    """Hash an input snapshot given as (view, path, size in bytes, mtime in ns), in any order."""
+    return canonical_digest(sorted(files))
+
+
+def run_key(*, spec: str, partition: dt.date, model: str, data: str) -> str:
+    """Combine the hashes of spec, model artifact and input into the key of a run."""
+    return canonical_digest([spec, partition.isoformat(), model, data])[:RUN_KEY_DIGITS]

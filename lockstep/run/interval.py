@@ -1,0 +1,53 @@
+"""Which partition an Airflow run scores: the one place where dates of Airflow become days of data."""
+
+import datetime as dt
+from zoneinfo import ZoneInfo
+
+from lockstep.errors import DateInvalid
+from lockstep.specs.spec import Schedule
+
+ONE_DAY = dt.timedelta(days=1)
+
+
+def partition_of_run(
+    schedule: Schedule, *, logical_date: dt.datetime | None, manual: bool, now: dt.datetime
+) -> dt.date:
+    """Return the day that a DAG run scores.
+
+    Scheduled and backfill runs score the day on which their data interval begins, in the spec's time zone, so that
+    From and To of a backfill are days of data. A manual run scores the day of the logical date that was asked for;
+    without one, or with a moment of today (what the trigger form proposes), the latest finished day.
+
+    Args:
+        schedule: The spec's schedule, for its time zone and first day.
+        logical_date: Of the DAG run; None for runs without one.
+        manual: Whether a person (or an asset) started the run.
+        now: Aware current time.
+
+    Raises:
+        DateInvalid: The day is not over yet, or lies before the spec's first day.
+    """
+    zone = ZoneInfo(schedule.timezone)
+    today = now.astimezone(zone).date()
+    latest = today - ONE_DAY
+    if logical_date is None:
+        partition = latest
+    elif manual and _is_bare_date(logical_date):
+        partition = logical_date.astimezone(dt.UTC).date()
+    else:
+        partition = logical_date.astimezone(zone).date()
+        if manual and partition == today:
+            partition = latest
+    if partition > latest:
+        raise DateInvalid(
+            partition.isoformat(),
+            problem=f"is not over yet in {schedule.timezone}; the latest finished day is {latest}",
+        )
+    if partition < schedule.start:
+        raise DateInvalid(partition.isoformat(), problem=f"is before schedule.start {schedule.start} of the spec")
+    return partition
+
+
+def _is_bare_date(moment: dt.datetime) -> bool:
+    """Whether a moment is how a date without a time of day arrives: midnight UTC."""
+    return moment.astimezone(dt.UTC).time() == dt.time()

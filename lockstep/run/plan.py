@@ -1,0 +1,89 @@
+"""What a run is: `plan.json`, `claim.json` and `input.json`."""
+
+import datetime as dt
+
+from pydantic import BaseModel, ConfigDict
+
+from lockstep.specs.spec import ScoringSpec
+
+
+class Record(BaseModel):
+    """Base of everything stored in a run folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Column(Record):
+    """A column of a model signature; `dtype` is MLflow's name (string, double, long, ...)."""
+
+    name: str
+    dtype: str
+    required: bool = True
+
+
+class ModelIdentity(Record):
+    """The frozen model of a run: resolved once, then only this version and digest count."""
+
+    name: str
+    version: int
+    alias: str | None = None
+    model_id: str | None = None
+    digest: str
+    location: str
+    inputs: tuple[Column, ...]
+    outputs: tuple[Column, ...]
+
+
+class SourceFile(Record):
+    """One file of the input snapshot."""
+
+    view: str
+    path: str
+    size_bytes: int
+    mtime_ns: int
+
+
+class Plan(Record):
+    """The frozen identity of a scoring run (`plan.json`)."""
+
+    format: int = 1
+    run_key: str
+    partition: dt.date
+    spec: ScoringSpec
+    spec_hash: str
+    model: ModelIdentity
+    input_digest: str
+    sources: tuple[SourceFile, ...]
+    data_root: str
+    warehouse: str
+    cache_root: str
+    code_version: str
+    planned_at: dt.datetime
+
+
+class Claim(Record):
+    """The right to publish (`claim.json`): a fencing token from the ledger, renewed by every plan."""
+
+    token: int
+    table: str
+    claimed_at: dt.datetime
+    already_live: bool
+
+
+class Unit(Record):
+    """A work unit: a row-group range of one file, the piece that one task scores."""
+
+    id: str
+    path: str
+    row_group_start: int
+    row_group_stop: int
+    rows: int
+    size_bytes: int
+
+
+class ScoringInput(Record):
+    """The materialised input (`input.json`); paths are relative to the run folder."""
+
+    rows: int
+    columns: dict[str, str]
+    units: tuple[Unit, ...]

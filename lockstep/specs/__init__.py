@@ -1,0 +1,1 @@
+"""What the user declares: scoring specs and settings."""

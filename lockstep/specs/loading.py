@@ -1,0 +1,163 @@
+"""Read spec files; every problem names the file, the line and the key."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from lockstep.errors import SpecError
+from lockstep.specs.spec import ScoringSpec
+
+SPEC_FILE = "scoring.yaml"
+
+Location = tuple[str | int, ...]
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class LoadedSpec:
+    """A valid spec and the folder it came from, against which its relative paths resolve."""
+
+    spec: ScoringSpec
+    folder: Path
+
+    def file(self, relative: str) -> Path:
+        """Return a file that the spec names, or raise `SpecError` when it is not there."""
+        path = self.folder / relative
+        if not path.is_file():
+            raise SpecError(str(self.folder / SPEC_FILE), [f"file {relative!r} does not exist (looked for {path})"])
+        return path
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice (YAML would keep the last one silently)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            if key_node.value in seen:
+                problem = f"key {key_node.value!r} is given twice"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key_node.start_mark)
+            seen.add(key_node.value)
+        return dict(super().construct_mapping(node, deep))
+
+
+def _lines(node: yaml.Node | None, at: Location = ()) -> Iterator[tuple[Location, int]]:
+    if node is None:
+        return
+    yield at, node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield (*at, key.value), key.start_mark.line + 1
+            if not isinstance(value, yaml.ScalarNode):
+                yield from ((loc, line) for loc, line in _lines(value, (*at, key.value)) if loc != (*at, key.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _lines(item, (*at, index))
+
+
+def _nearest_line(lines: Mapping[Location, int], loc: Location) -> int:
+    while loc not in lines and loc:
+        loc = loc[:-1]
+    return lines.get(loc, 1)
+
+
+def _describe(error: ValidationError, lines: Mapping[Location, int], model: type[BaseModel]) -> list[str]:
+    problems = []
+    for item in error.errors(include_url=False, include_input=False):
+        loc = tuple(part for part in item["loc"] if part != "[key]")
+        key = ".".join(str(part) for part in loc) or "(whole file)"
+        text = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            text = f"unknown key; known keys here: {', '.join(_known_keys(model, loc[:-1]))}"
+        elif item["type"] == "missing":
+            text = "required key is missing"
+        problems.append(f"line {_nearest_line(lines, loc)}, key {key}: {text}")
+    return problems
+
+
+def _known_keys(model: type[BaseModel], loc: Location) -> list[str]:
+    current: Any = model
+    for part in loc:
+        field = current.model_fields.get(str(part)) if hasattr(current, "model_fields") else None
+        if field is None:
+            continue
+        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        current = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), current)
+    return sorted(current.model_fields)
+
+
+def read_yaml(path: Path) -> tuple[Any, dict[Location, int]]:
+    """Read a YAML file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The document, and a map from key location to 1-based line number.
+
+    Raises:
+        SpecError: The file is unreadable or not YAML.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        document = yaml.load(text, _UniqueKeyLoader)  # noqa: S506 - a SafeLoader
+        return document, dict(_lines(yaml.compose(text, yaml.SafeLoader)))
+    except FileNotFoundError as error:
+        raise SpecError(str(path), ["file does not exist"]) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(str(path), [f"file cannot be read: {error}"]) from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        began = f" ({error.context}, begun on line {error.context_mark.line + 1})" if error.context_mark else ""
+        raise SpecError(str(path), [f"line {line}: not valid YAML: {error.problem}{began}"]) from error
+    except yaml.YAMLError as error:
+        raise SpecError(str(path), [f"not valid YAML: {error}"]) from error
+
+
+def validate(model: type[ModelT], path: Path) -> ModelT:
+    """Read a YAML file into a pydantic model, or raise `SpecError` with file, line and key of every problem."""
+    document, lines = read_yaml(path)
+    if not isinstance(document, dict):
+        raise SpecError(str(path), [f"expected a mapping of keys, got {type(document).__name__}"])
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        raise SpecError(str(path), _describe(error, lines, model)) from error
+
+
+def load_spec(path: Path) -> LoadedSpec:
+    """Load one spec from its file or its folder.
+
+    Raises:
+        SpecError: The file is missing or invalid, or its name is not that of its folder.
+    """
+    file = path / SPEC_FILE if path.is_dir() else path
+    spec = validate(ScoringSpec, file)
+    if spec.name != file.resolve().parent.name:
+        problem = f"key name: {spec.name!r} must equal the folder's name {file.resolve().parent.name!r}"
+        raise SpecError(str(file), [problem])
+    return LoadedSpec(spec, file.parent)
+
+
+def find_spec(models_root: Path, name: str) -> LoadedSpec:
+    """Load the spec called `name`; an unknown name lists the known ones."""
+    file = models_root / name / SPEC_FILE
+    if not file.is_file():
+        known = ", ".join(p.parent.name for p in spec_files(models_root)) or "none"
+        raise SpecError(str(file), [f"no spec of the name {name!r}; specs below {models_root}: {known}"])
+    return load_spec(file)
+
+
+def spec_files(models_root: Path) -> list[Path]:
+    """Return all spec files, in name order."""
+    return sorted(models_root.glob(f"*/{SPEC_FILE}"))
+
+
+def json_schema() -> str:
+    """Return the JSON Schema of a scoring spec, for editors."""
+    return json.dumps(ScoringSpec.model_json_schema(), indent=2)

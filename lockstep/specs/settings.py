@@ -1,0 +1,90 @@
+"""Where things are on this machine, from environment variables. Read once, at the edge."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstep.errors import SettingsError
+
+# Every child process gets these: no dependency may call home.
+TELEMETRY_OFF = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "GX_ANALYTICS_ENABLED": "false",
+    "SCARF_ANALYTICS": "false",
+    "SCARF_NO_ANALYTICS": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Paths and addresses of one installation.
+
+    Attributes:
+        home: State folder; everything below is beneath it unless set apart.
+        project_root: Folder of `jobs/`, `spark-conf/` and `models/`.
+        data_root: Source tables.
+        runs_root: Run folders.
+        warehouse_path: DuckDB file.
+        warehouse_wait_s: How long to wait for a locked warehouse, in seconds.
+        cache_root: Node cache of model artifacts.
+        models_root: Scoring specs.
+        tracking_uri: MLflow tracking and registry URI.
+        spark_profile: Name of a file in `spark-conf/`.
+    """
+
+    home: Path
+    project_root: Path
+    data_root: Path
+    runs_root: Path
+    warehouse_path: Path
+    warehouse_wait_s: float
+    cache_root: Path
+    models_root: Path
+    tracking_uri: str
+    spark_profile: str
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "Settings":
+        """Resolve the settings.
+
+        Args:
+            environ: Usually `os.environ`.
+
+        Raises:
+            SettingsError: A variable has an unusable value.
+        """
+        project = Path(environ.get("LOCKSTEP_PROJECT", Path(__file__).parents[2])).absolute()
+        home = Path(environ.get("LOCKSTEP_HOME", project / "var")).absolute()
+
+        def local(variable: str, default: Path) -> Path:
+            value = environ.get(variable)
+            if value is not None and "://" in value:
+                raise SettingsError(variable, got=value, expected="a local path (object stores are not supported yet)")
+            return Path(value).absolute() if value else default
+
+        return cls(
+            home=home,
+            project_root=project,
+            data_root=local("LOCKSTEP_DATA", home / "data"),
+            runs_root=local("LOCKSTEP_RUNS", home / "runs"),
+            warehouse_path=local("LOCKSTEP_WAREHOUSE", home / "warehouse.duckdb"),
+            warehouse_wait_s=_seconds(environ, "LOCKSTEP_WAREHOUSE_WAIT_S", default=30.0),
+            cache_root=local("LOCKSTEP_CACHE", home / "cache"),
+            models_root=local("LOCKSTEP_MODELS", project / "models"),
+            tracking_uri=environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow' / 'mlflow.db'}",
+            spark_profile=environ.get("LOCKSTEP_SPARK_PROFILE", "local"),
+        )
+
+
+def _seconds(environ: Mapping[str, str], variable: str, *, default: float) -> float:
+    text = environ.get(variable)
+    try:
+        value = float(text) if text else default
+    except ValueError:
+        value = -1.0
+    if value < 0:
+        raise SettingsError(variable, got=str(text), expected="a number of seconds, 0 or more")
+    return value

@@ -1,0 +1,171 @@
+"""The scoring spec: everything a user declares about one scheduled scoring job."""
+
+import datetime as dt
+import re
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+CRON_FIELDS = 5
+
+ColumnType = Literal["string", "int", "long", "double", "boolean", "date", "timestamp"]
+
+
+def _identifier(value: str) -> str:
+    if not IDENTIFIER.fullmatch(value):
+        raise ValueError("must be letters, digits and underscores, not starting with a digit")
+    return value
+
+
+def _relative_path(value: str) -> str:
+    if value.startswith("/") or ".." in value.split("/"):
+        raise ValueError("must be a path inside its own folder (no leading '/' and no '..')")
+    return value
+
+
+def _cron(value: str) -> str:
+    if len(value.split()) != CRON_FIELDS:
+        raise ValueError(f"must be a cron expression of {CRON_FIELDS} fields, such as '0 6 * * *'")
+    return value
+
+
+def _timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError("must be an IANA time zone, such as 'America/New_York' or 'UTC'") from error
+    return value
+
+
+Identifier = Annotated[str, AfterValidator(_identifier)]
+RelativePath = Annotated[str, AfterValidator(_relative_path)]
+
+
+class Strict(BaseModel):
+    """Base of all spec parts: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelRef(Strict):
+    """Which registered model scores."""
+
+    name: str = Field(min_length=1, description="Registered model name in MLflow.")
+    alias: str = Field("champion", min_length=1, description="Alias resolved to a version once per run.")
+
+
+class Schedule(Strict):
+    """When the nightly run starts, and for which days it may."""
+
+    cron: Annotated[str, AfterValidator(_cron)] = Field(description="Five-field cron expression.")
+    timezone: Annotated[str, AfterValidator(_timezone)] = Field("UTC", description="IANA time zone of the cron.")
+    start: dt.date = Field(description="First day that may be scored.")
+    catchup: bool = Field(False, description="Whether Airflow scores missed days by itself.")
+
+
+class Source(Strict):
+    """One table, as the feature query sees it: only these columns, only this window of days."""
+
+    path: RelativePath = Field(description="Parquet folder below the data root.")
+    partition: Identifier | None = Field(None, description="Hive partition column (a date); none: a static table.")
+    days: tuple[int, int] | None = Field(None, description="First and last day, relative to the scored partition.")
+    columns: dict[Identifier, ColumnType] = Field(min_length=1, description="The only columns the query can see.")
+
+    @model_validator(mode="after")
+    def _window_fits(self) -> Self:
+        if (self.partition is None) != (self.days is None):
+            raise ValueError("'partition' and 'days' go together: a static table has neither")
+        if self.days is not None and self.days[0] > self.days[1]:
+            raise ValueError(f"'days' must be [first, last] with first <= last, got {list(self.days)}")
+        return self
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the window is exactly the partition that is scored."""
+        return self.days == (0, 0)
+
+
+class Input(Strict):
+    """What is scored: a Spark SQL query over declared sources."""
+
+    query: RelativePath = Field(description="Spark SQL file beside the spec.")
+    sources: dict[Identifier, Source] = Field(min_length=1, description="View name to source table.")
+
+    @model_validator(mode="after")
+    def _has_current(self) -> Self:
+        if not any(source.is_current for source in self.sources.values()):
+            raise ValueError("at least one source must have days: [0, 0], the partition that is scored")
+        return self
+
+
+class PartitionColumn(Strict):
+    """The day column of the published table."""
+
+    column: Identifier = Field(description="Date column that partitions the published table.")
+
+
+class Output(Strict):
+    """The model's output column."""
+
+    column: Identifier = Field(description="Name of the score column, as in the model's signature.")
+
+
+class Checks(Strict):
+    """Great Expectations suites, in YAML beside the spec."""
+
+    gate: RelativePath = Field("checks/gate.yaml", description="Suite for the input partition.")
+    audit: RelativePath = Field("checks/audit.yaml", description="Suite for the staged scores.")
+
+
+class Publish(Strict):
+    """Where the scores go live."""
+
+    warehouse: Literal["duckdb"] = Field("duckdb", description="Kind of warehouse.")
+    table: Identifier = Field(description="Published table; its partition is replaced as a whole.")
+
+
+class Limits(Strict):
+    """Bounds of one run."""
+
+    min_rows: int = Field(1, ge=0, description="Fewest input rows of a partition.")
+    max_quarantined_fraction: float = Field(0.001, ge=0, le=1, description="Above it the audit fails (0..1).")
+    max_drift_psi: float = Field(1.0, gt=0, description="Score PSI against training above which the audit fails.")
+    batch_rows: int = Field(65_536, ge=1, description="Rows read and scored at a time.")
+    unit_bytes: int = Field(128 * 2**20, ge=1, description="Target size of a work unit in bytes of Parquet.")
+    timeout_s: int = Field(3_600, ge=1, description="Longest time of one Spark job, in seconds.")
+
+
+class ScoringSpec(Strict):
+    """One scheduled scoring job: model, input, checks and target."""
+
+    name: Identifier = Field(description="Name of the spec; equals its folder's name.")
+    description: str = Field("", description="One paragraph for the Airflow page and the report.")
+    owner: str = Field("lockstep", description="Team that is asked when a run fails.")
+    model: ModelRef
+    schedule: Schedule
+    input: Input
+    partition: PartitionColumn
+    key: tuple[Identifier, ...] = Field(min_length=1, description="Columns that name a row, unique per partition.")
+    passthrough: tuple[Identifier, ...] = Field((), description="Further input columns copied to the output.")
+    output: Output
+    checks: Checks = Field(default_factory=Checks)
+    publish: Publish
+    reporting: dict[Identifier, RelativePath] = Field(default_factory=dict, description="Reporting table to SQL file.")
+    limits: Limits = Field(default_factory=Limits)
+
+    @model_validator(mode="after")
+    def _columns_agree(self) -> Self:
+        if self.partition.column not in self.key:
+            raise ValueError(f"'key' must contain the partition column {self.partition.column!r}")
+        names = [*self.key, *self.passthrough, self.output.column]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise ValueError(f"columns appear twice in key, passthrough and output: {', '.join(twice)}")
+        return self
+
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """Input columns that are copied to the output: the key, then the pass-through columns."""
+        return (*self.key, *self.passthrough)

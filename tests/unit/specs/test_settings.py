@@ -1,0 +1,25 @@
+"""Settings come from the environment that is handed in, and only from it."""
+
+from pathlib import Path
+
+import pytest
+
+from lockstep.errors import SettingsError
+from lockstep.specs.settings import Settings
+
+
+def test_defaults_are_below_home(tmp_path: Path) -> None:
+    settings = Settings.from_env({"LOCKSTEP_HOME": str(tmp_path)})
+    assert settings.runs_root == tmp_path / "runs"
+    assert settings.tracking_uri == f"sqlite:///{tmp_path}/mlflow/mlflow.db"
+
+
+def test_an_object_store_is_refused_clearly() -> None:
+    with pytest.raises(SettingsError, match="LOCKSTEP_RUNS is 's3://bucket/runs'; expected a local path"):
+        Settings.from_env({"LOCKSTEP_RUNS": "s3://bucket/runs"})
+
+
+@pytest.mark.parametrize("text", ["soon", "-1"])
+def test_a_wait_must_be_a_number_of_seconds(text: str) -> None:
+    with pytest.raises(SettingsError, match="LOCKSTEP_WAREHOUSE_WAIT_S"):
+        Settings.from_env({"LOCKSTEP_WAREHOUSE_WAIT_S": text})
