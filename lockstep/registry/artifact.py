@@ -1,0 +1,104 @@
+"""A model artifact on disk: what its MLmodel file says, and the digest that names its content."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lockstep.errors import ArtifactInvalid
+from lockstep.run.identity import file_sha256
+from lockstep.run.plan import Column
+from lockstep.scoring.signature import ARROW_TYPES, Signature
+
+MLMODEL = "MLmodel"
+# Written by MLflow when somebody downloads the model; not part of it.
+NOT_CONTENT = {"registered_model_meta"}
+DEFAULT_BLOCK_ROWS = 64
+BASELINE_FILE = "baseline.json"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What an MLmodel file declares.
+
+    Attributes:
+        path: Folder of the model.
+        signature: Inputs and outputs.
+        backend: Lockstep backend, or none for a plain MLflow pyfunc.
+        block_rows: Rows of one forward pass.
+        input_example: Relative path of the stored example in split orientation, if there is one.
+    """
+
+    path: Path
+    signature: Signature
+    backend: str | None
+    block_rows: int
+    input_example: str | None
+
+    @property
+    def files(self) -> Path:
+        """Folder of the artifact's own files (network, encoding, baseline)."""
+        return self.path / "artifacts"
+
+
+def read_artifact(path: Path, *, model: str) -> Artifact:
+    """Read the MLmodel file of an artifact.
+
+    Args:
+        path: Folder of the model.
+        model: What to call the model in an error.
+
+    Raises:
+        ArtifactInvalid: There is no MLmodel file, no signature, or one with tensors or unknown types.
+    """
+    try:
+        stored = yaml.safe_load((path / MLMODEL).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ArtifactInvalid(model, f"no readable {MLMODEL} file in {path}") from error
+    declared = stored.get("signature") or {}
+    if not declared.get("inputs") or not declared.get("outputs"):
+        raise ArtifactInvalid(model, "it has no signature with inputs and outputs; log it with `signature=`")
+    signature = Signature(
+        _columns(declared["inputs"], model=model, side="input"),
+        _columns(declared["outputs"], model=model, side="output"),
+    )
+    ours = (stored.get("metadata") or {}).get("lockstep") or {}
+    example = (stored.get("saved_input_example_info") or {}).get("artifact_path")
+    block_rows = int(ours.get("block_rows", DEFAULT_BLOCK_ROWS))
+    return Artifact(path, signature, ours.get("backend"), block_rows, example)
+
+
+def _columns(text: str, *, model: str, side: str) -> tuple[Column, ...]:
+    items: list[dict[str, Any]] = json.loads(text)
+    columns = []
+    for number, item in enumerate(items):
+        kind = item.get("type")
+        if kind == "tensor" and side == "output" and len(items) == 1:
+            kind = "double"
+        if kind not in ARROW_TYPES:
+            known = ", ".join(ARROW_TYPES)
+            raise ArtifactInvalid(
+                model, f"{side} {item.get('name', number)!r} has type {kind!r}; columns can be {known}"
+            )
+        name = item.get("name") or ("prediction" if side == "output" else None)
+        if name is None:
+            raise ArtifactInvalid(model, f"{side} number {number} has no name; log the model with named columns")
+        columns.append(Column(name=name, dtype=kind, required=item.get("required", True)))
+    return tuple(columns)
+
+
+def content_files(path: Path) -> list[Path]:
+    """Return the files that make up a model, in path order."""
+    files = (p for p in path.rglob("*") if p.is_file())
+    return sorted(p for p in files if p.name not in NOT_CONTENT and "__pycache__" not in p.parts)
+
+
+def artifact_digest(path: Path) -> str:
+    """Return the sha256 over the relative paths and contents of a model's files, in hex."""
+    digest = hashlib.sha256()
+    for file in content_files(path):
+        digest.update(f"{file.relative_to(path).as_posix()}\0{file_sha256(file)}\n".encode())
+    return digest.hexdigest()

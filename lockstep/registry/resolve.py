@@ -1,0 +1,135 @@
+"""Alias to version to digest, once per run, against the MLflow registry."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlparse
+
+from lockstep.errors import ArtifactInvalid, ModelNotFound, RegistryUnavailable
+from lockstep.registry.artifact import artifact_digest, read_artifact
+from lockstep.run.plan import ModelIdentity
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+NOT_FOUND_CODES = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}
+SQLITE = "sqlite:///"
+# MLflow's own defaults retry a refused connection for four minutes.
+HTTP_RETRIES, HTTP_TIMEOUT_S = "2", "20"
+
+
+def resolve_model(
+    tracking_uri: str, name: str, *, alias: str | None = None, version: int | None = None
+) -> ModelIdentity:
+    """Freeze a registered model.
+
+    Args:
+        tracking_uri: MLflow tracking and registry URI.
+        name: Registered model.
+        alias: Movable name to resolve; needed when no version is given.
+        version: Exact version; wins over the alias.
+
+    Returns:
+        Version, location, content digest and signature; nothing in it moves when the alias does.
+
+    Raises:
+        ModelNotFound: No such model, alias or version.
+        RegistryUnavailable: The registry did not answer.
+        ArtifactInvalid: The artifact is not local, or has no usable signature.
+    """
+    wanted = f"version {version}" if version is not None else f"alias {alias!r}"
+    with _registry_errors(tracking_uri, name, wanted) as client:
+        if version is not None:
+            found = client.get_model_version(name, str(version))
+        else:
+            found = client.get_model_version_by_alias(name, str(alias))
+        location = client.get_model_version_download_uri(name, found.version)
+    path = local_path(_location(tracking_uri, location), model=f"{name} version {found.version}")
+    signature = read_artifact(path, model=f"{name} version {found.version}").signature
+    return ModelIdentity(
+        name=name,
+        version=int(found.version),
+        alias=alias if version is None else None,
+        model_id=getattr(found, "model_id", None) or None,
+        digest=artifact_digest(path),
+        location=str(path),
+        inputs=signature.inputs,
+        outputs=signature.outputs,
+    )
+
+
+def list_versions(tracking_uri: str, name: str) -> list[tuple[int, list[str]]]:
+    """Return all versions of a model with the aliases of each, newest first."""
+    with _registry_errors(tracking_uri, name, "versions") as client:
+        model = client.get_registered_model(name)
+        found: list[ModelVersion] = list(client.search_model_versions(f"name='{name}'"))
+    aliases: dict[int, list[str]] = {}
+    for alias, number in model.aliases.items():
+        aliases.setdefault(int(number), []).append(alias)
+    return sorted(((int(v.version), sorted(aliases.get(int(v.version), []))) for v in found), reverse=True)
+
+
+@contextmanager
+def _registry_errors(tracking_uri: str, name: str, wanted: str) -> Iterator["MlflowClient"]:
+    """Give a client; turn MLflow's errors into ours."""
+    if tracking_uri.startswith(SQLITE) and not Path(tracking_uri.removeprefix(SQLITE)).is_file():
+        raise ModelNotFound(name, wanted=wanted, tracking_uri=f"{tracking_uri} (no such file yet)")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", HTTP_RETRIES)
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", HTTP_TIMEOUT_S)
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    client: MlflowClient | None = None
+    try:
+        client = MlflowClient(tracking_uri, tracking_uri)
+        yield client
+    except SQLAlchemyError as error:
+        raise RegistryUnavailable(tracking_uri, _first_line(str(error))) from error
+    except MlflowException as error:
+        if error.error_code in NOT_FOUND_CODES:
+            raise ModelNotFound(name, wanted=wanted, tracking_uri=tracking_uri, known=_known(client, name)) from error
+        raise RegistryUnavailable(tracking_uri, _first_line(str(error))) from error
+
+
+def _known(client: "MlflowClient | None", name: str) -> list[str]:
+    """Name what a model does have; empty when the model itself is unknown."""
+    from mlflow.exceptions import MlflowException
+
+    if client is None:
+        return []
+    try:
+        model = client.get_registered_model(name)
+        versions = sorted(int(v.version) for v in client.search_model_versions(f"name='{name}'"))
+    except MlflowException:
+        return []
+    return [f"alias {a!r} (version {v})" for a, v in model.aliases.items()] + [f"version {v}" for v in versions]
+
+
+def _location(tracking_uri: str, location: str) -> str:
+    """Follow `models:/m-<id>` to where the logged model lies."""
+    if not location.startswith("models:/"):
+        return location
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri, tracking_uri)
+    return str(client.get_logged_model(location.removeprefix("models:/")).artifact_location)
+
+
+def local_path(location: str, *, model: str) -> Path:
+    """Return the folder of an artifact URI, or raise `ArtifactInvalid` when this machine cannot read it."""
+    parsed = urlparse(location)
+    if parsed.scheme not in {"", "file"}:
+        problem = f"its artifacts are at {parsed.scheme}://; only a local or mounted folder can be read"
+        raise ArtifactInvalid(model, problem)
+    path = Path(unquote(parsed.path))
+    if not path.is_dir():
+        raise ArtifactInvalid(model, f"its folder {path} does not exist on this machine")
+    return path
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0][:300] if text.strip() else "no message"

@@ -1,0 +1,56 @@
+"""Alias to version to digest against a real registry, and the errors of a user."""
+
+from pathlib import Path
+
+import pytest
+
+from lockstep.errors import ArtifactInvalid, ModelNotFound, RegistryUnavailable
+from lockstep.registry.resolve import list_versions, local_path, resolve_model
+
+
+def test_alias_and_version_give_the_same_model(registry: str) -> None:
+    by_alias = resolve_model(registry, "sums", alias="champion")
+    by_version = resolve_model(registry, "sums", version=1)
+    assert by_alias.version == by_version.version == 1
+    assert by_alias.digest == by_version.digest
+    assert (by_alias.alias, by_version.alias) == ("champion", None)
+    assert [c.name for c in by_alias.inputs] == ["a", "b"]
+
+
+def test_versions_differ_in_digest(registry: str) -> None:
+    assert resolve_model(registry, "sums", version=1).digest != resolve_model(registry, "sums", version=2).digest
+    assert list_versions(registry, "sums") == [(2, []), (1, ["champion"])]
+
+
+def test_an_unknown_alias_says_what_there_is(registry: str) -> None:
+    with pytest.raises(
+        ModelNotFound, match=r"no alias 'challenger'.*alias 'champion' \(version 1\), version 1, version 2"
+    ):
+        resolve_model(registry, "sums", alias="challenger")
+
+
+def test_an_unknown_version_and_an_unknown_model(registry: str) -> None:
+    with pytest.raises(ModelNotFound, match="has no version 9"):
+        resolve_model(registry, "sums", version=9)
+    with pytest.raises(ModelNotFound, match="'none' has no alias"):
+        resolve_model(registry, "none", alias="champion")
+
+
+def test_a_registry_that_does_not_exist_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFound, match="no such file yet"):
+        resolve_model(f"sqlite:///{tmp_path}/none.db", "sums", alias="champion")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_registry_that_is_no_registry(tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_bytes(b"this is not a database" * 100)
+    with pytest.raises(RegistryUnavailable):
+        resolve_model(f"sqlite:///{tmp_path}/x.db", "sums", alias="champion")
+
+
+def test_artifacts_elsewhere_are_refused_clearly(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactInvalid, match="only a local or mounted folder"):
+        local_path("s3://bucket/model", model="m")
+    with pytest.raises(ArtifactInvalid, match="does not exist on this machine"):
+        local_path(str(tmp_path / "gone"), model="m")
+    assert local_path(tmp_path.as_uri(), model="m") == tmp_path

@@ -1,0 +1,1 @@
+"""Spark UDFs around the shared Scorer."""
