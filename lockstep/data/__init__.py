@@ -1,0 +1,1 @@
+"""Source tables and the feature query."""

@@ -1,0 +1,109 @@
+"""The input snapshot: which files a run reads, and that they hold what the spec declares. Reads footers, no rows."""
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lockstep.errors import ColumnMissing, ColumnTypeMismatch, DateInvalid, EmptyPartition, PartitionNotFound
+from lockstep.run.partition import window
+from lockstep.run.plan import SourceFile
+from lockstep.specs.spec import ScoringSpec, Source
+
+# Spec type -> does an Arrow type fit it?
+TYPE_TESTS = {
+    "string": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t),
+    "int": pa.types.is_integer,
+    "long": pa.types.is_integer,
+    "double": pa.types.is_floating,
+    "boolean": pa.types.is_boolean,
+    "date": pa.types.is_date,
+    "timestamp": pa.types.is_timestamp,
+}
+
+
+def take_snapshot(spec: ScoringSpec, partition: dt.date, data_root: Path) -> tuple[SourceFile, ...]:
+    """List and check the source files that a run of `partition` reads.
+
+    Args:
+        spec: Declares the sources, their windows, columns and types.
+        partition: Day to score.
+        data_root: Folder that source paths are relative to.
+
+    Returns:
+        The files of all sources, those of the scored day first, by view and path.
+
+    Raises:
+        DateInvalid: The day is before the spec's start.
+        PartitionNotFound: The day itself, or all of a window, is not in the data.
+        EmptyPartition: The day holds fewer than `limits.min_rows` rows.
+        ColumnMissing: A file lacks a declared column.
+        ColumnTypeMismatch: A column has another type than declared.
+    """
+    if partition < spec.schedule.start:
+        raise DateInvalid(partition.isoformat(), problem=f"is before the spec's schedule.start {spec.schedule.start}")
+    found: list[SourceFile] = []
+    current_first = sorted(spec.input.sources.items(), key=lambda item: (not item[1].is_current, item[0]))
+    for view, source in current_first:
+        files = _source_files(view, source, partition=partition, data_root=data_root)
+        rows = sum(_check_file(file, source, data_root) for file in files)
+        if source.is_current and rows < spec.limits.min_rows:
+            raise EmptyPartition(view, path=str(data_root / source.path), partition=partition.isoformat())
+        found.extend(_describe(view, file) for file in files)
+    return tuple(found)
+
+
+def partitions(table: Path, column: str) -> list[dt.date]:
+    """Return the days that a hive-partitioned table has, in order."""
+    days = []
+    for folder in table.glob(f"{column}=*"):
+        try:
+            days.append(dt.date.fromisoformat(folder.name.partition("=")[2]))
+        except ValueError:
+            continue  # the hive default partition, or a folder of somebody else
+    return sorted(days)
+
+
+def _source_files(view: str, source: Source, *, partition: dt.date, data_root: Path) -> list[Path]:
+    table = data_root / source.path
+    if source.partition is None or source.days is None:
+        files = sorted(_parquet(table))
+        wanted = "(the whole table)"
+    else:
+        first, last = window(partition, source.days)
+        days = [day for day in partitions(table, source.partition) if first <= day <= last]
+        files = [file for day in days for file in sorted(_parquet(table / f"{source.partition}={day}"))]
+        wanted = f"{source.partition}={first}" + (f" to {last}" if last != first else "")
+    if not files:
+        raise PartitionNotFound(view, path=str(table), partition=wanted, available=_available(table, source))
+    return files
+
+
+def _parquet(folder: Path) -> Iterator[Path]:
+    return (p for p in folder.glob("*.parquet") if not p.name.startswith(("_", ".")))
+
+
+def _available(table: Path, source: Source) -> str:
+    days = partitions(table, source.partition) if source.partition else []
+    return f"{days[0]} to {days[-1]} ({len(days)} days)" if days else "nothing"
+
+
+def _check_file(file: Path, source: Source, data_root: Path) -> int:
+    """Check the columns of one file; return its rows."""
+    metadata = pq.read_metadata(file)
+    schema = metadata.schema.to_arrow_schema()
+    where = str(file.relative_to(data_root))
+    for name, kind in source.columns.items():
+        index = schema.get_field_index(name)
+        if index < 0:
+            raise ColumnMissing(name, where=where, expected=f"a column of type {kind}", got=schema.names)
+        if not TYPE_TESTS[kind](schema.field(index).type):
+            raise ColumnTypeMismatch(name, where=where, expected=kind, got=str(schema.field(index).type))
+    return int(metadata.num_rows)
+
+
+def _describe(view: str, file: Path) -> SourceFile:
+    facts = file.stat()
+    return SourceFile(view=view, path=str(file), size_bytes=facts.st_size, mtime_ns=facts.st_mtime_ns)

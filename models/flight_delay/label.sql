@@ -1,0 +1,9 @@
+-- The label of `flight_delay`. Only the training build runs this; scoring never does.
+-- `outcomes` is the flights table with all its columns, for the training days.
+-- A flight that was cancelled or never arrived has no arrival delay and so no label: it is left out here (it is
+-- scored all the same, because before departure nobody can know).
+SELECT
+  flight_date, carrier, flight, origin, dest, sched_dep_time,
+  CAST(arr_delay >= 15 AS INT) AS label
+FROM outcomes
+WHERE arr_delay IS NOT NULL
