@@ -1,0 +1,131 @@
+# Every common task. `make` or `make help` lists them; CI runs the same ones.
+# Needs only make and Python 3.11; everything else is installed below .venv/ and all state is below var/.
+
+PYTHON ?= python3.11
+BIN := .venv/data/bin
+PYTEST_ARGS ?=
+UPGRADE ?=
+
+# No program that is started here reports home.
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := true
+export GX_ANALYTICS_ENABLED := false
+export SCARF_ANALYTICS := false
+export SCARF_NO_ANALYTICS := true
+export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup setup-data setup-training setup-control setup-dev python java data train demo up \
+	test test-unit test-spark test-integration test-dags test-training lint fmt type lock docs hooks clean distclean
+
+help: ## List the targets
+	@printf 'Lockstep. First: make demo\n\n'
+	@awk -F ':.*## ' '/^## /{printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' Makefile
+	@printf '\nVariables: PYTHON=%s, PYTEST_ARGS="-k name -x", UPGRADE=1 (for lock)\n' '$(PYTHON)'
+
+## Set up (again and again: what is done is not done twice)
+
+setup: setup-control setup-data setup-training java ## Install all three environments and find a Java
+
+setup-control: python ## Airflow's environment
+	@$(PYTHON) tools/environment.py control
+
+setup-data: python ## Environment of Spark, torch, MLflow, checks and endpoint
+	@$(PYTHON) tools/environment.py data
+
+setup-training: python ## Petastorm's environment
+	@$(PYTHON) tools/environment.py training
+
+setup-dev: python setup-data ## Tools for tests and checks, into the data environment
+	@$(PYTHON) tools/environment.py dev
+
+java: setup-data ## Say which Java Spark will get, or what to install
+	@$(BIN)/python tools/show_java.py
+
+python:
+	@command -v '$(PYTHON)' >/dev/null 2>&1 || { \
+		printf '%s was not found. Lockstep needs Python 3.11: install it, or name one:\n  make PYTHON=/path/to/python3.11 ...\n' '$(PYTHON)' >&2; exit 1; }
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+		printf '%s is %s. Lockstep needs Python 3.11: install it, or name one:\n  make PYTHON=/path/to/python3.11 ...\n' \
+			'$(PYTHON)' "$$('$(PYTHON)' --version 2>&1)" >&2; exit 1; }
+
+## Run
+
+demo: setup ## From nothing to a backfilled week, published and served; ends by itself
+	@$(BIN)/lockstep demo
+
+data: setup-data java ## Only the demo's source tables
+	@$(BIN)/lockstep demo --only data
+
+train: setup-data setup-training java ## Only the demo's model: train, log, register as champion
+	@$(BIN)/lockstep demo --only train
+
+up: setup ## MLflow, Airflow and the endpoint together, until Ctrl-C
+	@$(BIN)/lockstep up
+
+## Test
+
+test: setup setup-dev ## All tests, with coverage of lockstep/
+	@failed=''; \
+	printf '\n== unit, spark, integration (data environment)\n'; \
+	$(BIN)/python -m pytest tests/unit tests/spark tests/integration --timeout 600 \
+		--cov --cov-report term $(PYTEST_ARGS) || failed="$$failed data"; \
+	printf '\n== dags (control environment)\n'; \
+	.venv/control/bin/python -m pytest tests/dags $(PYTEST_ARGS) || failed="$$failed dags"; \
+	printf '\n== training (training environment)\n'; \
+	.venv/training/bin/python -m pytest tests/training $(PYTEST_ARGS) || failed="$$failed training"; \
+	if [ -n "$$failed" ]; then printf '\ntests failed in:%s\n' "$$failed"; exit 1; fi; \
+	printf '\nall tests passed\n'
+
+test-unit: setup-dev ## Without JVM, socket or GPU; under a minute
+	@$(BIN)/python -m pytest tests/unit --timeout 60 $(PYTEST_ARGS)
+
+test-spark: setup-dev java ## On a local Spark session
+	@$(BIN)/python -m pytest tests/spark --timeout 600 $(PYTEST_ARGS)
+
+test-integration: setup java setup-dev ## Real components together
+	@$(BIN)/python -m pytest tests/integration --timeout 600 $(PYTEST_ARGS)
+
+test-dags: setup-control ## Airflow's view of the generated DAGs
+	@.venv/control/bin/python -m pytest tests/dags $(PYTEST_ARGS)
+
+test-training: setup-training ## Petastorm and the training script
+	@.venv/training/bin/python -m pytest tests/training $(PYTEST_ARGS)
+
+## Check and change
+
+lint: setup-dev ## Everything that is checked without running: style, types, layers, sizes, locks, links
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(MAKE) --no-print-directory type
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python tools/check_sizes.py
+	@$(BIN)/python tools/check_locks.py
+	@$(BIN)/python tools/check_text.py
+	@$(BIN)/python tools/check_links.py
+
+fmt: setup-dev ## Format, and repair what can be repaired
+	@$(BIN)/ruff check --fix-only
+	@$(BIN)/ruff format
+
+type: setup-dev ## Types, strict
+	@$(BIN)/mypy
+
+lock: setup-dev ## Write requirements/*.lock from *.in; UPGRADE=1 takes the newest versions that fit
+	@$(BIN)/python tools/lock.py $(if $(UPGRADE),--upgrade)
+	@$(BIN)/python tools/check_locks.py
+
+docs: setup-dev ## Check that every file that a page points to is there
+	@$(BIN)/python tools/check_links.py
+
+hooks: setup-dev ## Run the checks before every commit
+	@$(BIN)/pre-commit install
+
+clean: ## Remove caches and build products; environments and state stay
+	@rm -rf build dist lockstep.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov var/coverage \
+		spark-warehouse metastore_db derby.log
+	@find . \( -path ./.venv -o -path ./.git -o -path ./var \) -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf
+
+distclean: clean ## Remove environments and all state as well: data, models, runs, warehouse
+	@rm -rf .venv var

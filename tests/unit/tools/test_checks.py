@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import pytest
+
+from tools import check_links, check_locks, check_sizes, check_text, lock
+
+
+def test_long_function_is_named_with_its_decorators(tmp_path: Path) -> None:
+    body = "\n".join("    x = 1" for _ in range(59))
+    path = tmp_path / "long.py"
+    path.write_text(f"@decorator\ndef f():\n{body}\n\n\ndef g():\n    return 1\n")
+    assert list(check_sizes.too_long(path)) == [f"{path}:2: function f of 61 lines; at most 60"]
+
+
+def test_module_of_exactly_the_limit_passes(tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text("x = 1\n" * 300)
+    assert not list(check_sizes.too_long(path))
+    path.write_text("x = 1\n" * 301)
+    assert len(list(check_sizes.too_long(path))) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "see https://" + "pypi" + ".org/simple",
+        "--extra-" + "index-url https://example.org",
+        "path = '/" + "home/someone/lockstep'",
+        "at /" + "Users/someone",
+    ],
+)
+def test_text_of_one_machine_is_found(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "page.md"
+    path.write_text(f"first line\n{text}\n")
+    (find,) = check_text.forbidden_in(path)
+    assert find.startswith(f"{path}:2: ")
+
+
+@pytest.mark.parametrize("text", ["~/work/x", "models/work/x", "https://example.org/home/page", "$HOME/root/x"])
+def test_harmless_text_passes(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "page.md"
+    path.write_text(text)
+    assert not list(check_text.forbidden_in(path))
+
+
+def test_broken_link_is_found_and_code_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "there.md").write_text("")
+    page = tmp_path / "page.md"
+    page.write_text("[a](there.md#part) [b](gone.md) `[c](code.md)` [d](https://example.org) [e](#here)")
+    assert list(check_links.broken_links(page)) == [f"{page}: gone.md does not exist"]
+
+
+def test_lock_keeps_nothing_of_the_machine_that_resolved_it() -> None:
+    text = "torch==2.13.0+cpu\nnvidia-nccl-cu13==2.28.9\ntriton==3.6.0\n    # via torch\nnumpy==2.4.6  # via torch\n"
+    assert lock.clean(text) == ["numpy==2.4.6", "torch==2.13.0"]
+
+
+def test_locks_of_this_project_are_sound() -> None:
+    assert check_locks.main() == 0
+
+
+def test_control_lock_has_no_second_pyspark() -> None:
+    pins = check_locks.read_pins("control")
+    assert not {"pyspark-client", "pyspark", "pandas", "pyarrow"} & pins.keys()
+
+
+def test_training_lock_has_the_petastorm_that_loses_no_rows() -> None:
+    pins = check_locks.read_pins("training")
+    assert (pins["petastorm"], pins["pyarrow"]) == ("0.12.1", "14.0.2")
