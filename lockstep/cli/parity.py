@@ -1,0 +1,108 @@
+"""`lockstep parity SPEC --date D`: is the endpoint's answer the batch's score, in every bit?"""
+
+import contextlib
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lockstep.cli.console import Console
+from lockstep.cli.options import AsJson, ModelVersion, SpecName, loaded_spec, settings
+from lockstep.run.exit_codes import PARITY_DIFFERS
+from lockstep.run.folder import MANIFEST, RunFolder
+from lockstep.run.partition import parse_partition
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from lockstep.serving.batch_scores import BatchScores
+    from lockstep.serving.parity import ParityReport
+    from lockstep.specs.loading import LoadedSpec
+    from lockstep.specs.settings import Settings
+
+
+def command(
+    name: SpecName,
+    *,
+    date: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="Partition to compare.")],
+    url: Annotated[
+        str | None, typer.Option(help="A running endpoint, such as http://127.0.0.1:8080; without it, one of its own.")
+    ] = None,
+    model_version: ModelVersion = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score one day through Spark and through the endpoint, and compare bit for bit.
+
+    The batch side is the run of that day as `lockstep run` makes it (a finished one is reused), without publishing.
+    The endpoint side is HTTP in both protocols, in requests of 1, 7, 64 and 1,000 rows, in order and shuffled.
+    Exit code 10 when any row differs.
+    """
+    day, loaded, where = parse_partition(date), loaded_spec(name), settings()
+    console = Console(machine=as_json)
+    console.title(f"parity {name} {day}")
+    folder = _scored_run(loaded, day, where, version=model_version, console=console)
+
+    from lockstep.serving.batch_scores import read_batch
+    from lockstep.serving.local_endpoint import local_endpoint
+
+    batch = read_batch(folder)
+    with contextlib.ExitStack() as stack:
+        if url is None:
+            with console.step("endpoint") as done:
+                log = folder.file("logs", "parity-endpoint.log")
+                started = local_endpoint(name, where, version=batch.model.version, log=log)
+                url = stack.enter_context(started)
+                done(f"model version {batch.model.version} on {url}")
+        report = _compare(batch, url, console)
+    facts = {"spec": name, "partition": str(day), "run_folder": str(folder.path), **report.to_json()}
+    if not as_json:
+        _tell(report, console)
+    console.result(facts)
+    if not report.equal:
+        raise typer.Exit(PARITY_DIFFERS)
+
+
+def _scored_run(
+    loaded: "LoadedSpec", day: "dt.date", where: "Settings", *, version: int | None, console: Console
+) -> RunFolder:
+    """Return the scored run of the day; one that is finished is only read."""
+    from lockstep.steps.materialize import materialize, score
+    from lockstep.steps.plan import plan_run
+
+    with console.step("plan") as done:
+        outcome = plan_run(loaded, day, where, version=version, dry_run=True)
+        if not outcome.folder.has(MANIFEST):
+            outcome = plan_run(loaded, day, where, version=version)
+        done(f"model version {outcome.plan.model.version}, run key {outcome.plan.run_key}")
+    with console.step("materialize") as done:
+        facts = materialize(outcome.folder, where)
+        done(f"{facts['rows']:,} rows" + (", reused" if facts["reused"] else ""))
+    with console.step("score") as done:
+        facts = score(outcome.folder, where, progress=console.progress)
+        done(f"{facts['rows_scored']:,} rows scored" + (", reused" if facts["reused"] else ""))
+    return outcome.folder
+
+
+def _compare(batch: "BatchScores", url: str, console: Console) -> "ParityReport":
+    from lockstep.serving.client import EndpointClient
+    from lockstep.serving.parity import compare
+
+    output = batch.model.outputs[0].name
+    client = EndpointClient(url, batch.model.name, inputs=batch.model.inputs, output=output)
+    with contextlib.closing(client), console.step("compare") as done:
+        report = compare(batch, client, url=url, progress=console.progress)
+        done(f"{report.requests:,} requests, {report.answers:,} answers")
+    return report
+
+
+def _tell(report: "ParityReport", console: Console) -> None:
+    console.note(f"  batch     {report.model}")
+    console.note(f"  endpoint  {report.endpoint}")
+    console.note(f"  rows compared       {report.rows - report.quarantined:,} ({report.answers:,} answers)")
+    console.note(f"  quarantined rows    {report.quarantined:,} (the endpoint must refuse them too)")
+    console.note(f"  differing rows      {len(report.differing):,}")
+    console.note(f"  max abs difference  {report.max_abs_difference!r}")
+    for example in report.examples:
+        sent = f"{example.sent.encoding}, {example.sent.rows_per_request} rows per request"
+        answer = example.error or repr(example.endpoint)
+        console.note(f"    {example.key}: batch {example.batch!r}, endpoint {answer} ({sent})")
+    console.note("equal in every bit" if report.equal else "NOT EQUAL")

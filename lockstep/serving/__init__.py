@@ -1,0 +1,1 @@
+"""The real-time endpoint over the same Scorer."""

@@ -1,0 +1,94 @@
+"""What a batch run left of one partition: its input rows and their staged scores, joined by key."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lockstep.errors import InputError
+from lockstep.run.folder import RunFolder
+from lockstep.run.plan import ModelIdentity
+from lockstep.scoring.backends import Floats
+
+Key = tuple[Any, ...]
+
+
+class PartitionUnfit(InputError):
+    """The files of a run do not hold one score for each input row."""
+
+    def __init__(self, folder: str, *, problem: str) -> None:
+        super().__init__(f"the run in {folder} cannot be compared: {problem}")
+
+
+@dataclass(frozen=True)
+class BatchScores:
+    """One partition as the batch run left it.
+
+    Attributes:
+        model: The model of the run.
+        keys: Key of each input row.
+        features: Input rows, only the model's columns.
+        scores: `(rows,) float64` staged scores; NaN where quarantined.
+        quarantined: Rows without a score.
+        spec, partition: Where they come from.
+    """
+
+    spec: str
+    partition: str
+    model: ModelIdentity
+    keys: list[Key]
+    features: pa.Table
+    scores: Floats
+    quarantined: tuple[int, ...]
+
+
+def read_batch(folder: RunFolder) -> BatchScores:
+    """Read input and staged scores of a scored run, joined by key.
+
+    Raises:
+        StepOutOfOrder: The run is not scored yet.
+        PartitionUnfit: Keys are not unique, or rows have no or two scores.
+    """
+    plan, wanted = folder.plan(step="parity"), folder.scoring_input(step="parity")
+    manifest = folder.manifest(step="parity")
+    names = [column.name for column in plan.model.inputs]
+    key, output = list(plan.spec.key), plan.spec.output.column
+    paths = dict.fromkeys(unit.path for unit in wanted.units)
+    table = _read([folder.file(path) for path in paths], [*dict.fromkeys([*key, *names])])
+    staged = _read([folder.file(unit.staged) for unit in manifest.units], [*key, output])
+    keys = _keys(table, key)
+    place = {key: row for row, key in enumerate(keys)}
+    staged_keys = _keys(staged, key)
+    problem = _misfit(keys, staged_keys, place, quarantined=manifest.rows_quarantined)
+    if problem:
+        raise PartitionUnfit(str(folder.path), problem=problem)
+    scores = np.full(len(keys), np.nan)
+    scores[[place[key] for key in staged_keys]] = staged.column(output).to_numpy()
+    without = tuple(int(row) for row in np.flatnonzero(np.isnan(scores)))
+    partition = plan.partition.isoformat()
+    return BatchScores(plan.spec.name, partition, plan.model, keys, table.select(names), scores, without)
+
+
+def _misfit(keys: list[Key], staged: list[Key], place: dict[Key, int], *, quarantined: int) -> str | None:
+    if len(place) < len(keys):
+        return f"{len(keys) - len(place)} input rows share their key with another"
+    if len(set(staged)) < len(staged) or not place.keys() >= set(staged):
+        return "staged rows do not belong to one input row each"
+    if len(staged) + quarantined != len(keys):
+        return f"{len(keys)} input rows, but {len(staged)} staged and {quarantined} quarantined"
+    return None
+
+
+def _read(paths: Sequence[Path], columns: Sequence[str]) -> pa.Table:
+    tables = [pq.ParquetFile(path).read(columns=list(columns)) for path in paths]
+    if not tables:
+        return pa.table({name: [] for name in columns})
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
+def _keys(table: pa.Table, key: Sequence[str]) -> list[Key]:
+    return list(zip(*(table.column(name).to_pylist() for name in key), strict=True))

@@ -1,0 +1,91 @@
+"""What happens once, before the first request: resolve, fetch, load, warm up."""
+
+import asyncio
+from dataclasses import dataclass
+
+import orjson
+import pyarrow as pa
+
+from lockstep.errors import ArtifactInvalid, RequestInvalid
+from lockstep.registry.artifact import read_artifact
+from lockstep.registry.cache import fetch_artifact
+from lockstep.registry.loading import load_scorer
+from lockstep.registry.resolve import resolve_model
+from lockstep.serving.data_plane import DataPlane, Limits, Question, ServedModel, Trace
+from lockstep.serving.errors import RowsUnscorable
+from lockstep.serving.formats import decode_json
+from lockstep.serving.metrics import Metrics
+from lockstep.specs.settings import Settings
+
+# Bodies are small, so that they are decoded and scored as a lone request is; the batch goes through the thread.
+WARM_UP_ROUNDS = 3
+WARM_UP_BLOCKS = 2
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A served model and its own input example.
+
+    Attributes:
+        served: What the endpoint answers with.
+        example: The stored example, a data frame in split orientation as JSON; none when the model came without.
+    """
+
+    served: ServedModel
+    example: bytes | None
+
+
+def load_model(settings: Settings, name: str, *, alias: str | None, version: int | None) -> LoadedModel:
+    """Resolve a registered model once, fetch it into the node cache and load it.
+
+    Raises:
+        RegistryError: The registry cannot give it, or it cannot be loaded.
+    """
+    identity = resolve_model(settings.tracking_uri, name, alias=alias, version=version)
+    path = fetch_artifact(identity, settings.cache_root)
+    served = ServedModel(identity, load_scorer(path))
+    relative = read_artifact(path, model=identity.name).input_example
+    stored = path / relative if relative is not None else None
+    return LoadedModel(served, stored.read_bytes() if stored is not None and stored.is_file() else None)
+
+
+def build_plane(loaded: LoadedModel, limits: Limits) -> DataPlane:
+    """Build the data plane of a loaded model."""
+    return DataPlane(loaded.served, metrics=Metrics.create(loaded.served.identity), limits=limits)
+
+
+def warm_up(loaded: LoadedModel) -> None:
+    """Score the model's own example through every path, so that the first request is as fast as the next.
+
+    A model without an example gets a row of nulls, which it may refuse.
+
+    Raises:
+        ArtifactInvalid: The model cannot score its own example.
+    """
+    try:
+        asyncio.run(_score_both_ways(loaded))
+    except (RowsUnscorable, RequestInvalid) as error:
+        if loaded.example is not None:
+            identity = loaded.served.identity
+            title = f"{identity.name} version {identity.version}"
+            raise ArtifactInvalid(title, f"it does not score its own input example: {error}") from error
+
+
+async def _score_both_ways(loaded: LoadedModel) -> None:
+    signature = loaded.served.scorer.signature
+    nulls = orjson.dumps({"columns": signature.schema().names, "data": [[None] * len(signature.inputs)]})
+    body = b'{"dataframe_split":' + (loaded.example or nulls) + b"}"
+    plane = build_plane(loaded, Limits())
+    try:
+        for _ in range(WARM_UP_ROUNDS):
+            await plane.answer(body, lambda given: _question(decode_json(given, signature)), trace=Trace("warm-up"))
+        one = decode_json(body, signature)
+        rows = loaded.served.scorer.block_rows * WARM_UP_BLOCKS if one.num_rows else 0
+        many = one.take(pa.array([row % one.num_rows for row in range(rows)], pa.int64()))
+        await plane.answer(b"", lambda _: _question(many), trace=Trace("warm-up"))
+    finally:
+        plane.close()
+
+
+def _question(batch: pa.RecordBatch) -> Question:
+    return Question(batch, lambda values: orjson.dumps(values.tolist()))

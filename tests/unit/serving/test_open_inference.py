@@ -1,0 +1,82 @@
+"""The edge of the Open Inference Protocol, request by request, without a socket."""
+
+import json
+from typing import Any
+
+import pytest
+
+import lockstep
+from lockstep.serving.data_plane import DataPlane
+from tests.unit.serving.test_tensors import request
+from tests.unit.serving.toy import call
+
+JSON = {"content-type": "application/json"}
+INFER = "/v2/models/toy/infer"
+
+
+def body(**changes: Any) -> bytes:
+    return json.dumps({**request(), **changes}).encode()
+
+
+def test_server_metadata_and_health_are_json_that_clients_read(app: Any) -> None:
+    assert call(app, "/v2").json() == {"name": "lockstep", "version": lockstep.__version__, "extensions": []}
+    assert call(app, "/v2/health/live").json() == {"live": True}
+    assert call(app, "/v2/health/ready").json() == {"ready": True, "live": True}
+
+
+@pytest.mark.parametrize("prefix", ["/v2/models/toy", "/v2/models/toy/versions/3"])
+def test_the_model_is_found_with_and_without_version(prefix: str, app: Any) -> None:
+    metadata = call(app, prefix)
+    assert metadata.json()["name"] == "toy"
+    assert metadata.headers["x-lockstep-model-digest"] == "d" * 64
+    assert call(app, f"{prefix}/ready").json() == {"name": "toy", "ready": True}
+    answer = call(app, f"{prefix}/infer", body(id="a"), headers=JSON)
+    assert answer.status == 200
+    assert answer.headers["x-lockstep-model-version"] == "3"
+    assert (answer.json()["model_name"], answer.json()["model_version"], answer.json()["id"]) == ("toy", "3", "a")
+
+
+@pytest.mark.parametrize("prefix", ["/v2/models/other", "/v2/models/toy/versions/4", "/v2/models/toy/versions/x"])
+def test_another_model_or_version_is_404(prefix: str, app: Any) -> None:
+    for answer in (call(app, prefix), call(app, f"{prefix}/ready"), call(app, f"{prefix}/infer", body())):
+        assert answer.status == 404
+        assert "this endpoint serves 'toy' version 3" in answer.json()["error"]
+
+
+def test_both_edges_give_the_same_bits(app: Any, row: dict[str, Any]) -> None:
+    tensors = call(app, INFER, body(), headers=JSON).json()["outputs"][0]["data"]
+    records = json.dumps({"dataframe_records": [row, row]}).encode()
+    predictions = call(app, "/invocations", records, headers=JSON).json()["predictions"]
+    assert tensors == [record["probability"] for record in predictions]
+
+
+def test_a_stopping_server_is_alive_but_not_ready(app: Any, plane: DataPlane) -> None:
+    plane.ready = False
+    assert call(app, "/v2/health/live").status == 200
+    ready = call(app, "/v2/health/ready")
+    assert (ready.status, ready.json()["ready"]) == (503, False)
+    assert "error" in ready.json()
+    assert call(app, "/v2/models/toy/ready").status == 503
+
+
+def test_binary_tensors_are_refused_with_a_way_out(app: Any) -> None:
+    headers = {"content-type": "application/octet-stream", "inference-header-content-length": "10"}
+    answer = call(app, INFER, body(), headers=headers)
+    assert answer.status == 400
+    assert "binary_data=False" in answer.json()["error"]
+
+
+def test_a_missing_content_type_is_json_and_another_is_415(app: Any) -> None:
+    assert call(app, INFER, body()).status == 200
+    answer = call(app, INFER, body(), headers={"content-type": "text/csv"})
+    assert answer.status == 415
+    assert answer.json().keys() == {"error"}
+
+
+def test_errors_have_the_protocols_form(app: Any) -> None:
+    answer = call(app, INFER, json.dumps({"inputs": [{"name": "4711"}]}).encode(), headers=JSON)
+    assert (answer.status, answer.json().keys()) == (400, {"error"})
+    assert call(app, "/v2/nope").json() == {"error": "no such endpoint: GET on this path is not served"}
+    unscorable = json.dumps(request(carrier={"data": ["UA", "YY"]})).encode()
+    answer = call(app, INFER, unscorable, headers=JSON)
+    assert (answer.status, answer.json().keys()) == (500, {"error"})
