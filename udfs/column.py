@@ -50,4 +50,4 @@ def score_column(model: ModelIdentity, cache_root: str) -> Any:
 
     # pandas_udf reads the hints at run time to tell an iterator of several columns from a plain one.
     score.__annotations__ = {"batches": Iterator[tuple[pd.Series, ...]], "return": Iterator[pd.Series]}
-    return pandas_udf(score, "double")
+    return pandas_udf(score, "double")  # type: ignore[call-overload] # the overloads know no such iterator

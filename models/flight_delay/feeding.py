@@ -107,7 +107,11 @@ def epoch(
     reader = make_batch_reader(
         f"file://{data.folder.absolute() / split}", workers_count=1, num_epochs=1, shuffle_row_groups=True, seed=seed
     )
-    with BatchedDataLoader(reader, batch_size=batch_rows, shuffling_queue_capacity=SHUFFLED_ROWS) as loader:
+    # Copied into tensors: the reader's arrays are views of Arrow memory, which torch must not share.
+    loader = BatchedDataLoader(
+        reader, batch_size=batch_rows, transform_fn=torch.tensor, shuffling_queue_capacity=SHUFFLED_ROWS
+    )
+    with loader:
         for batch in loader:
             codes = torch.stack([batch[name].long() for name in data.categorical], dim=1)
             numbers = torch.stack([batch[name].float() for name in data.numeric], dim=1)

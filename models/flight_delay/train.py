@@ -4,7 +4,7 @@
 
 A second run with the same data, code and parameters registers nothing and says so.
 
-Exit codes: 0 the model is registered, 1 a clear error on standard error, 2 wrong arguments.
+Exit codes: those of `lockstep/run/exit_codes.py`; errors are one message on standard error.
 """
 
 import argparse
@@ -19,8 +19,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lockstep.errors import LockstepError
+from lockstep.errors import InputError, LockstepError
 from lockstep.registry import packaging
+from lockstep.run.exit_codes import OK, exit_code
+from lockstep.scoring import profile
 from lockstep.specs.settings import TELEMETRY_OFF, Settings
 
 if TYPE_CHECKING:
@@ -151,7 +153,7 @@ def example(data: "TrainingSet", rows: "Rows") -> "pd.DataFrame":
     """Return a few real input rows without missing values: as JSON they are valid for every client."""
     whole = frame(data, rows).dropna().head(EXAMPLE_ROWS).reset_index(drop=True)
     if len(whole) < MIN_EXAMPLE_ROWS:
-        raise LockstepError(f"the validation split has fewer than {MIN_EXAMPLE_ROWS} rows without missing values")
+        raise InputError(f"the validation split has fewer than {MIN_EXAMPLE_ROWS} rows without missing values")
     return whole
 
 
@@ -162,8 +164,6 @@ def package(
     import pyarrow as pa
     from network import export
 
-    from lockstep.scoring.profile import build_baseline
-
     metrics = evaluate(data, train, valid, network=network)
     codes, numbers = valid.tensors()
     export(network, scratch / "network.pt2", codes=codes[:EXAMPLE_ROWS], numbers=numbers[:EXAMPLE_ROWS])
@@ -173,7 +173,7 @@ def package(
         code=FOLDER / "pyfunc_model.py",
         network=scratch / "network.pt2",
         columns=packaging.Columns(data.vocabulary, data.numeric, data.meta["output"]),
-        baseline=build_baseline(profiled),
+        baseline=profile.build_baseline(profiled),
         example=example(data, valid),
         requirements=REQUIREMENTS,
         params={**asdict(params), "train_rows": len(train.labels), "valid_rows": len(valid.labels)},
@@ -200,14 +200,15 @@ def train_and_register(arguments: argparse.Namespace, *, tracking_uri: str) -> s
     import torch
     from feeding import TrainingSet, read_rows
 
-    data = TrainingSet.open(arguments.training_set.absolute())
+    folder = arguments.training_set.absolute()
+    if not (folder / "training_set.json").is_file():
+        raise InputError(f"there is no training set in {folder}; build the training set first (`make train` does)")
+    data = TrainingSet.open(folder)
     params = Params(seed=arguments.seed, epochs=arguments.epochs)
-    files = [*data.files("train"), *data.files("valid")]
-    versions = {"torch": torch.__version__, "requirements": REQUIREMENTS}
     key = packaging.training_key(
-        data=files,
-        code=[FOLDER / name for name in CODE],
-        params={**asdict(params), **versions, "meta": data.meta["numeric"]},
+        data=[*data.files("train"), *data.files("valid")],
+        code=[*(FOLDER / name for name in CODE), Path(packaging.__file__), Path(profile.__file__)],
+        params={**asdict(params), "torch": torch.__version__, "vocabulary": data.vocabulary},
     )
     name = arguments.name or data.meta["model"]
     client = packaging.connect(tracking_uri, name)
@@ -222,11 +223,10 @@ def train_and_register(arguments: argparse.Namespace, *, tracking_uri: str) -> s
     train, valid = read_rows(data, "train"), read_rows(data, "valid")
     print(f"training {name}: {len(train.labels):,} rows, validation {len(valid.labels):,} rows", flush=True)
     network = fit(data, train, valid, params=params)
-    with tempfile.TemporaryDirectory() as folder:
-        model = package(data, network, train=train, valid=valid, params=params, scratch=Path(folder))
-        version = packaging.log_and_register(
-            client, model, name=name, alias=arguments.alias, key=key, scratch=Path(folder)
-        )
+    with tempfile.TemporaryDirectory() as temporary:
+        scratch = Path(temporary)
+        model = package(data, network, train=train, valid=valid, params=params, scratch=scratch)
+        version = packaging.log_and_register(client, model, name=name, alias=arguments.alias, key=key, scratch=scratch)
     return f"registered {name} version {version.version}, alias {arguments.alias}, in {tracking_uri}"
 
 
@@ -241,14 +241,11 @@ def main() -> int:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="petastorm")
             print(train_and_register(arguments, tracking_uri=uri))
-    except FileNotFoundError as error:
-        print(f"error: {error.filename} is not there; build the training set first", file=sys.stderr)
-        return 1
-    except (LockstepError, OSError) as error:
+    except LockstepError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return exit_code(error)
     print(f"done in {time.monotonic() - began:.0f} s")
-    return 0
+    return OK
 
 
 if __name__ == "__main__":

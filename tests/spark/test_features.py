@@ -105,7 +105,9 @@ def test_weather_of_the_scheduled_hour_and_later_changes_nothing(
 ) -> None:
     root = copy_tables(data_root, tmp_path)
     local = dt.timezone(dt.timedelta(hours=-4))  # New York in July
-    moment = pa.scalar(dt.datetime.combine(DAY, dt.time(hour), tzinfo=local).astimezone(dt.UTC), pa.timestamp("us", "UTC"))
+    moment = pa.scalar(
+        dt.datetime.combine(DAY, dt.time(hour), tzinfo=local).astimezone(dt.UTC), pa.timestamp("us", "UTC")
+    )
     for offset in (0, 1):
         file = day_file(root, "weather", DAY + dt.timedelta(days=offset))
         later = pc.greater_equal(pq.read_table(file, partitioning=None)["time_hour"], moment)
@@ -146,7 +148,9 @@ def test_rows_do_not_depend_on_how_spark_splits_the_work(
         spark.conf.set("spark.sql.shuffle.partitions", str(before))
 
 
-def test_every_scheduled_flight_once_cancelled_ones_too(features: pa.Table, data_root: Path, loaded: LoadedSpec) -> None:
+def test_every_scheduled_flight_once_cancelled_ones_too(
+    features: pa.Table, data_root: Path, loaded: LoadedSpec
+) -> None:
     flights = pq.read_table(day_file(data_root, "flights", DAY), partitioning=None)
     assert features.num_rows == flights.num_rows
     assert pc.sum(pc.is_null(flights["arr_delay"])).as_py() > 0
@@ -188,7 +192,9 @@ def test_a_listed_column_that_the_table_lacks(spark: SparkSession, loaded: Loade
         source_frame(spark, planes, data_root=data_root, days=Days(DAY, DAY))
 
 
-def test_partition_parameter_is_for_one_day(spark: SparkSession, loaded: LoadedSpec, data_root: Path, tmp_path: Path) -> None:
+def test_partition_parameter_is_for_one_day(
+    spark: SparkSession, loaded: LoadedSpec, data_root: Path, tmp_path: Path
+) -> None:
     query = tmp_path / "day.sql"
     query.write_text("SELECT :partition AS day")
     sources = {"planes": loaded.spec.input.sources["planes"]}

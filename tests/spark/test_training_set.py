@@ -97,8 +97,8 @@ def test_days_without_data_are_an_error_and_write_nothing(
     spark: SparkSession, loaded: LoadedSpec, data_root: Path, tmp_path: Path
 ) -> None:
     nothing = Days(dt.date(2013, 10, 5), dt.date(2013, 10, 6))
+    what = training_spec(loaded, train=nothing, valid=nothing)
     with pytest.raises(EmptyTrainingSet, match="train split"):
-        what = training_spec(loaded, train=nothing, valid=nothing)
         build_training_set(spark, what, data_root=data_root, out=tmp_path / "set", made_from="x")
     assert list(tmp_path.iterdir()) == []
 

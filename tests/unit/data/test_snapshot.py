@@ -74,7 +74,7 @@ def test_a_window_may_reach_before_the_data(root: Path) -> None:
 def test_a_day_outside_the_data(root: Path) -> None:
     with pytest.raises(PartitionNotFound, match=r"day=2024-01-20.*available: 2024-01-05 to 2024-01-12 \(8 days\)"):
         take_snapshot(spec(), DAY.replace(day=20), root)
-    with pytest.raises(DateInvalid, match="before the spec's schedule.start 2024-01-05"):
+    with pytest.raises(DateInvalid, match=r"before the spec's schedule\.start 2024-01-05"):
         take_snapshot(spec(), DAY.replace(day=4), root)
 
 

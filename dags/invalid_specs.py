@@ -1,0 +1,16 @@
+"""Shows every broken scoring spec as an import error of this file, and defines no DAG.
+
+Airflow drops all DAGs of a file that has an import error (in 3.3: it marks them stale and schedules none of them). So
+`scoring.py`, which makes the DAGs, leaves a broken spec out, and this file raises what is wrong with it.
+"""
+
+import os
+
+from lockstep_dags import build_all, iter_messages
+
+from lockstep.errors import LockstepError
+from lockstep.specs.settings import Settings
+
+_, problems = build_all(Settings.from_env(os.environ).models_root, page="")
+if problems:
+    raise LockstepError("\n".join(["", *iter_messages(problems)]))

@@ -1,0 +1,110 @@
+"""SparkSubmitOperator for the jobs of this repository."""
+
+import functools
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from lockstep_operators import close_pipes, failure, json_object, stop_group
+
+from lockstep.errors import LockstepError
+from lockstep.run.folder import INPUT, MANIFEST, RunFolder
+from lockstep.run.java import find_java_home, site_packages
+from lockstep.run.processes import die_with_parent
+from lockstep.run.submit import data_python, spark_submit
+from lockstep.specs.settings import Settings
+
+# What a Spark step writes last: it is there when the step is done.
+RESULTS = {"materialize": INPUT, "score": MANIFEST}
+ERROR_MARK = "LOCKSTEP-ERROR "  # of lockstep/steps/job.py
+
+
+class SparkStepOperator(SparkSubmitOperator):
+    """SparkSubmitOperator for a script of `jobs/`.
+
+    It adds three things to its parent: paths and environment from Lockstep's settings (taken when the task runs, so
+    that nothing secret is in the rendered template), the exit codes of `lockstep`, and a process group of its own, so
+    that a Python driver does not outlive a killed or timed-out task.
+
+    Args:
+        job: Script name without `.py`.
+        run_folder: Run folder (templated).
+    """
+
+    template_fields: ClassVar[Sequence[str]] = ("application_args",)
+
+    def __init__(self, *, job: str, run_folder: str, **kwargs: Any) -> None:
+        super().__init__(application_args=["--run-folder", run_folder], name=f"lockstep-{job}", **kwargs)
+        self.job = job
+
+    def execute(self, context: Context) -> None:
+        """Run spark-submit to its end; a step that an earlier attempt finished is not run again."""
+        folder = RunFolder(Path(str((self.application_args or [])[-1])))
+        if folder.has(RESULTS[self.job]):
+            self.log.info("%s of %s is done already", self.job, folder.path)
+            return
+        self._configure()
+        try:
+            with folder.timed(self.job):
+                super().execute(context)
+        except AirflowException as error:
+            exit_code = self._exit_code()
+            if exit_code is None:
+                raise
+            raise failure(f"Spark job {self.job}", exit_code, tail=[told_by_job(str(error))]) from error
+        finally:
+            self._stop_driver()
+            if (process := self._submit_process()) is not None:
+                close_pipes(process)
+
+    def _configure(self) -> None:
+        """Fill in what the settings of this machine say."""
+        settings = Settings.from_env(os.environ)
+        python = data_python(settings, os.environ)
+        try:
+            java_home = find_java_home(os.environ, cache_root=settings.cache_root, package_roots=site_packages(python))
+        except LockstepError as error:
+            raise AirflowFailException(str(error)) from error
+        submit = spark_submit(settings, self.job, (), python=python, java_home=java_home)
+        Path(submit.env["SPARK_LOCAL_DIRS"]).mkdir(parents=True, exist_ok=True)
+        self.application = str(submit.application)
+        self.properties_file = str(submit.properties_file)
+        self.env_vars = dict(submit.env)
+        self._spark_binary = str(submit.binary)
+
+    def on_kill(self) -> None:
+        """Stop the JVM as the provider does, then what is left of its process group: the Python driver."""
+        super().on_kill()
+        self._stop_driver()
+
+    def _get_hook(self) -> SparkSubmitHook:
+        hook = super()._get_hook()
+        own_group = {"start_new_session": True, "preexec_fn": die_with_parent}
+        hook.submit = functools.partial(hook.submit, **own_group)  # type: ignore[method-assign]
+        return hook
+
+    def _submit_process(self) -> "subprocess.Popen[str] | None":
+        return getattr(self._hook, "_submit_sp", None)
+
+    def _exit_code(self) -> int | None:
+        process = self._submit_process()
+        return None if process is None else process.poll()
+
+    def _stop_driver(self) -> None:
+        if (process := self._submit_process()) is not None:
+            stop_group(process)
+
+
+def told_by_job(text: str) -> str:
+    """Return what a job of `jobs/` says went wrong, if its output says so; else all of the output's end."""
+    for line in reversed(text.splitlines()):
+        _, mark, facts = line.partition(ERROR_MARK)
+        if mark and isinstance(value := json_object(facts), dict):
+            return f"{value.get('type')}: {value.get('message')}"
+    return text

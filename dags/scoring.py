@@ -1,0 +1,27 @@
+"""# Nightly scoring.
+
+One run scores one day of data with one model version and publishes it, or publishes nothing.
+
+`pin_model` → `plan` → `materialize` → `gate` → `score` → `audit` → `publish` → `report`
+
+* **Which day?** The one on which the run's data interval begins. In *Trigger → Backfill*, give the first day as From
+  and the day after the last as To, both at 00:00. A single run without a logical date takes the latest finished day.
+* **Which model?** The alias is resolved once, in `pin_model`. Retries, and tasks that you clear, keep that version.
+  Clear `pin_model` itself (or the whole run) to take the version that the alias points at now.
+* **Run it again?** Safe. A day that is live with the same spec, model and input is not scored again; the tasks in
+  between are skipped and `publish` records that there was nothing to do.
+* **It is red?** The log of the red task ends with what failed and what to do. What was live before stays live. `report`
+  is written all the same; its log names the file. Errors that a retry cannot mend are not retried.
+"""
+
+import os
+
+from airflow.sdk import get_parsing_context
+from lockstep_dags import build_all
+
+from lockstep.specs.settings import Settings
+
+dags, _problems = build_all(
+    Settings.from_env(os.environ).models_root, page=__doc__ or "", only=get_parsing_context().dag_id
+)
+globals().update({dag.dag_id: dag for dag in dags})

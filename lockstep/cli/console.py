@@ -1,0 +1,69 @@
+"""What a command shows: a progress display on a terminal, plain lines elsewhere, JSON for machines."""
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rich.console import Console as Rich
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+
+class Console:
+    """Shows steps as they run; all of it on standard error when standard output is for a machine."""
+
+    def __init__(self, *, machine: bool) -> None:
+        self._machine = machine
+        self._rich = Rich(stderr=machine, highlight=False, soft_wrap=True)
+        self._bar: Progress | None = None
+
+    def title(self, text: str) -> None:
+        """Begin a section."""
+        self._rich.print(f"[bold]{text}[/bold]")
+
+    def note(self, text: str) -> None:
+        """Say something."""
+        self._rich.print(text, markup=False)
+
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[Callable[[str], None]]:
+        """Show a step while it runs and one line when it ends; the body is given a function for its figures."""
+        began, told = time.monotonic(), [""]
+        with contextlib.ExitStack() as stack:
+            if self._rich.is_terminal:
+                columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+                self._bar = stack.enter_context(Progress(*columns, console=self._rich, transient=True))
+                self._bar.add_task(name, total=None)
+            try:
+                yield lambda text: told.__setitem__(0, text)
+            except BaseException as error:
+                self._line("failed" if isinstance(error, Exception) else "stopped", name, began, type(error).__name__)
+                raise
+            finally:
+                self._bar = None
+        self._line("done", name, began, told[0])
+
+    def progress(self, done: int, total: int) -> None:
+        """Move the bar of the step that runs, in rows."""
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=done, total=total)
+
+    def result(self, facts: dict[str, Any]) -> None:
+        """Give the outcome of a run: one JSON line for a machine, the places to look for a person."""
+        if self._machine:
+            print(json.dumps(facts, default=str), flush=True)
+            return
+        for key in ("would", "live_run_key", "table", "run_folder", "report"):
+            if key in facts:
+                self._rich.print(f"  {key.replace('_', ' ')}: {facts[key]}", markup=False)
+
+    def _line(self, state: str, name: str, began: float, text: str) -> None:
+        mark = {"done": "[green]✓[/green]", "failed": "[red]✗[/red]", "stopped": "[yellow]■[/yellow]"}[state]
+        if not self._rich.is_terminal:
+            mark = {"done": "ok  ", "failed": "FAIL", "stopped": "STOP"}[state]
+        seconds = f"{time.monotonic() - began:6.1f} s"
+        self._rich.print(f"  {mark} {name:<12} {seconds}  ", end="")
+        self._rich.print(text, markup=False)
+        sys.stdout.flush()

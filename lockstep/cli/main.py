@@ -1,0 +1,58 @@
+"""The `lockstep` command: registers the sub-commands and turns errors into one message and an exit code."""
+
+import json
+import os
+import signal
+import sys
+
+import typer
+
+from lockstep.cli import demo, model, parity, report, run, serve, spec, step, up
+from lockstep.errors import LockstepError
+from lockstep.run.exit_codes import exit_code
+from lockstep.specs.settings import TELEMETRY_OFF
+
+EXIT_CODE_HELP = (
+    "Exit codes: 0 ok, 1 bug, 2 usage, 3 spec or settings, 4 environment, 5 model registry, 6 input, 7 check failed, "
+    "8 publish, 9 step out of order, 10 parity differs, 75 temporary (run the same command again), 130 interrupted."
+)
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="lockstep",
+    help="One registered model, scored the same everywhere.",
+    epilog=EXIT_CODE_HELP,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command("run")(run.command)
+app.command("serve")(serve.command)
+app.command("parity")(parity.command)
+app.command("up")(up.command)
+app.command("demo")(demo.command)
+app.add_typer(spec.app, name="spec")
+app.add_typer(step.app, name="step")
+app.add_typer(model.app, name="model")
+app.add_typer(report.app, name="report")
+
+
+def main() -> None:
+    """Run the command line."""
+    for name, value in TELEMETRY_OFF.items():
+        os.environ.setdefault(name, value)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app()
+    except LockstepError as error:
+        if "--json" in sys.argv:
+            facts = {"error": type(error).__name__, "message": str(error), "retryable": error.retryable}
+            print(json.dumps(facts))
+        print(f"lockstep: error: {error}", file=sys.stderr)
+        sys.exit(exit_code(error))
+    except KeyboardInterrupt:
+        print("lockstep: interrupted; finished work is kept, the same command resumes it", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output went away (`lockstep ... | head`); that is not an error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

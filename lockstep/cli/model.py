@@ -1,0 +1,36 @@
+"""`lockstep model`: what the registry holds for a spec."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from lockstep.cli.options import AsJson, ModelVersion, SpecName, loaded_spec, settings
+
+app = typer.Typer(help="What the model registry holds for a spec.", no_args_is_help=True)
+
+
+@app.command()
+def resolve(
+    name: SpecName,
+    alias: Annotated[str | None, typer.Option(help="Alias; without it, the spec's.")] = None,
+    model_version: ModelVersion = None,
+    as_json: AsJson = False,
+) -> None:
+    """Resolve the model of a spec to its version and digest."""
+    from lockstep.registry.resolve import resolve_model
+
+    reference = loaded_spec(name).spec.model
+    wanted = alias or reference.alias
+    found = resolve_model(settings().tracking_uri, reference.name, alias=wanted, version=model_version)
+    facts = {"name": found.name, "version": found.version, "digest": found.digest}
+    print(json.dumps(facts) if as_json else f"{found.name} version {found.version}, digest {found.digest}")
+
+
+@app.command(name="list")
+def list_(name: SpecName) -> None:
+    """List the versions of the spec's model and their aliases."""
+    from lockstep.registry.resolve import list_versions
+
+    for version, aliases in list_versions(settings().tracking_uri, loaded_spec(name).spec.model.name):
+        print(f"version {version}" + (f"  {', '.join(aliases)}" if aliases else ""))

@@ -1,0 +1,58 @@
+"""`lockstep spec`: validate, show and describe scoring specs."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from lockstep.cli.options import SpecName, loaded_spec, settings
+from lockstep.errors import SpecError
+from lockstep.run.exit_codes import exit_code
+from lockstep.specs.loading import LoadedSpec, json_schema, load_spec, spec_files
+
+app = typer.Typer(help="Validate, show and describe scoring specs.", no_args_is_help=True)
+
+
+@app.command()
+def validate(
+    paths: Annotated[list[Path] | None, typer.Argument(help="scoring.yaml files or their folders; none: all.")] = None,
+) -> None:
+    """Check specs and the files they name; every problem names file, line and key."""
+    found = paths or spec_files(settings().models_root)
+    if not found:
+        raise SpecError(str(settings().models_root), ["no scoring.yaml found below this folder"])
+    failed: SpecError | None = None
+    for path in found:
+        try:
+            loaded = load_spec(path)
+            _check_files(loaded)
+            print(f"ok: {path} ({loaded.spec.name})")
+        except SpecError as error:
+            failed = error
+            print(f"lockstep: error: {error}", file=sys.stderr)
+    if failed is not None:
+        raise typer.Exit(exit_code(failed))
+
+
+def _check_files(loaded: LoadedSpec) -> None:
+    from lockstep.quality.suites import check_suite_file
+
+    spec = loaded.spec
+    for name in (spec.input.query, *spec.reporting.values()):
+        loaded.file(name)
+    for name in (spec.checks.gate, spec.checks.audit):
+        check_suite_file(loaded.file(name))
+
+
+@app.command()
+def show(name: SpecName) -> None:
+    """Print a spec with all defaults filled in."""
+    print(yaml.safe_dump(loaded_spec(name).spec.model_dump(mode="json"), sort_keys=False, width=120), end="")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a scoring spec, for editors."""
+    print(json_schema())

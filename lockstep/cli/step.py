@@ -1,0 +1,53 @@
+"""`lockstep step`: one step of a run, working from the run folder alone; what Airflow's tasks call."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lockstep.cli.options import AsJson, ModelVersion, SpecName, loaded_spec, settings
+from lockstep.run.folder import RunFolder
+from lockstep.run.partition import parse_partition
+from lockstep.steps import STEPS, load_step
+
+app = typer.Typer(help="One step of a run, from its run folder alone.", no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Option("--run-folder", help="Folder that `lockstep step plan` printed.")]
+Date = Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="Partition to score.")]
+
+
+@app.command()
+def plan(name: SpecName, date: Date, model_version: ModelVersion = None, as_json: AsJson = False) -> None:
+    """Freeze a run and claim the right to publish it; prints its run folder."""
+    from lockstep.steps.plan import plan_run
+
+    outcome = plan_run(loaded_spec(name), parse_partition(date), settings(), version=model_version)
+    facts = {
+        "run_folder": str(outcome.folder.path),
+        "run_key": outcome.plan.run_key,
+        "partition": date,
+        "model_version": outcome.plan.model.version,
+        "token": outcome.claim.token if outcome.claim else None,
+        "already_live": bool(outcome.claim and outcome.claim.already_live),
+    }
+    _print("plan", facts, as_json=as_json)
+
+
+def _register(step: str) -> None:
+    def command(run_folder: Folder, as_json: AsJson = False) -> None:
+        _print(step, load_step(step)(RunFolder(run_folder.absolute()), settings()), as_json=as_json)
+
+    command.__doc__ = STEPS[step].help
+    app.command(name=step)(command)
+
+
+def _print(step: str, facts: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(facts))
+    else:
+        print(f"{step}: " + ", ".join(f"{key} {value}" for key, value in facts.items()))
+
+
+for _step in STEPS:
+    _register(_step)

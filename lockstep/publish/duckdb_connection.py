@@ -1,0 +1,121 @@
+"""Open a DuckDB file for as short as possible; wait, within bounds, for another process that has it open."""
+
+import contextlib
+import random
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from lockstep.errors import PublishError, WarehouseLocked
+
+# No extension is ever fetched.
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
+UNPUBLISHED = "Nothing was published and what was live stays."
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How to wait for a locked file: with growing, jittered pauses."""
+
+    wait_s: float
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = random.random
+
+
+@contextlib.contextmanager
+def connected(
+    path: Path, patience: Patience, *, read_only: bool = False, consequence: str = UNPUBLISHED
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the file, and close it when the body is done.
+
+    Args:
+        path: The file; created with its parents unless `read_only`.
+        patience: How long to wait for its lock.
+        read_only: Open for reading only.
+        consequence: What a failure of the body means, for its message.
+
+    Raises:
+        WarehouseLocked: Another process held it all the time, or another thread changed the same rows.
+        PublishError: It cannot be opened, or an operation failed.
+    """
+    connection = _wait_for(path, patience, read_only=read_only)
+    try:
+        yield connection
+    except duckdb.TransactionException as error:
+        raise WarehouseLocked(str(path), holder="another transaction of this process", waited_s=0) from error
+    except duckdb.Error as error:
+        raise PublishError(f"warehouse {path} failed: {first_line(error)}. {consequence}") from error
+    finally:
+        connection.close()
+
+
+@contextlib.contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Commit what the body did, or none of it."""
+    connection.begin()
+    try:
+        yield
+        connection.commit()
+    except BaseException:
+        with contextlib.suppress(duckdb.Error):
+            connection.rollback()
+        raise
+
+
+def _wait_for(path: Path, patience: Patience, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    began, pause_s = patience.clock(), FIRST_PAUSE_S
+    while True:
+        try:
+            return _connect(path, read_only=read_only)
+        except duckdb.Error as error:
+            if not _is_lock(error):
+                raise PublishError(_unusable(path, first_line(error))) from error
+            waited_s = patience.clock() - began
+            if waited_s >= patience.wait_s:
+                raise WarehouseLocked(str(path), holder=_holder(error), waited_s=waited_s) from error
+            patience.sleep(min(pause_s * (0.5 + patience.jitter()), patience.wait_s - waited_s))
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+
+def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    try:
+        if not read_only:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        connection = duckdb.connect(str(path), read_only=read_only, config=CONFIG)
+        # Whatever the machine's zone; and a long query must not draw on our standard output.
+        connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+        return connection
+    except OSError as error:
+        raise PublishError(_unusable(path, error.strerror or str(error))) from error
+
+
+def _unusable(path: Path, reason: str) -> str:
+    return (
+        f"warehouse {path} cannot be opened: {reason}. Nothing was published. "
+        "Check that LOCKSTEP_WAREHOUSE names a DuckDB file (or one that may be created) in a folder you may write to."
+    )
+
+
+def _is_lock(error: duckdb.Error) -> bool:
+    text = str(error)
+    return "Could not set lock on file" in text or "different configuration than existing connections" in text
+
+
+def _holder(error: duckdb.Error) -> str:
+    found = HOLDER.search(str(error))
+    return f"process {found['pid']} ({found['program']})" if found else "another process"
+
+
+def first_line(error: duckdb.Error) -> str:
+    """Return the first line of an error of the engine, without its full stop."""
+    return str(error).strip().partition("\n")[0].rstrip(".")

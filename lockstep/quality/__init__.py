@@ -1,0 +1,1 @@
+"""Great Expectations suites, drift and the invariants of a run."""

@@ -1,0 +1,57 @@
+"""Gate: is the input fit to be scored?"""
+
+import datetime as dt
+from typing import Any
+
+from lockstep.quality.expectations import run_suite
+from lockstep.quality.frame import read_frame
+from lockstep.quality.limits import fewest_rows
+from lockstep.quality.suites import load_suite
+from lockstep.quality.verdict import Verdict, passed
+from lockstep.run.folder import GATE, RunFolder
+from lockstep.specs.settings import Settings
+
+DOCS = "gx/gate"
+FROZEN_SPEC = "spec"
+
+
+def gate(folder: RunFolder, settings: Settings) -> dict[str, Any]:  # noqa: ARG001 - every step has this shape
+    """Check the materialised input against the spec's gate suite and write `gate.json`.
+
+    Returns:
+        Rows, checks, warnings and whether an earlier passed result was `reused`.
+
+    Raises:
+        CheckFailed: A critical check failed.
+        ColumnMissing: The suite names a column that the input does not have.
+    """
+    plan = folder.plan(step="gate")
+    earlier = folder.read_record(GATE, Verdict, step="gate") if folder.has(GATE) else None
+    if earlier and earlier.passed and earlier.run_key == plan.run_key:
+        return earlier.summary(reused=True)
+    with folder.timed("gate"):
+        verdict = _check(folder)
+        folder.write_json(GATE, verdict)
+    verdict.stop_if_failed(str(folder.file(DOCS, "index.html")))
+    return verdict.summary(reused=False)
+
+
+def _check(folder: RunFolder) -> Verdict:
+    plan, scoring_input = folder.plan(step="gate"), folder.scoring_input(step="gate")
+    suite = load_suite(folder.file(FROZEN_SPEC, plan.spec.checks.gate))
+    files = [folder.file(path) for path in sorted({unit.path for unit in scoring_input.units})]
+    now = dt.datetime.now(dt.UTC)
+    with folder.writing():
+        frame = read_frame(files, columns=suite.needs, where=f"the input of partition {plan.partition}")
+        found = run_suite(suite, frame, name="gate", docs=folder.file(DOCS), at=now)
+    results = [fewest_rows(scoring_input.rows, plan.spec.limits), *found]
+    return Verdict(
+        stage="gate",
+        run_key=plan.run_key,
+        partition=plan.partition,
+        passed=passed(results),
+        checked_at=now,
+        rows=scoring_input.rows,
+        docs=f"{DOCS}/index.html",
+        results=tuple(results),
+    )

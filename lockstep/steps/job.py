@@ -1,0 +1,71 @@
+"""The inside of a spark-submit script: session, one call, and errors that survive the process boundary.
+
+A failing job prints one line `LOCKSTEP-ERROR {"type": ..., "message": ...}` to standard error, from which whoever
+started it rebuilds the error, and ends with the documented exit code.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lockstep.errors import LockstepError, revive
+from lockstep.run.exit_codes import exit_code
+from lockstep.run.folder import RunFolder
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+ERROR_MARK = "LOCKSTEP-ERROR "
+# An error raised in a Python worker reaches the driver as the text of its traceback.
+IN_TRACEBACK = re.compile(r"lockstep\.errors\.(\w+): (.+?)(?=\n\s*at |\n\n|\Z)", re.DOTALL)
+
+
+def run_job(name: str, work: Callable[["SparkSession", RunFolder], int]) -> int:
+    """Run the work of a job over the run folder given on the command line.
+
+    Args:
+        name: For the Spark UI.
+        work: Gets the session and the folder, returns rows.
+
+    Returns:
+        The exit code.
+    """
+    parser = argparse.ArgumentParser(description=f"{name} one scoring run")
+    parser.add_argument("--run-folder", type=Path, required=True, help="folder of a planned run")
+    folder = RunFolder(parser.parse_args().run_folder.absolute())
+    from pyspark.sql import SparkSession
+
+    try:
+        folder.plan(step=name)
+        spark = SparkSession.builder.appName(f"lockstep {name} {folder.path.name}").getOrCreate()
+        rows = work(spark, folder)
+        spark.stop()
+    except Exception as error:  # the edge of the process: every error becomes one line and a code
+        known = as_lockstep_error(error)
+        if known is None:
+            raise
+        sys.stderr.write(ERROR_MARK + json.dumps({"type": type(known).__name__, "message": str(known)}) + "\n")
+        return exit_code(known)
+    sys.stdout.write(f"{name}: {rows:,} rows\n")
+    return 0
+
+
+def as_lockstep_error(error: Exception) -> LockstepError | None:
+    """Return the error itself if it is ours, or ours that lies in the text of a Spark exception, or none."""
+    if isinstance(error, LockstepError):
+        return error
+    found = IN_TRACEBACK.search(str(error))
+    return revive(found.group(1), found.group(2).strip()) if found else None
+
+
+def error_in_log(text: str) -> LockstepError | None:
+    """Return the error that a job reported in its output, or none."""
+    for line in reversed(text.splitlines()):
+        if line.startswith(ERROR_MARK):
+            told = json.loads(line.removeprefix(ERROR_MARK))
+            return revive(told["type"], told["message"])
+    return None

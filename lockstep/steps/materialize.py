@@ -1,0 +1,55 @@
+"""Materialise and score: the two steps that Spark runs, as the command line starts them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from lockstep.run.folder import INPUT, MANIFEST, RunFolder
+from lockstep.specs.settings import Settings
+from lockstep.steps.score import finished_rows, summary
+from lockstep.steps.spark import submit_job
+
+Progress = Callable[[int, int], None]
+
+
+def _silent(done: int, total: int) -> None:
+    """Show nothing."""
+
+
+def materialize(folder: RunFolder, settings: Settings) -> dict[str, Any]:
+    """Run the feature query unless its result is there.
+
+    Returns:
+        `rows` and whether the result of an earlier attempt was `reused`.
+    """
+    reused = folder.has(INPUT)
+    if not reused:
+        plan = folder.plan(step="materialize")
+        with folder.timed("materialize"):
+            submit_job("materialize", folder, settings, timeout_s=plan.spec.limits.timeout_s)
+    return {"rows": folder.scoring_input(step="materialize").rows, "reused": reused}
+
+
+def score(folder: RunFolder, settings: Settings, *, progress: Progress = _silent) -> dict[str, Any]:
+    """Score the units that are not finished.
+
+    Args:
+        folder: A run whose input is materialised.
+        settings: Where things are.
+        progress: Told the rows done and the rows in total, a few times a second.
+
+    Returns:
+        Rows in, scored and quarantined, units, and whether all of it was `reused`.
+    """
+    reused = folder.has(MANIFEST)
+    if not reused:
+        plan, wanted = folder.plan(step="score"), folder.scoring_input(step="score")
+        with folder.timed("score"):
+            submit_job(
+                "score",
+                folder,
+                settings,
+                timeout_s=plan.spec.limits.timeout_s,
+                on_poll=lambda: progress(finished_rows(folder, wanted), wanted.rows),
+            )
+        progress(wanted.rows, wanted.rows)
+    return summary(folder, reused=reused)

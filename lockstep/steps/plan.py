@@ -1,0 +1,134 @@
+"""Plan: freeze what a run is (model, input, spec, code) before anything is computed."""
+
+import datetime as dt
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import lockstep
+from lockstep.data.snapshot import take_snapshot
+from lockstep.errors import ColumnMissing, RunFolderUnusable
+from lockstep.publish.warehouse import open_warehouse
+from lockstep.registry.resolve import resolve_model
+from lockstep.run.folder import CLAIM, PLAN, RunFolder
+from lockstep.run.identity import input_digest, run_key, spec_hash
+from lockstep.run.plan import Claim, ModelIdentity, Plan
+from lockstep.specs.loading import SPEC_FILE, LoadedSpec
+from lockstep.specs.settings import Settings
+
+SPEC_FOLDER = "spec"
+
+
+@dataclass(frozen=True)
+class PlanOutcome:
+    """A planned run. Without a claim it was a dry run, and nothing was written."""
+
+    folder: RunFolder
+    plan: Plan
+    claim: Claim | None
+    live_run_key: str | None
+
+
+def plan_run(
+    loaded: LoadedSpec,
+    partition: dt.date,
+    settings: Settings,
+    *,
+    version: int | None = None,
+    dry_run: bool = False,
+) -> PlanOutcome:
+    """Freeze a run in its folder and claim the right to publish it.
+
+    The same spec, partition, model and input give the same folder; planning again keeps what is there and renews the
+    claim.
+
+    Args:
+        loaded: The spec.
+        partition: Day to score.
+        settings: Where things are.
+        version: Model version; none resolves the spec's alias.
+        dry_run: Resolve and check all, write nothing.
+
+    Raises:
+        RegistryError: The model cannot be had.
+        InputError: The input cannot be scored.
+        PublishError: The warehouse cannot be opened.
+        RunFolderUnusable: The run folder cannot be written.
+    """
+    spec = loaded.spec
+    texts = spec_texts(loaded)
+    model = resolve_model(settings.tracking_uri, spec.model.name, alias=spec.model.alias, version=version)
+    _check_output(spec.output.column, model)
+    sources = take_snapshot(spec, partition, settings.data_root)
+    hashed = spec_hash(spec, {name: text for name, text in texts.items() if name not in spec.reporting.values()})
+    data = input_digest((f.view, f.path, f.size_bytes, f.mtime_ns) for f in sources)
+    key = run_key(spec=hashed, partition=partition, model=model.digest, data=data)
+    plan = Plan(
+        run_key=key,
+        partition=partition,
+        spec=spec,
+        spec_hash=hashed,
+        model=model,
+        input_digest=data,
+        sources=sources,
+        data_root=str(settings.data_root),
+        warehouse=str(settings.warehouse_path),
+        cache_root=str(settings.cache_root),
+        code_version=code_version(settings.project_root),
+        planned_at=dt.datetime.now(dt.UTC),
+    )
+    folder = RunFolder.of(settings.runs_root, spec=spec.name, partition=partition, run_key=key)
+    warehouse = open_warehouse(spec.publish.warehouse, str(settings.warehouse_path), wait_s=settings.warehouse_wait_s)
+    live = warehouse.live_run_key(spec.publish.table, partition)
+    if dry_run:
+        return PlanOutcome(folder, plan, None, live)
+    plan = _freeze(folder, plan, loaded=loaded, texts=texts)
+    claim = warehouse.claim(spec.publish.table, partition=partition, run_key=key, now=dt.datetime.now(dt.UTC))
+    folder.write_json(CLAIM, claim)
+    return PlanOutcome(folder, plan, claim, live)
+
+
+def spec_texts(loaded: LoadedSpec) -> dict[str, str]:
+    """Return the text of every file that the spec names, by relative path."""
+    spec = loaded.spec
+    names = [spec.input.query, spec.checks.gate, spec.checks.audit, *spec.reporting.values()]
+    return {name: loaded.file(name).read_text(encoding="utf-8") for name in names}
+
+
+def _check_output(column: str, model: ModelIdentity) -> None:
+    names = [output.name for output in model.outputs]
+    if column not in names:
+        where = f"the outputs of model {model.name} version {model.version}"
+        raise ColumnMissing(column, where=where, expected="the output.column of the spec", got=names)
+
+
+def _freeze(folder: RunFolder, plan: Plan, *, loaded: LoadedSpec, texts: dict[str, str]) -> Plan:
+    """Write the plan and copies of the spec's files, unless an earlier plan of this run did."""
+    if folder.has(PLAN):
+        return folder.plan(step="plan")
+    folder.folder()
+    for name, text in texts.items():
+        folder.write_text(f"{SPEC_FOLDER}/{name}", text)
+    try:
+        shutil.copyfile(loaded.folder / SPEC_FILE, folder.file(SPEC_FOLDER, SPEC_FILE))
+    except OSError as error:
+        raise RunFolderUnusable(str(folder.path), error.strerror or str(error)) from error
+    folder.write_json(PLAN, plan)
+    return plan
+
+
+def code_version(project_root: Path) -> str:
+    """Return the version of Lockstep, with the commit when the project folder is a git checkout."""
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(project_root), "describe", "--always", "--dirty"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=5,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return lockstep.__version__
+    commit = found.stdout.strip()
+    return f"{lockstep.__version__}+{commit}" if found.returncode == 0 and commit else lockstep.__version__

@@ -1,0 +1,65 @@
+"""The outside of a Spark job: spark-submit as a child process, its log in the run folder, its error as ours."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from lockstep.errors import SparkJobFailed
+from lockstep.run.folder import RunFolder
+from lockstep.run.java import find_java_home
+from lockstep.run.processes import run_logged
+from lockstep.run.submit import data_python, spark_submit
+from lockstep.specs.settings import Settings
+from lockstep.steps.job import error_in_log
+
+LOG_TAIL_BYTES = 64_000
+# Lines of a log that say what went wrong: a Java or Python exception, or spark-submit's own complaint.
+TELLING = re.compile(r"(?:Caused by: )?[\w.$]+(?:Error|Exception|Exit)\b|(?:Error|Exception|FATAL)|.*No space left")
+
+
+def submit_job(
+    job: str, folder: RunFolder, settings: Settings, *, timeout_s: float, on_poll: Callable[[], None] = lambda: None
+) -> None:
+    """Run `jobs/<job>.py` over a run folder through spark-submit.
+
+    Args:
+        job: Script name without `.py`.
+        folder: A planned run.
+        settings: Where things are.
+        timeout_s: Longest run, in seconds.
+        on_poll: Called a few times a second, for a progress bar.
+
+    Raises:
+        JavaNotFound: There is no Java for Spark.
+        SparkJobFailed: spark-submit ended with an error that is not ours, or ran past the time limit.
+        LockstepError: The error that the job reported.
+    """
+    java_home = find_java_home(os.environ, cache_root=settings.cache_root)
+    args = ["--run-folder", str(folder.path)]
+    python = data_python(settings, os.environ)
+    submit = spark_submit(settings, job, args, python=python, java_home=java_home)
+    log = folder.folder("logs") / f"{job}.log"
+    with folder.writing():
+        log.touch()
+        Path(submit.env["SPARK_LOCAL_DIRS"]).mkdir(parents=True, exist_ok=True)
+    code = run_logged(submit.command(), env=submit.env, log=log, timeout_s=timeout_s, on_poll=on_poll)
+    if code == 0:
+        return
+    text = _tail(log)
+    reported = error_in_log(text)
+    if reported is not None:
+        raise reported
+    reason = f"no result within limits.timeout_s = {timeout_s:.0f} s" if code is None else _last_error(text)
+    raise SparkJobFailed(f"jobs/{job}.py", exit_code=code or 0, log_path=str(log), last_error=reason)
+
+
+def _tail(log: Path) -> str:
+    data = log.read_bytes()[-LOG_TAIL_BYTES:]
+    return data.decode("utf-8", errors="replace")
+
+
+def _last_error(text: str) -> str:
+    telling = [line for line in text.splitlines() if TELLING.match(line)]
+    lines = telling or [line for line in text.splitlines() if line.strip()] or ["no output"]
+    return lines[-1].strip()[:300]

@@ -1,0 +1,199 @@
+"""The operators with a stand-in for the data plane: exit codes, kills, and what goes into XCom."""
+
+import datetime as dt
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import lockstep_spark
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, DownstreamTasksSkipped
+from lockstep_operators import PinModelOperator, PlanOperator, ReportOperator, StepOperator
+from lockstep_spark import SparkStepOperator, told_by_job
+
+from lockstep.specs.spec import Schedule
+
+SCHEDULE = Schedule(cron="0 6 * * *", timezone="UTC", start=dt.date(2013, 1, 1))
+DataPlane = Callable[[str], None]
+
+
+@pytest.fixture
+def data_plane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataPlane:
+    """Install a shell script as the data plane's Python, and another one as its spark-submit."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("LOCKSTEP_DATA_PYTHON", str(folder / "python"))
+    monkeypatch.setenv("LOCKSTEP_HOME", str(tmp_path / "var"))
+    monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", '{"conn_type": "spark", "host": "local[2]"}')
+    monkeypatch.setattr(lockstep_spark, "find_java_home", lambda *_, **__: tmp_path)
+
+    def install(script: str) -> None:
+        for name in ("python", "spark-submit"):
+            (folder / name).write_text(f"#!/bin/bash\n{script}\n")
+            (folder / name).chmod(0o755)
+
+    return install
+
+
+class Ti:
+    """The parts of a task instance that the operators use."""
+
+    map_index = -1
+
+    def __init__(self, **xcoms: Any) -> None:
+        self.xcoms: dict[str, Any] = xcoms
+        self.pushed: dict[str, Any] = {}
+
+    def xcom_pull(self, *, task_ids: str) -> Any:
+        return self.xcoms.get(task_ids)
+
+    def xcom_push(self, *, key: str, value: Any) -> None:
+        self.pushed[key] = value
+
+
+def context(ti: Ti | None = None, **params: Any) -> Any:
+    logical_date = dt.datetime(2013, 8, 1, 6, tzinfo=dt.UTC)
+    dag_run = SimpleNamespace(logical_date=logical_date, run_type="backfill")
+    dag = SimpleNamespace(get_task=lambda name: StepOperator(task_id=name, arguments=[]))
+    return {"ti": ti or Ti(), "dag_run": dag_run, "params": params, "dag": dag}
+
+
+def step(*arguments: str) -> StepOperator:
+    return StepOperator(task_id="gate", arguments=["step", "gate", *arguments])
+
+
+def test_result_is_the_last_json_line_and_the_command_is_lockstep(data_plane: DataPlane) -> None:
+    data_plane("""echo '{"old": 1}'; echo some text; echo "{\\"args\\": \\"$*\\"}" """)
+    assert step("--json").execute(context()) == {"args": "-m lockstep step gate --json"}
+
+
+@pytest.mark.parametrize("code", [2, 3, 4, 5, 6, 7, 8, 9])
+def test_permanent_error_is_not_retried_and_tells_why(data_plane: DataPlane, code: int) -> None:
+    data_plane(f"echo 'lockstep: error: origin is null in 3 rows' >&2; exit {code}")
+    with pytest.raises(AirflowFailException, match=rf"lockstep step gate failed with exit code {code}\n.*3 rows"):
+        step().execute(context())
+
+
+@pytest.mark.parametrize(
+    ("script", "cause"), [("exit 75", "exit code 75"), ("exit 1", "exit code 1"), ("kill -9 $$", "signal 9")]
+)
+def test_what_may_pass_later_is_retried(data_plane: DataPlane, script: str, cause: str) -> None:
+    data_plane(script)
+    with pytest.raises(AirflowException, match=cause) as caught:
+        step().execute(context())
+    assert not isinstance(caught.value, AirflowFailException)
+
+
+@pytest.mark.parametrize("make", [step, lambda: SparkStepOperator(task_id="score", job="score", run_folder="/nowhere")])
+def test_kill_stops_the_child_and_its_children(data_plane: DataPlane, make: Callable[[], Any], tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    data_plane(f"sleep 300 & echo $$ $! > {pids}; wait")
+    operator, ended = make(), threading.Event()
+
+    def kill() -> None:
+        while not (pids.is_file() and pids.read_text().strip()):
+            time.sleep(0.05)
+        operator.on_kill()
+        ended.set()
+
+    threading.Thread(target=kill).start()
+    with pytest.raises(AirflowException):
+        operator.execute(context())
+    assert ended.wait(5)
+    assert not [pid for pid in pids.read_text().split() if _lives(int(pid))]
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_pin_model_takes_the_alias_or_the_parameter(data_plane: DataPlane) -> None:
+    data_plane("""echo '{"name": "m", "version": 3, "digest": "d"}'""")
+    pin = PinModelOperator(task_id="pin_model", arguments=["model", "resolve", "m", "--json"])
+    assert pin.execute(context())["version"] == 3
+    data_plane("exit 5")
+    assert pin.execute(context(model_version=7)) == {"version": 7}
+
+
+def plan() -> PlanOperator:
+    return PlanOperator(
+        task_id="plan", arguments=["step", "plan", "m"], schedule=SCHEDULE, skip_when_live=["gate", "score"]
+    )
+
+
+def test_plan_scores_the_day_of_the_run(data_plane: DataPlane) -> None:
+    data_plane("""echo "{\\"args\\": \\"$*\\", \\"already_live\\": false}" """)
+    assert plan().execute(context())["args"].endswith("step plan m --date 2013-08-01")
+
+
+def test_plan_that_is_live_skips_the_middle(data_plane: DataPlane) -> None:
+    data_plane("""echo '{"run_key": "k", "run_folder": "f", "already_live": true}'""")
+    ti = Ti()
+    with pytest.raises(DownstreamTasksSkipped) as skipped:
+        plan().execute(context(ti))
+    assert skipped.value.tasks == ["gate", "score"]
+    assert ti.pushed["return_value"]["run_folder"] == "f"
+
+
+def test_plan_of_a_day_that_is_not_over_fails_at_once(data_plane: DataPlane) -> None:
+    data_plane("exit 0")
+    future = context()
+    future["dag_run"].logical_date = dt.datetime.now(dt.UTC) + dt.timedelta(days=3)
+    with pytest.raises(AirflowFailException, match="is not over yet in UTC"):
+        plan().execute(future)
+
+
+def test_report_is_skipped_without_a_plan(data_plane: DataPlane) -> None:
+    data_plane("""echo "{\\"args\\": \\"$*\\"}" """)
+    report = ReportOperator(task_id="report", arguments=["step", "report"], plan_task="plan")
+    with pytest.raises(AirflowSkipException):
+        report.execute(context())
+    done = report.execute(context(Ti(plan={"run_folder": "/runs/x"})))
+    assert done["args"].endswith("step report --run-folder /runs/x")
+
+
+def spark(folder: Path) -> SparkStepOperator:
+    return SparkStepOperator(task_id="score", job="score", run_folder=str(folder))
+
+
+def test_spark_job_gets_paths_environment_and_connection(data_plane: DataPlane, tmp_path: Path) -> None:
+    data_plane(f"echo $* > {tmp_path}/args; echo $PYSPARK_PYTHON > {tmp_path}/python")
+    spark(tmp_path / "run").execute(context())
+    args = (tmp_path / "args").read_text()
+    assert "--master local[2]" in args
+    assert "spark-conf/local.conf" in args
+    assert args.rstrip().endswith(f"jobs/score.py --run-folder {tmp_path}/run")
+    assert (tmp_path / "python").read_text().strip() == os.environ["LOCKSTEP_DATA_PYTHON"]
+    assert (tmp_path / "run" / "timings" / "score.json").is_file()
+
+
+def test_spark_step_that_is_done_is_not_run_again(data_plane: DataPlane, tmp_path: Path) -> None:
+    data_plane("exit 1")
+    (tmp_path / "manifest.json").write_text("{}")
+    spark(tmp_path).execute(context())
+
+
+def test_spark_job_that_knows_its_error_fails_at_once(data_plane: DataPlane, tmp_path: Path) -> None:
+    data_plane("""echo 'LOCKSTEP-ERROR {"type": "EmptyPartition", "message": "holds 0 rows"}' >&2; exit 6""")
+    with pytest.raises(
+        AirflowFailException, match="Spark job score failed with exit code 6\nEmptyPartition: holds 0 rows"
+    ):
+        spark(tmp_path / "run").execute(context())
+
+
+def test_spark_crash_is_retried(data_plane: DataPlane, tmp_path: Path) -> None:
+    data_plane("echo 'java.lang.OutOfMemoryError'; exit 1")
+    with pytest.raises(AirflowException, match="OutOfMemoryError") as caught:
+        spark(tmp_path / "run").execute(context())
+    assert not isinstance(caught.value, AirflowFailException)
+
+
+def test_text_without_the_mark_is_kept() -> None:
+    assert told_by_job("a\nb") == "a\nb"

@@ -1,0 +1,128 @@
+"""What Airflow makes of the specs."""
+
+import datetime as dt
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from airflow.dag_processing.dagbag import BundleDagBag
+from airflow.sdk import DAG
+from airflow.serialization.serialized_objects import DagSerialization
+
+REPOSITORY = Path(__file__).parents[2]
+DAGS = REPOSITORY / "dags"
+CHAIN = ["pin_model", "plan", "materialize", "gate", "score", "audit", "publish"]
+
+# Airflow 3.3 itself warns about its own parts while a bag is filled.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def parse() -> BundleDagBag:
+    """Parse `dags/` as the DAG processor does."""
+    return BundleDagBag(dag_folder=str(DAGS), bundle_path=DAGS, bundle_name="dags-folder")
+
+
+@pytest.fixture
+def dag(models: Path) -> DAG:
+    """The DAG of the one valid spec."""
+    bag = parse()
+    assert bag.import_errors == {}
+    return bag.dags["score_flight_delay"]
+
+
+def test_one_dag_per_spec(models: Path) -> None:
+    second = (models / "flight_delay" / "scoring.yaml").read_text().replace("name: flight_delay\nd", "name: second\nd")
+    (models / "second").mkdir()
+    (models / "second" / "scoring.yaml").write_text(second)
+    bag = parse()
+    assert bag.import_errors == {}
+    assert sorted(bag.dags) == ["score_flight_delay", "score_second"]
+
+
+def test_bad_spec_is_a_visible_error_of_another_file_and_keeps_the_other_dags(models: Path) -> None:
+    good = (models / "flight_delay" / "scoring.yaml").read_text()
+    (models / "broken").mkdir()
+    (models / "broken" / "scoring.yaml").write_text(good.replace("owner: flight-operations", "ownr: nobody"))
+    bag = parse()
+    assert list(bag.dags) == ["score_flight_delay"]
+    assert list(bag.import_errors) == ["invalid_specs.py"]  # an error of scoring.py would make all its DAGs stale
+    (text,) = bag.import_errors.values()
+    assert "broken/scoring.yaml" in text
+    assert "line 6, key ownr: unknown key" in text
+
+
+def test_spec_that_only_airflow_refuses_is_reported_the_same_way(models: Path) -> None:
+    good = (models / "flight_delay" / "scoring.yaml").read_text()
+    (models / "flight_delay" / "scoring.yaml").write_text(good.replace('"0 6 * * *"', '"99 6 * * *"'))
+    bag = parse()
+    assert list(bag.dags) == []
+    (text,) = bag.import_errors.values()
+    assert "flight_delay/scoring.yaml" in text
+    assert "99 6" in text
+
+
+def test_serialises(dag: DAG) -> None:
+    assert DagSerialization.to_dict(dag)["dag"]["dag_id"] == "score_flight_delay"
+
+
+def test_steps_follow_one_another(dag: DAG) -> None:
+    for first, then in pairwise(CHAIN):
+        assert then in dag.get_task(first).downstream_task_ids
+    assert dag.get_task("publish").downstream_task_ids == {"report", "published"}
+
+
+def test_a_report_of_a_failed_run_does_not_make_it_a_success(dag: DAG) -> None:
+    assert dag.get_task("report").trigger_rule == "all_done"
+    assert dag.get_task("published").trigger_rule == "all_success"
+    assert {task.task_id for task in dag.leaves} == {"report", "published"}
+
+
+def test_spark_tasks_share_one_pool_and_have_the_specs_time_limit(dag: DAG) -> None:
+    for name in ("materialize", "score"):
+        task = dag.get_task(name)
+        assert task.pool == "spark"
+        assert task.execution_timeout == dt.timedelta(hours=1)
+    assert dag.get_task("publish").pool == "warehouse"
+
+
+def test_every_task_is_retried_with_growing_delays(dag: DAG) -> None:
+    for task in dag.tasks:
+        assert (task.retries, bool(task.retry_exponential_backoff)) == (2, True)
+
+
+def test_page_describes_the_model(dag: DAG) -> None:
+    page = dag.doc_md or ""
+    for text in (
+        "# Nightly scoring.",
+        "alias `champion`",
+        "flight_delay_scores",
+        "flight-operations",
+        "15 or more minutes",
+    ):
+        assert text in page
+
+
+def test_parameters_are_one_optional_version(dag: DAG) -> None:
+    assert list(dag.params) == ["model_version"]
+    dag.params.validate()
+    schema = dag.params.get_param("model_version").schema
+    assert schema["type"] == ["null", "integer"]
+
+
+def test_backfill_finds_exactly_the_days_it_is_asked_for(dag: DAG) -> None:
+    scheduler_dag = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    zone = dt.timezone(dt.timedelta(hours=-4))
+    first, last = dt.datetime(2013, 8, 1, tzinfo=zone), dt.datetime(2013, 8, 7, 23, 59, tzinfo=zone)
+    infos = list(scheduler_dag.iter_dagrun_infos_between(first, last))
+    assert [info.logical_date.astimezone(zone).day for info in infos] == list(range(1, 8))
+
+
+def test_parsing_in_a_fresh_process_imports_nothing_heavy() -> None:
+    script = REPOSITORY / "benchmarks" / "dag_parse.py"
+    command = [sys.executable, str(script), "--specs", "100"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
+    print(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert "100 DAGs" in done.stdout

@@ -1,0 +1,179 @@
+import datetime as dt
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lockstep.errors import PublishError, StepOutOfOrder
+from lockstep.publish.contract import PublishRequest, ReportingTable
+from lockstep.publish.duckdb_warehouse import DuckDBWarehouse
+from lockstep.publish.reporting import reporting_tables
+from lockstep.specs.loading import load_spec
+
+DAY, NEXT_DAY = dt.date(2013, 8, 1), dt.date(2013, 8, 2)
+NOW = dt.datetime(2013, 8, 2, 12, tzinfo=dt.UTC)
+QUERY = """
+SELECT flight_date, count(*) AS flights, count(late) AS labelled, avg(late::INT) AS observed
+FROM scores LEFT JOIN outcomes USING (flight_date, flight) GROUP BY flight_date;
+"""
+
+Request = Callable[..., PublishRequest]
+
+
+@pytest.fixture
+def live(warehouse: DuckDBWarehouse, request_for: Request) -> DuckDBWarehouse:
+    """A warehouse with two days of scores."""
+    for day, run_key in [(DAY, "a"), (NEXT_DAY, "b")]:
+        token = warehouse.claim("scores_table", partition=day, run_key=run_key, now=NOW).token
+        warehouse.publish(request_for(run_key, token, day=day))
+    return warehouse
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Callable[..., ReportingTable]:
+    def build(query: str = QUERY, **changes: Any) -> ReportingTable:
+        facts: dict[str, Any] = {
+            "name": "daily",
+            "query": query,
+            "origin": "reporting/daily.sql",
+            "spec": "flight_delay",
+            "scores": "scores_table",
+            "partition_column": "flight_date",
+            "outcomes_folder": tmp_path / "data" / "flights [1]",
+            "outcomes_partition": "flight_date",
+            "outcomes_columns": {"flight": "INTEGER", "late": "BOOLEAN"},
+        }
+        return ReportingTable(**{**facts, **changes})
+
+    return build
+
+
+def write_outcomes(table: ReportingTable, day: dt.date, late: Sequence[bool | None]) -> None:
+    folder = table.outcomes_folder / f"flight_date={day}"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = pa.table({"flight": pa.array(range(len(late)), pa.int32()), "late": pa.array(late, pa.bool_())})
+    pq.write_table(rows, folder / "part-0.parquet")
+
+
+def rows_of(warehouse: DuckDBWarehouse) -> list[tuple[Any, ...]]:
+    return warehouse.read_table("daily", limit=None)[1]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_outcomes_that_are_not_there_are_unknown(live: DuckDBWarehouse, table: Any, times: int) -> None:
+    for _ in range(times):
+        assert live.refresh_reporting(table(), None) == 2
+    assert rows_of(live) == [(DAY, 6, 0, None), (NEXT_DAY, 6, 0, None)]
+
+
+def test_only_the_named_partition_is_recomputed(live: DuckDBWarehouse, table: Any) -> None:
+    live.refresh_reporting(table(), None)
+    for day in [DAY, NEXT_DAY]:
+        write_outcomes(table(), day, [True, False, None, True])
+    for _ in range(2):
+        assert live.refresh_reporting(table(), [DAY]) == 1
+    assert rows_of(live) == [(DAY, 6, 3, 2 / 3), (NEXT_DAY, 6, 0, None)]
+
+
+def test_an_edited_query_rebuilds_every_live_day(live: DuckDBWarehouse, table: Any) -> None:
+    live.refresh_reporting(table(), None)
+    edited = table("SELECT flight_date, max(run_key) AS run FROM scores GROUP BY flight_date")
+    assert live.refresh_reporting(edited, [DAY]) == 2
+    assert rows_of(live) == [(DAY, "a"), (NEXT_DAY, "b")]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (
+            "SELECT nothing FROM scores",
+            r"the query reporting/daily.sql failed: Binder Error: .*nothing.*The scores are live",
+        ),
+        ("SELEKT", "failed: Parser Error"),
+        ("SELECT DATE '2013-08-01' AS flight_date; DROP TABLE scores_table", "failed: Parser Error"),
+        (
+            "SELECT count(*) AS n FROM scores",
+            "must return the partition column 'flight_date' as DATE; it returns n BIGINT",
+        ),
+    ],
+)
+def test_a_wrong_query_leaves_the_table_as_it_was(live: DuckDBWarehouse, table: Any, query: str, message: str) -> None:
+    live.refresh_reporting(table(), None)
+    for _ in range(2):
+        with pytest.raises(PublishError, match=message):
+            live.refresh_reporting(table(query), [DAY])
+    assert rows_of(live) == [(DAY, 6, 0, None), (NEXT_DAY, 6, 0, None)]
+
+
+def test_a_query_that_fails_on_its_rows_leaves_the_table_as_it_was(live: DuckDBWarehouse, table: Any) -> None:
+    live.refresh_reporting(table(), None)
+    bad = table("SELECT flight_date, 1 AS flights, 1 AS labelled, error('boom') AS observed FROM scores")
+    before = rows_of(live)
+    with pytest.raises(PublishError, match=r"(?s)boom.*reporting table daily is as it was"):
+        live.refresh_reporting(bad, [DAY])
+    assert rows_of(live) == before
+
+
+def test_tables_of_others_are_not_touched(live: DuckDBWarehouse, table: Any) -> None:
+    with duckdb.connect(live.location) as connection:
+        connection.execute("CREATE TABLE daily AS SELECT 42 AS mine")
+    with pytest.raises(PublishError, match="another table of this name"):
+        live.refresh_reporting(table(), None)
+    with pytest.raises(PublishError, match="taken by Lockstep"):
+        live.refresh_reporting(table(name="lockstep_ledger"), None)
+    with pytest.raises(PublishError, match="taken by Lockstep"):
+        live.refresh_reporting(table(name="scores_table"), None)
+    assert rows_of(live) == [(42,)]
+
+
+def test_the_tables_of_a_spec_see_all_that_the_source_path_has() -> None:
+    loaded = load_spec(Path("models/flight_delay"))
+    queries = {name: loaded.file(file) for name, file in loaded.spec.reporting.items()}
+    (found,) = reporting_tables(loaded.spec, queries, data_root=Path("/data"))
+    assert (found.name, found.outcomes_folder, found.outcomes_partition) == (
+        "daily_risk",
+        Path("/data/flights"),
+        "flight_date",
+    )
+    assert found.outcomes_columns["arr_delay"] == "DOUBLE"
+    assert found.outcomes_columns["flight"] == "INTEGER"
+    with pytest.raises(StepOutOfOrder, match=r"none\.sql"):
+        reporting_tables(loaded.spec, {"daily_risk": Path("none.sql")}, data_root=Path("/data"))
+
+
+def test_daily_risk_adds_up(warehouse: DuckDBWarehouse, request_for: Request, stage: Any, tmp_path: Path) -> None:
+    loaded = load_spec(Path("models/flight_delay"))
+    keys = {
+        "flight_date": pa.array([DAY] * 4, pa.date32()),
+        "carrier": ["AA", "AA", "AA", "UA"],
+        "flight": pa.array([1, 2, 3, 4], pa.int32()),
+        "origin": ["JFK"] * 4,
+        "dest": ["LAX"] * 4,
+        "sched_dep_time": pa.array([600] * 4, pa.int32()),
+    }
+    scores = {"probability_late": [0.2, 0.4, 0.9, 0.5], "model_version": pa.array([7] * 4, pa.int64())}
+    token = warehouse.claim("flight_delay_scores", partition=DAY, run_key="a", now=NOW).token
+    files = stage("a", table=pa.table({**keys, **scores}))
+    warehouse.publish(request_for("a", token, table="flight_delay_scores", rows=4, files=files))
+    day = tmp_path / "flights" / f"flight_date={DAY}"
+    day.mkdir(parents=True)
+    delays = pa.array([15.0, 14.0, None, None])
+    pq.write_table(pa.table({**keys, "arr_delay": delays}).drop_columns(["flight_date"]), day / "0.parquet")
+
+    queries = {name: loaded.file(file) for name, file in loaded.spec.reporting.items()}
+    for risk in reporting_tables(loaded.spec, queries, data_root=tmp_path) * 2:
+        warehouse.refresh_reporting(risk, [DAY])
+    columns, rows = warehouse.read_table("daily_risk", limit=None)
+    found = [dict(zip(columns, row, strict=True)) for row in rows]
+    assert [(r["carrier"], r["flights"], r["labelled_flights"], r["model_version"]) for r in found] == [
+        ("AA", 3, 2, 7),
+        ("UA", 1, 0, 7),
+    ]
+    assert found[0]["mean_predicted_risk"] == pytest.approx(0.5)
+    assert found[0]["observed_late_rate"] == pytest.approx(0.5)
+    assert found[0]["calibration"] == pytest.approx(0.2)
+    assert (found[1]["observed_late_rate"], found[1]["calibration"]) == (None, None)

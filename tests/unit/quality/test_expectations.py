@@ -1,0 +1,112 @@
+import datetime as dt
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lockstep.quality.expectations import run_suite
+from lockstep.quality.results import CheckResult, critical_failures
+from lockstep.quality.suites import Suite
+
+AT = dt.datetime(2024, 3, 5, tzinfo=dt.UTC)
+FRAME = pd.DataFrame(
+    {
+        "name": ["SECRET-1", "SECRET-2", None],
+        "x": [1.0, 2.0, 3.0],
+        "same": [0.25, 0.25, 0.25],
+        "empty": [np.nan] * 3,
+        "day": pd.to_datetime(["2024-03-05"] * 3),
+    }
+)
+
+
+def check(name: str, **facts: Any) -> dict[str, Any]:
+    return {"expectation": f"expect_{name}", "why": "it matters", **facts}
+
+
+def run(tmp_path: Path, *checks: dict[str, Any], frame: pd.DataFrame = FRAME) -> list[CheckResult]:
+    suite = Suite.model_validate({"expectations": checks})
+    return run_suite(suite, frame, name="gate", docs=tmp_path / "gx", at=AT)
+
+
+pytestmark = pytest.mark.slow
+
+
+def test_results_come_in_order_with_their_figures(tmp_path: Path) -> None:
+    found = run(
+        tmp_path,
+        check("column_mean_to_be_between", column="x", kwargs={"min_value": 5}),
+        check("table_row_count_to_be_between", kwargs={"min_value": 1, "max_value": 5}),
+        check("column_values_to_not_be_null", columns=["x", "empty"], kwargs={"mostly": 0.5}),
+        check(
+            "column_values_to_be_between", column="day", kwargs={"min_value": dt.date(2024, 3, 6)}, severity="warning"
+        ),
+        check("compound_columns_to_be_unique", columns=["same", "day"]),
+        check("column_stdev_to_be_between", column="same", kwargs={"min_value": 0, "strict_min": True}),
+    )
+    assert [(r.success, r.target, r.observed, r.expected) for r in found] == [
+        (False, "x", "2", "at least 5"),
+        (True, "", "3", "between 1 and 5"),
+        (True, "x", "0 of 3 rows that are null (0 %)", "no nulls in at least 50 % of rows"),
+        (False, "empty", "3 of 3 rows that are null (100 %)", "no nulls in at least 50 % of rows"),
+        (False, "day", "3 of 3 rows that do not fit (100 %)", "at least 2024-03-06"),
+        (False, "same, day", "3 of 3 rows that do not fit (100 %)", "no combination twice"),
+        (False, "same", "0", "more than 0"),
+    ]
+    assert len(critical_failures(found)) == 4
+    assert (
+        critical_failures(found)[0] == "expect_column_mean_to_be_between on x: got 2, expected at least 5 (it matters)"
+    )
+    assert (found[3].unexpected_count, found[3].unexpected_percent) == (3, 100.0)
+
+
+def test_no_value_of_a_row_is_kept(tmp_path: Path) -> None:
+    found = run(
+        tmp_path,
+        check("column_values_to_be_in_set", column="name", kwargs={"value_set": ["other"]}),
+        check("column_values_to_match_regex", column="name", kwargs={"regex": "^x"}),
+        check("column_min_to_be_between", column="name", kwargs={"min_value": 0}),
+        check("column_values_to_be_between", column="name", kwargs={"min_value": 0}),
+        check("column_values_to_be_unique", column="name"),
+    )
+    assert [r.success for r in found] == [False, False, False, False, True]
+    assert "could not be computed" in found[2].observed
+    written = [p for p in tmp_path.rglob("*") if p.is_file()]
+    assert not [p for p in written if b"SECRET" in p.read_bytes()]
+    assert "SECRET" not in "".join(r.model_dump_json() for r in found)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_docs_have_a_stable_way_in_and_stay_small(tmp_path: Path, times: int) -> None:
+    for _ in range(times):
+        run(tmp_path, check("table_row_count_to_be_between", kwargs={"min_value": 1}))
+    files = [p for p in (tmp_path / "gx").rglob("*") if p.is_file()]
+    assert (tmp_path / "gx" / "index.html").is_file()
+    assert len([p for p in files if "validations" in p.parts]) == 1
+    assert sum(p.stat().st_size for p in files) < 1_500_000
+
+
+def test_nothing_is_written_elsewhere_or_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(home)
+    run(tmp_path / "run", check("column_mean_to_be_between", column="x", kwargs={"min_value": 5}))
+    assert list(home.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
+    assert os.environ["GX_ANALYTICS_ENABLED"] == "false"
+
+
+def test_an_empty_frame_fails_where_it_must(tmp_path: Path) -> None:
+    found = run(
+        tmp_path,
+        check("table_row_count_to_be_between", kwargs={"min_value": 1}),
+        check("column_mean_to_be_between", column="x", kwargs={"min_value": 0}),
+        frame=FRAME.iloc[:0],
+    )
+    assert [(r.success, r.observed) for r in found] == [(False, "0"), (False, "nothing (no value to compute it from)")]

@@ -1,0 +1,114 @@
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lockstep.errors import PublishError, StaleRun, StepOutOfOrder
+from lockstep.run.folder import AUDIT, MANIFEST, PUBLICATION, RunFolder
+from lockstep.run.identity import file_sha256
+from lockstep.steps.publish import publish
+from tests.unit.steps.runs import make_run, make_settings, renew_claim
+
+
+def pass_audit(folder: RunFolder, **changes: Any) -> RunFolder:
+    """Write the verdict that a passed audit leaves."""
+    plan = folder.plan(step="test")
+    verdict = {
+        "stage": "audit",
+        "run_key": plan.run_key,
+        "partition": plan.partition.isoformat(),
+        "passed": True,
+        "checked_at": plan.planned_at.isoformat(),
+        "rows": 40,
+        "manifest_sha256": file_sha256(folder.file(MANIFEST)),
+        "results": [],
+    }
+    folder.write_json(AUDIT, {**verdict, **changes})
+    return folder
+
+
+def table(root: Path, query: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(make_settings(root).warehouse_path), read_only=True) as connection:
+        return connection.execute(query).fetchall()
+
+
+def test_publishing_twice_is_publishing_once(tmp_path: Path) -> None:
+    folder, settings = pass_audit(make_run(tmp_path)), make_settings(tmp_path)
+    first, again = publish(folder, settings), publish(folder, settings)
+    assert first == {
+        "table": "parcel_scores",
+        "rows": 40,
+        "replaced_rows": 0,
+        "outcome": "published",
+        "token": 1,
+        "reporting": {"by_depot": 2},
+        "reused": False,
+    }
+    assert again == {**first, "outcome": "noop", "reused": True}
+    assert table(tmp_path, "SELECT count(*), count(DISTINCT id) FROM parcel_scores") == [(40, 40)]
+    assert table(tmp_path, "SELECT outcome FROM lockstep_ledger ORDER BY entry") == [("published",), ("noop",)]
+    assert table(tmp_path, "SELECT depot, parcels, late FROM by_depot ORDER BY 1") == [("N", 26, None), ("S", 14, None)]
+
+
+def test_a_crash_after_the_commit_is_healed_by_the_next_run(tmp_path: Path) -> None:
+    folder, settings = pass_audit(make_run(tmp_path)), make_settings(tmp_path)
+    publish(folder, settings)
+    published_at = folder.read_json(PUBLICATION, step="test")["published_at"]
+    folder.file(PUBLICATION).unlink()
+    publish(folder, settings)
+    healed = folder.read_json(PUBLICATION, step="test")
+    assert (healed["outcome"], healed["rows"], healed["published_at"]) == ("noop", 40, published_at)
+
+
+def test_outcomes_are_read_from_the_source_table(tmp_path: Path) -> None:
+    folder, settings = pass_audit(make_run(tmp_path)), make_settings(tmp_path)
+    day = settings.data_root / "parcels" / "day=2024-03-05"
+    day.mkdir(parents=True)
+    pq.write_table(pa.table({"id": pa.array(range(40)), "late": [i % 2 == 0 for i in range(40)]}), day / "0.parquet")
+    for _ in range(2):
+        publish(folder, settings)
+    assert table(tmp_path, "SELECT sum(parcels * late) FROM by_depot") == [(20.0,)]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"passed": False}, {"run_key": "another"}, {"manifest_sha256": "another"}, {"stage": "unknown"}]
+)
+def test_it_refuses_what_was_not_audited(tmp_path: Path, changes: dict[str, Any]) -> None:
+    folder = pass_audit(make_run(tmp_path), **changes)
+    for _ in range(2):
+        with pytest.raises(StepOutOfOrder):
+            publish(folder, make_settings(tmp_path))
+    assert table(tmp_path, "SELECT count(*) FROM lockstep_ledger") == [(0,)]
+    assert not folder.has(PUBLICATION)
+
+
+def test_it_needs_an_audit(tmp_path: Path) -> None:
+    with pytest.raises(StepOutOfOrder, match=r"needs audit\.json"):
+        publish(make_run(tmp_path), make_settings(tmp_path))
+
+
+def test_the_newer_model_stays(tmp_path: Path) -> None:
+    old, new = (pass_audit(make_run(tmp_path, version=version)) for version in (1, 2))
+    settings = make_settings(tmp_path)
+    assert publish(new, settings)["token"] == 2
+    with pytest.raises(StaleRun, match="plan it again"):
+        publish(old, settings)
+    assert table(tmp_path, "SELECT DISTINCT model_version FROM parcel_scores") == [(2,)]
+    renew_claim(old)
+    assert publish(old, settings)["replaced_rows"] == 40
+    assert table(tmp_path, "SELECT DISTINCT model_version FROM parcel_scores") == [(1,)]
+    lineage = table(tmp_path, "SELECT model_version, publications, noops FROM model_lineage")
+    assert lineage == [(1, 2, 0)]
+
+
+def test_a_wrong_reporting_query_says_that_the_scores_are_live(tmp_path: Path) -> None:
+    folder, settings = pass_audit(make_run(tmp_path)), make_settings(tmp_path)
+    folder.file("spec", "reporting", "by_depot.sql").write_text("SELECT nothing")
+    for _ in range(2):
+        with pytest.raises(PublishError, match="The scores are live"):
+            publish(folder, settings)
+    assert folder.has(PUBLICATION)
+    assert table(tmp_path, "SELECT count(*) FROM parcel_scores") == [(40,)]
