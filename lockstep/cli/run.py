@@ -7,7 +7,7 @@ import typer
 from lockstep.cli.console import Console
 from lockstep.cli.options import AsJson, ModelVersion, SpecName, loaded_spec, settings
 from lockstep.errors import CheckFailed
-from lockstep.run.folder import REPORT, RunFolder
+from lockstep.run.folder import AUDIT, REPORT, RunFolder
 from lockstep.run.partition import days_between, parse_partition
 from lockstep.specs.settings import Settings
 from lockstep.steps import STEPS, load_step
@@ -61,7 +61,8 @@ def run_steps(folder: RunFolder, where: Settings, console: Console, *, already_l
     """
     steps: dict[str, Any] = {}
     try:
-        for step in ("publish", "report") if already_live else STEPS:
+        finished = already_live and folder.has(AUDIT)
+        for step in ("publish", "report") if finished else STEPS:
             steps[step] = _run_step(step, folder, where, console)
     except CheckFailed:
         _run_step("report", folder, where, console)

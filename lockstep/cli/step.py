@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from lockstep.cli.options import AsJson, ModelVersion, SpecName, loaded_spec, settings
-from lockstep.run.folder import RunFolder
+from lockstep.run.folder import AUDIT, RunFolder
 from lockstep.run.partition import parse_partition
 from lockstep.steps import STEPS, load_step
 
@@ -29,7 +29,7 @@ def plan(name: SpecName, date: Date, model_version: ModelVersion = None, as_json
         "partition": date,
         "model_version": outcome.plan.model.version,
         "token": outcome.claim.token if outcome.claim else None,
-        "already_live": bool(outcome.claim and outcome.claim.already_live),
+        "already_live": bool(outcome.claim and outcome.claim.already_live and outcome.folder.has(AUDIT)),
     }
     _print("plan", facts, as_json=as_json)
 

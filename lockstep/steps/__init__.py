@@ -25,8 +25,10 @@ STEPS = {
     "gate": Step("lockstep.steps.gate:gate", "Check the input with Great Expectations."),
     "score": Step("lockstep.steps.materialize:score", "Score every work unit (Spark)."),
     "audit": Step("lockstep.steps.audit:audit", "Check the staged scores, the invariants and drift."),
-    "publish": Step("lockstep.steps.publish:publish", "Make the scores live in one transaction."),
-    "report": Step("lockstep.steps.report:report", "Write report.html and refresh the reporting tables."),
+    "publish": Step(
+        "lockstep.steps.publish:publish", "Make the scores live in one transaction, then refresh the reporting tables."
+    ),
+    "report": Step("lockstep.steps.report:report", "Write report.html, also after a failed check."),
 }
 
 

@@ -105,11 +105,13 @@ def _check_output(column: str, model: ModelIdentity) -> None:
 
 def _freeze(folder: RunFolder, plan: Plan, *, loaded: LoadedSpec, texts: dict[str, str]) -> Plan:
     """Write the plan and copies of the spec's files, unless an earlier plan of this run did."""
+    folder.folder()
+    # Reporting queries are no part of the run's identity, so a run that is planned again takes them as they are now.
+    for name, text in texts.items():
+        if name in plan.spec.reporting.values() or not folder.has(PLAN):
+            folder.write_text(f"{SPEC_FOLDER}/{name}", text)
     if folder.has(PLAN):
         return folder.plan(step="plan")
-    folder.folder()
-    for name, text in texts.items():
-        folder.write_text(f"{SPEC_FOLDER}/{name}", text)
     try:
         shutil.copyfile(loaded.folder / SPEC_FILE, folder.file(SPEC_FOLDER, SPEC_FILE))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""`lockstep serve` and `lockstep parity` as a user meets them: real processes, real HTTP, MLflow's own client."""
+"""`lockstep serve` as a user meets it: real processes, real HTTP, MLflow's own client."""
 
 import contextlib
 import datetime as dt
@@ -7,81 +7,25 @@ import json
 import math
 import signal
 import socket
-import subprocess
 import threading
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 import mlflow.pyfunc
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
+from endpoints import JSON, Endpoint, serving
 from mlflow.pyfunc import scoring_server
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
-from world import CONSTANT, GOOD, NOT_A_NUMBER, ROOT, ROWS, World, customers
+from world import CONSTANT, GOOD, NOT_A_NUMBER, ROWS, World, customers
 
-from lockstep.serving.local_endpoint import ready_url
 from tests.unit.serving.toy import call
 
 DAY = "2024-01-03"
 FEATURES = ["city", "age", "spend"]
-JSON = {"Content-Type": "application/json"}
-START_S = 90.0
-
-
-@dataclass
-class Endpoint:
-    """A running `lockstep serve`."""
-
-    process: "subprocess.Popen[bytes]"
-    url: str
-    log: Path
-
-    @property
-    def address(self) -> tuple[str, int]:
-        parsed = urlparse(self.url)
-        return str(parsed.hostname), int(parsed.port or 0)
-
-    def ask(self, path: str, body: Any = None, headers: dict[str, str] | None = None) -> tuple[int, Any, Any]:
-        """Send one request; return status, headers and the JSON or text of the body."""
-        connection = http.client.HTTPConnection(*self.address, timeout=30)
-        with contextlib.closing(connection):
-            content = json.dumps(body) if isinstance(body, dict) else body
-            connection.request("GET" if body is None else "POST", path, content, headers or (JSON if content else {}))
-            response = connection.getresponse()
-            text = response.read().decode()
-            kind = response.getheader("content-type") or ""
-            return response.status, response.headers, json.loads(text) if "json" in kind and text != "\n" else text
-
-    def stop(self, number: signal.Signals) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(40)
-
-
-@contextlib.contextmanager
-def serving(world: World, *args: str) -> Iterator[Endpoint]:
-    """Run `lockstep serve churn` on a free port until the block ends."""
-    log = world.home / f"serve-{time.monotonic_ns()}.log"
-    command = world.command("serve", "churn", "--port", "0", *args)
-    with log.open("wb") as stream:
-        process = subprocess.Popen(command, env=world.env, cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT)
-    try:
-        deadline = time.monotonic() + START_S
-        while (url := ready_url(log)) is None:
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
-        yield Endpoint(process, url, log)
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -287,29 +231,3 @@ def test_a_port_in_use_is_one_clear_error(endpoint: Endpoint, world: World) -> N
     done = world.run("serve", "churn", "--port", str(endpoint.address[1]))
     assert done.returncode == 4
     assert done.stderr.strip().splitlines()[-1].startswith("lockstep: error: cannot listen on 127.0.0.1 port")
-
-
-@pytest.mark.slow
-def test_parity_finds_no_difference_between_spark_and_endpoint(world: World, endpoint: Endpoint) -> None:
-    done = world.run("parity", "churn", "--date", DAY, "--json")
-    assert done.returncode == 0, done.stderr
-    facts = json.loads(done.stdout.splitlines()[-1])
-    assert (facts["rows"], facts["differing_rows"], facts["max_abs_difference"]) == (ROWS, 0, 0.0)
-    assert facts["answers_compared"] == ROWS * 16
-    assert facts["batch_model"] == facts["endpoint_model"]
-    assert world.published(DAY) == []
-    # Again, over the same run and another endpoint; one changed bit in the staged file is found.
-    staged = next((Path(facts["run_folder"]) / "staging").glob("*/*.parquet"))
-    table = pq.read_table(staged)
-    scores = table["risk"].to_numpy().copy()
-    scores[3] = np.nextafter(scores[3], 1)
-    pq.write_table(table.set_column(table.column_names.index("risk"), "risk", [scores]), staged)
-    again = world.run("parity", "churn", "--date", DAY, "--url", endpoint.url)
-    assert again.returncode == 10
-    assert "differing rows 1" in " ".join(again.stdout.split())
-
-
-def test_parity_with_an_endpoint_that_is_not_there_is_one_clear_error(world: World) -> None:
-    done = world.run("parity", "churn", "--date", DAY, "--url", "http://127.0.0.1:9")
-    assert done.returncode == 75
-    assert "the endpoint at http://127.0.0.1:9 does not answer" in done.stderr

@@ -52,77 +52,77 @@ def test_a_suite_is_read_in_order(tmp_path: Path) -> None:
     assert suite.checks[1].kwargs["min_value"] == dt.date(2024, 1, 1)
 
 
-@pytest.mark.parametrize(
-    ("check", "line", "text"),
-    [
-        ("    expectation: expect_column_value_to_be_between", 3, "did you mean expect_column_values_to_be_between"),
-        ("    expectation: foo", 3, "unknown expectation 'foo'; known ones: expect_table_row_count_to_be_between"),
-        (
-            "    expectation: expect_column_values_to_be_null\n    column: a\n    kwarg: {}",
-            5,
-            "unknown key; known keys here: column",
-        ),
-        (
-            "    expectation: expect_table_row_count_to_equal\n    kwargs: {values: 1}",
-            4,
-            "unknown kwarg 'values'; it takes: value; kwarg 'value' is required",
-        ),
-        (
-            "    expectation: expect_table_row_count_to_equal\n    kwargs: {value: -1}",
-            4,
-            "kwarg 'value': Input should be greater",
-        ),
-        (
-            "    expectation: expect_column_values_to_not_be_null\n    column: a\n    kwargs: {mostly: 95}",
-            5,
-            "kwarg 'mostly': Input should be less than or equal to 1",
-        ),
-        (
-            MEAN + "\n    kwargs: {min_value: '1'}",
-            5,
-            "kwarg 'min_value'",
-        ),
-        (
-            MEAN + "\n    kwargs: {min_value: 2, max_value: 1}",
-            5,
-            "min_value 2 is above max_value 1",
-        ),
-        (
-            MEAN + "\n    kwargs: {min_value: 2024-01-01, max_value: 1}",
-            5,
-            "of different types",
-        ),
-        (MEAN, 2, "without them it checks nothing"),
-        ("    expectation: expect_column_values_to_not_be_null", 2, "takes 'column', or 'columns' to check one by one"),
-        ("    expectation: expect_table_row_count_to_equal\n    kwargs: {value: 1}\n    column: a", 2, "takes neither"),
-        (
-            COMPOUND + "\n    columns: [a]",
-            2,
-            "takes 'columns' with two names or more",
-        ),
-        (COMPOUND + "\n    columns: [a, a]", 2, "names a column twice"),
-        (
-            "    expectation: expect_column_pair_values_to_be_equal\n    columns: [a, b, c]",
-            2,
-            "takes 'columns' with two names",
-        ),
-        (
-            "    expectation: expect_column_values_to_not_be_null\n    column: a\n    severity: grave",
-            5,
-            "Input should be 'critical' or 'warning'",
-        ),
-        (
-            "    expectation: expect_column_values_to_be_in_set\n    column: a\n    kwargs: {value_set: []}",
-            5,
-            "kwarg 'value_set'",
-        ),
-        (
-            "    expectation: expect_column_values_to_not_be_null\n    column: a\n    column: b",
-            5,
-            "key 'column' is given twice",
-        ),
-    ],
-)
+WRONG_CHECKS = [
+    ("    expectation: expect_column_value_to_be_between", 3, "did you mean expect_column_values_to_be_between"),
+    ("    expectation: foo", 3, "unknown expectation 'foo'; known ones: expect_table_row_count_to_be_between"),
+    (
+        "    expectation: expect_column_values_to_be_null\n    column: a\n    kwarg: {}",
+        5,
+        "unknown key; known keys here: column",
+    ),
+    (
+        "    expectation: expect_table_row_count_to_equal\n    kwargs: {values: 1}",
+        4,
+        "unknown kwarg 'values'; it takes: value; kwarg 'value' is required",
+    ),
+    (
+        "    expectation: expect_table_row_count_to_equal\n    kwargs: {value: -1}",
+        4,
+        "kwarg 'value': Input should be greater",
+    ),
+    (
+        "    expectation: expect_column_values_to_not_be_null\n    column: a\n    kwargs: {mostly: 95}",
+        5,
+        "kwarg 'mostly': Input should be less than or equal to 1",
+    ),
+    (
+        MEAN + "\n    kwargs: {min_value: '1'}",
+        5,
+        "kwarg 'min_value'",
+    ),
+    (
+        MEAN + "\n    kwargs: {min_value: 2, max_value: 1}",
+        5,
+        "min_value 2 is above max_value 1",
+    ),
+    (
+        MEAN + "\n    kwargs: {min_value: 2024-01-01, max_value: 1}",
+        5,
+        "of different types",
+    ),
+    (MEAN, 2, "without them it checks nothing"),
+    ("    expectation: expect_column_values_to_not_be_null", 2, "takes 'column', or 'columns' to check one by one"),
+    ("    expectation: expect_table_row_count_to_equal\n    kwargs: {value: 1}\n    column: a", 2, "takes neither"),
+    (
+        COMPOUND + "\n    columns: [a]",
+        2,
+        "takes 'columns' with two names or more",
+    ),
+    (COMPOUND + "\n    columns: [a, a]", 2, "names a column twice"),
+    (
+        "    expectation: expect_column_pair_values_to_be_equal\n    columns: [a, b, c]",
+        2,
+        "takes 'columns' with two names",
+    ),
+    (
+        "    expectation: expect_column_values_to_not_be_null\n    column: a\n    severity: grave",
+        5,
+        "Input should be 'critical' or 'warning'",
+    ),
+    (
+        "    expectation: expect_column_values_to_be_in_set\n    column: a\n    kwargs: {value_set: []}",
+        5,
+        "kwarg 'value_set'",
+    ),
+    (
+        "    expectation: expect_column_values_to_not_be_null\n    column: a\n    column: b",
+        5,
+        "key 'column' is given twice",
+    ),
+]
+
+
+@pytest.mark.parametrize(("check", "line", "text"), WRONG_CHECKS)
 def test_a_wrong_check_names_line_and_key(tmp_path: Path, check: str, line: int, text: str) -> None:
     found = problems(tmp_path, check)
     assert len(found) == 1
