@@ -177,7 +177,7 @@ def _encode(
 ) -> DataFrame:
     """Replace strings by codes (1 + place in the vocabulary, 0: unknown or null); keep the numbers and the label.
 
-    Rows get an order that looks random but is fixed by their keys, so that the files are the same each time.
+    Rows get an order that looks random but is fixed by their keys, so that every build trains the same model.
     """
     codes = [
         F.coalesce(F.array_position(F.array(*map(F.lit, values)), F.col(name)), F.lit(0)).cast("int").alias(name)

@@ -13,7 +13,7 @@ from lockstep.services.supervisor import Supervisor
 from lockstep.specs.settings import TELEMETRY_OFF, Settings
 
 SPEC = "flight_delay"
-NOISE = ("WARN", "WARNING", "INFO", "Setting default log level", "To adjust logging level", "Using Spark's")
+NOISE = ("done in", "WARN", "WARNING", "INFO", "Setting default log level", "To adjust logging level", "Using Spark's")
 
 
 def load_data(supervisor: Supervisor, settings: Settings, story: Story) -> None:

@@ -82,10 +82,16 @@ class TrainedModel:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def training_key(*, data: Sequence[Path], code: Sequence[Path], params: Mapping[str, Any]) -> str:
-    """Hash what decides a trained model: the bytes of its data and code, and its parameters."""
+def training_key(*, data: Sequence[str], code: Sequence[Path], params: Mapping[str, Any]) -> str:
+    """Hash what decides a trained model.
+
+    Args:
+        data: Digests of the content of the training data.
+        code: Scripts and modules that the result depends on.
+        params: Parameters and versions.
+    """
     content = {
-        "data": sorted(file_sha256(path) for path in data),
+        "data": list(data),
         "code": {path.name: file_sha256(path) for path in code},
         "params": dict(params),
     }

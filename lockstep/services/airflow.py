@@ -65,11 +65,13 @@ def airflow_env(
         "API__WORKERS": 1,
         "API__SECRET_KEY": credentials.secret_key,
         "API_AUTH__JWT_SECRET": credentials.jwt_secret,
-        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.2,
+        # Each look costs tens of milliseconds of processor time, each task waits for one.
+        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.4,
         "SCHEDULER__ENABLE_HEALTH_CHECK": False,
         # A task of a killed machine is noticed after a minute, not after five.
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 60,
-        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 10,
+        # A new or changed spec is seen after this many seconds; parsing costs one or two of them.
+        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 30,
         "DAG_PROCESSOR__PARSING_PROCESSES": 1,
         "USAGE_DATA_COLLECTION__ENABLED": False,
         "LOGGING__LOGGING_LEVEL": "INFO",

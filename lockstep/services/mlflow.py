@@ -28,7 +28,8 @@ def mlflow_server(settings: Settings, *, ports: Ports) -> Component | None:
     return Component(
         name="mlflow",
         command=command,
-        env={**os.environ, **step_env(settings), **TELEMETRY_OFF},
+        # Its job runner starts a dozen processes for features (LLM judges) that are not used here.
+        env={**os.environ, **step_env(settings), **TELEMETRY_OFF, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         cwd=store.parent,
         ready=lambda: answers(f"{url}/health"),
         ready_timeout_s=120.0,

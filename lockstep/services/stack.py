@@ -100,15 +100,16 @@ def start_stack(
     )
     _migrate(supervisor, settings, env, is_new=is_new)
     mlflow = mlflow_server(settings, ports=ports) if with_mlflow else None
-    parts = [airflow.api_server(settings, program, env, ports=ports)]
-    supervisor.start([*([mlflow] if mlflow else []), *parts])
+    supervisor.start([*([mlflow] if mlflow else []), airflow.api_server(settings, program, env, ports=ports)])
+    served = serve if serve is not None and _is_registered(supervisor, settings, serve) else None
+    # One stage, because its members are stopped together: waiting for running tasks takes the longest.
     supervisor.start(
         [
             airflow.scheduler(settings, program, env, ports=ports),
             airflow.dag_processor(settings, program, env, ports=ports),
+            *([endpoint(settings, served, ports=ports)] if served is not None else []),
         ]
     )
-    served = _start_endpoint(supervisor, settings, serve, ports=ports)
     supervisor.wait_ready()
     stack = replace(stack, served=served, has_mlflow=mlflow is not None)
     for name, slots in airflow.POOLS.items():
@@ -128,14 +129,12 @@ def _migrate(supervisor: Supervisor, settings: Settings, env: dict[str, str], *,
     marker.write_text(json.dumps(version), encoding="utf-8")
 
 
-def _start_endpoint(supervisor: Supervisor, settings: Settings, spec: str | None, *, ports: Ports) -> str | None:
-    if spec is None:
-        return None
+def _is_registered(supervisor: Supervisor, settings: Settings, spec: str) -> bool:
+    """Whether the endpoint has something to serve; says so if not."""
     try:
         supervisor.run(resolve_component(settings, spec), what="model resolve")
     except CommandFailed as error:
         unknown = f"the model of {spec!r} is not registered yet (`make demo` trains and registers it)"
         supervisor.say(f"no endpoint: {unknown if error.exit_code == REGISTRY_EXIT_CODE else error}")
-        return None
-    supervisor.start([endpoint(settings, spec, ports=ports)])
-    return spec
+        return False
+    return True

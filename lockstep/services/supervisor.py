@@ -75,7 +75,7 @@ class Supervisor:
         self._stages.append(stage)
         for component in components:
             self.check()
-            stage.append(Running(component, sink=self._sink))
+            stage.append(self._launch(component))
             self._note()
             self.say(f"started {component.name} (process {stage[-1].pid})")
 
@@ -118,7 +118,7 @@ class Supervisor:
             CommandFailed: Its exit code is not 0.
         """
         self.check()
-        running = Running(component, sink=self._sink)
+        running = self._launch(component)
         self._command = [running]
         self._note()
         try:
@@ -148,6 +148,12 @@ class Supervisor:
             self._guard.wait()
             self._guard = None
             self.say("all stopped")
+
+    def _launch(self, component: Component) -> Running:
+        try:
+            return Running(component, sink=self._sink)
+        except OSError as error:
+            raise ServiceDied(component.name, reason=f"cannot be started ({error})", tail=[]) from error
 
     def _end(self, stage: Sequence[Running]) -> None:
         pids = [running.pid for running in stage]

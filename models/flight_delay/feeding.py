@@ -1,5 +1,6 @@
 """The training set, read whole for evaluation and fed by Petastorm for training."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -68,6 +69,11 @@ class Rows:
     codes: npt.NDArray[np.int64]
     numbers: npt.NDArray[np.float64]
     labels: npt.NDArray[np.int64]
+
+    def digest(self) -> str:
+        """Return the sha256 of the content, in hex; the bytes of Spark files differ from build to build."""
+        arrays = (self.codes, self.numbers, self.labels)
+        return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()
 
     def tensors(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the network's inputs: codes and float32 numbers."""

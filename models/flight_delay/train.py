@@ -205,8 +205,9 @@ def train_and_register(arguments: argparse.Namespace, *, tracking_uri: str) -> s
         raise InputError(f"there is no training set in {folder}; build the training set first (`make train` does)")
     data = TrainingSet.open(folder)
     params = Params(seed=arguments.seed, epochs=arguments.epochs)
+    train, valid = read_rows(data, "train"), read_rows(data, "valid")
     key = packaging.training_key(
-        data=[*data.files("train"), *data.files("valid")],
+        data=[train.digest(), valid.digest()],
         code=[*(FOLDER / name for name in CODE), Path(packaging.__file__), Path(profile.__file__)],
         params={**asdict(params), "torch": torch.__version__, "vocabulary": data.vocabulary},
     )
@@ -220,7 +221,6 @@ def train_and_register(arguments: argparse.Namespace, *, tracking_uri: str) -> s
         )
     torch.set_num_threads(1)  # the sum over threads depends on their number, and the network is small
     torch.use_deterministic_algorithms(True)
-    train, valid = read_rows(data, "train"), read_rows(data, "valid")
     print(f"training {name}: {len(train.labels):,} rows, validation {len(valid.labels):,} rows", flush=True)
     network = fit(data, train, valid, params=params)
     with tempfile.TemporaryDirectory() as temporary:

@@ -37,8 +37,8 @@ def test_bad_yaml_key(world: World) -> None:
     folder = write_spec(world)
     file = folder / "scoring.yaml"
     file.write_text(file.read_text() + "retrys: 3\n")
-    refused(world, "run", "churn", "--date", BROKEN, code=3, told="line 18, key retrys: unknown key")
-    refused(world, "spec", "validate", code=3, told="line 18, key retrys: unknown key")
+    refused(world, "run", "churn", "--date", BROKEN, code=3, told="line 20, key retrys: unknown key")
+    refused(world, "spec", "validate", code=3, told="line 20, key retrys: unknown key")
     write_spec(world)
 
 

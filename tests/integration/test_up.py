@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -178,7 +179,7 @@ def _dag_ids(api: AirflowApi) -> list[str]:
     return [dag["dag_id"] for dag in api.call("GET", "/dags")["dags"]]
 
 
-def _listening(process: psutil.Process) -> list[psutil._common.pconn]:
+def _listening(process: psutil.Process) -> list[Any]:
     try:
         return [c for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
     except psutil.Error:

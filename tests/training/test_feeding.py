@@ -48,6 +48,16 @@ def test_rows_that_do_not_come_are_an_error(data: TrainingSet) -> None:
         list(epoch(promised, "train", batch_rows=256, seed=0))
 
 
+def test_digest_follows_content_not_files(data: TrainingSet, tmp_path: Path) -> None:
+    again = TrainingSet(tmp_path, data.meta)
+    (tmp_path / "valid").mkdir()
+    table = pq.read_table(data.files("valid"))
+    pq.write_table(table, tmp_path / "valid" / "other-name.parquet", compression="none")
+    assert read_rows(again, "valid").digest() == read_rows(data, "valid").digest()
+    pq.write_table(table.slice(1), tmp_path / "valid" / "other-name.parquet")
+    assert read_rows(again, "valid").digest() != read_rows(data, "valid").digest()
+
+
 def test_whole_split_in_memory(data: TrainingSet) -> None:
     rows = read_rows(data, "valid")
     assert rows.codes.shape == rows.numbers.shape == (1_001, 2)
