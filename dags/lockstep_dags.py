@@ -69,7 +69,7 @@ def scoring_dag(loaded: LoadedSpec, *, page: str) -> DAG:
     """Build `score_<spec>`."""
     spec = loaded.spec
     zone = ZoneInfo(spec.schedule.timezone)
-    last_day = getattr(spec.schedule, "end", None)
+    last_day = spec.schedule.end
     dag = DAG(
         dag_id=dag_id_of(spec.name),
         description=" ".join(spec.description.split()),

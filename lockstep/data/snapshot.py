@@ -36,7 +36,7 @@ def take_snapshot(spec: ScoringSpec, partition: dt.date, data_root: Path) -> tup
         The files of all sources, those of the scored day first, by view and path.
 
     Raises:
-        DateInvalid: The day is before the spec's start.
+        DateInvalid: The day is before the spec's start or after its end.
         PartitionNotFound: The day itself, or all of a window, is not in the data.
         EmptyPartition: The day holds fewer than `limits.min_rows` rows.
         ColumnMissing: A file lacks a declared column.
@@ -44,6 +44,8 @@ def take_snapshot(spec: ScoringSpec, partition: dt.date, data_root: Path) -> tup
     """
     if partition < spec.schedule.start:
         raise DateInvalid(partition.isoformat(), problem=f"is before the spec's schedule.start {spec.schedule.start}")
+    if spec.schedule.end is not None and partition > spec.schedule.end:
+        raise DateInvalid(partition.isoformat(), problem=f"is after the spec's schedule.end {spec.schedule.end}")
     found: list[SourceFile] = []
     current_first = sorted(spec.input.sources.items(), key=lambda item: (not item[1].is_current, item[0]))
     for view, source in current_first:

@@ -25,7 +25,7 @@ def partition_of_run(
         now: Aware current time.
 
     Raises:
-        DateInvalid: The day is not over yet, or lies before the spec's first day.
+        DateInvalid: The day is not over yet, or lies outside the spec's days.
     """
     zone = ZoneInfo(schedule.timezone)
     today = now.astimezone(zone).date()
@@ -45,6 +45,8 @@ def partition_of_run(
         )
     if partition < schedule.start:
         raise DateInvalid(partition.isoformat(), problem=f"is before schedule.start {schedule.start} of the spec")
+    if schedule.end is not None and partition > schedule.end:
+        raise DateInvalid(partition.isoformat(), problem=f"is after schedule.end {schedule.end} of the spec")
     return partition
 
 

@@ -62,7 +62,14 @@ class Schedule(Strict):
     cron: Annotated[str, AfterValidator(_cron)] = Field(description="Five-field cron expression.")
     timezone: Annotated[str, AfterValidator(_timezone)] = Field("UTC", description="IANA time zone of the cron.")
     start: dt.date = Field(description="First day that may be scored.")
+    end: dt.date | None = Field(None, description="Last day that may be scored; none: no end.")
     catchup: bool = Field(False, description="Whether Airflow scores missed days by itself.")
+
+    @model_validator(mode="after")
+    def _end_follows_start(self) -> Self:
+        if self.end is not None and self.end < self.start:
+            raise ValueError(f"'end' {self.end} is before 'start' {self.start}")
+        return self
 
 
 class Source(Strict):

@@ -187,3 +187,9 @@ def test_process_id_that_another_program_has_today_is_left_alone(supervisor: Sup
             pass
         assert bystander.poll() is None
         bystander.kill()
+
+
+def test_program_that_is_not_there_is_a_clear_error(supervisor: Supervisor, tmp_path: Path) -> None:
+    ghost = Component("ghost", [str(tmp_path / "nothing")], {}, tmp_path)
+    with pytest.raises(ServiceDied, match="ghost cannot be started"), supervisor.supervising():
+        supervisor.start([ghost])

@@ -76,6 +76,10 @@ def test_a_day_outside_the_data(root: Path) -> None:
         take_snapshot(spec(), DAY.replace(day=20), root)
     with pytest.raises(DateInvalid, match=r"before the spec's schedule\.start 2024-01-05"):
         take_snapshot(spec(), DAY.replace(day=4), root)
+    schedule = {"cron": "0 6 * * *", "start": "2024-01-05", "end": "2024-01-08"}
+    bounded = ScoringSpec.model_validate({**spec().model_dump(), "schedule": schedule})
+    with pytest.raises(DateInvalid, match=r"after the spec's schedule\.end 2024-01-08"):
+        take_snapshot(bounded, DAY, root)
 
 
 def test_an_empty_day(root: Path) -> None:
