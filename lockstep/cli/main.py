@@ -4,9 +4,11 @@ import json
 import os
 import signal
 import sys
+from typing import Annotated
 
 import typer
 
+import lockstep
 from lockstep.cli import demo, model, parity, report, run, serve, spec, step, up
 from lockstep.errors import LockstepError
 from lockstep.run.exit_codes import exit_code
@@ -21,10 +23,26 @@ INTERRUPTED = 130
 app = typer.Typer(
     name="lockstep",
     help="One registered model, scored the same everywhere.",
-    epilog=EXIT_CODE_HELP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"lockstep {lockstep.__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog=EXIT_CODE_HELP)
+def top(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """One registered model, scored the same everywhere."""
+
+
 app.command("run")(run.command)
 app.command("serve")(serve.command)
 app.command("parity")(parity.command)

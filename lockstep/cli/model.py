@@ -7,6 +7,9 @@ import typer
 
 from lockstep.cli.options import AsJson, ModelVersion, SpecName, loaded_spec, settings
 
+# What MLflow stores beside the input example, ready to be posted.
+EXAMPLE_FILE = "serving_input_example.json"
+
 app = typer.Typer(help="What the model registry holds for a spec.", no_args_is_help=True)
 
 
@@ -25,6 +28,22 @@ def resolve(
     found = resolve_model(settings().tracking_uri, reference.name, alias=wanted, version=model_version)
     facts = {"name": found.name, "version": found.version, "digest": found.digest}
     print(json.dumps(facts) if as_json else f"{found.name} version {found.version}, digest {found.digest}")
+
+
+@app.command()
+def example(name: SpecName, model_version: ModelVersion = None) -> None:
+    """Print the model's own example as a body for the endpoint's /invocations."""
+    from lockstep.errors import ArtifactInvalid
+    from lockstep.registry.cache import fetch_artifact
+    from lockstep.registry.resolve import resolve_model
+
+    reference, where = loaded_spec(name).spec.model, settings()
+    found = resolve_model(where.tracking_uri, reference.name, alias=reference.alias, version=model_version)
+    file = fetch_artifact(found, where.cache_root) / EXAMPLE_FILE
+    if not file.is_file():
+        label = f"{found.name} version {found.version}"
+        raise ArtifactInvalid(label, "it was logged without an input example; log it with `input_example=`")
+    print(file.read_text(encoding="utf-8").strip())
 
 
 @app.command(name="list")
