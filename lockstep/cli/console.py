@@ -39,7 +39,10 @@ class Console:
             try:
                 yield lambda text: told.__setitem__(0, text)
             except BaseException as error:
-                self._line("failed" if isinstance(error, Exception) else "stopped", name, began, type(error).__name__)
+                if isinstance(error, Exception):
+                    self._line("failed", name, began, type(error).__name__)
+                else:
+                    self._line("stopped", name, began, "what is finished is kept; the same command goes on from here")
                 raise
             finally:
                 self._bar = None

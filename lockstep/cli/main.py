@@ -18,8 +18,6 @@ EXIT_CODE_HELP = (
     "Exit codes: 0 ok, 1 bug, 2 usage, 3 spec or settings, 4 environment, 5 model registry, 6 input, 7 check failed, "
     "8 publish, 9 step out of order, 10 parity differs, 75 temporary (run the same command again), 130 interrupted."
 )
-INTERRUPTED = 130
-
 app = typer.Typer(
     name="lockstep",
     help="One registered model, scored the same everywhere.",
@@ -67,10 +65,3 @@ def main() -> None:
             print(json.dumps(facts))
         print(f"lockstep: error: {error}", file=sys.stderr)
         sys.exit(exit_code(error))
-    except KeyboardInterrupt:
-        print("lockstep: interrupted; finished work is kept, the same command resumes it", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of our output went away (`lockstep ... | head`); that is not an error of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)

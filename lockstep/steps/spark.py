@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from lockstep.errors import SparkJobFailed
+from lockstep.errors import RunFolderUnusable, SparkJobFailed
 from lockstep.run.folder import RunFolder
 from lockstep.run.java import find_java_home
 from lockstep.run.processes import run_logged
@@ -14,6 +14,8 @@ from lockstep.specs.settings import Settings
 from lockstep.steps.job import error_in_log
 
 LOG_TAIL_BYTES = 64_000
+# What Hadoop's file system says when the run folder cannot be written.
+FOLDER_PROBLEMS = ("No space left on device", "Read-only file system")
 # Lines of a log that say what went wrong: a Java or Python exception, or spark-submit's own complaint.
 TELLING = re.compile(r"(?:Caused by: )?[\w.$]+(?:Error|Exception|Exit)\b|(?:Error|Exception|FATAL)|.*No space left")
 
@@ -32,6 +34,7 @@ def submit_job(
 
     Raises:
         JavaNotFound: There is no Java for Spark.
+        RunFolderUnusable: The run folder is full or read-only.
         SparkJobFailed: spark-submit ended with an error that is not ours, or ran past the time limit.
         LockstepError: The error that the job reported.
     """
@@ -50,6 +53,9 @@ def submit_job(
     reported = error_in_log(text)
     if reported is not None:
         raise reported
+    for problem in FOLDER_PROBLEMS:
+        if problem in text:
+            raise RunFolderUnusable(str(folder.path), problem)
     reason = f"no result within limits.timeout_s = {timeout_s:.0f} s" if code is None else _last_error(text)
     raise SparkJobFailed(f"jobs/{job}.py", exit_code=code or 0, log_path=str(log), last_error=reason)
 
