@@ -138,8 +138,10 @@ class InputError(LockstepError):
 class DateInvalid(InputError):
     """A date on the command line or in a task cannot be used."""
 
-    def __init__(self, text: str, *, problem: str) -> None:
-        super().__init__(f"date {text!r} {problem}; expected a day as YYYY-MM-DD, such as 2013-08-01")
+    def __init__(
+        self, text: str, *, problem: str, advice: str = "expected a day as YYYY-MM-DD, such as 2013-08-01"
+    ) -> None:
+        super().__init__(f"date {text!r} {problem}; {advice}")
 
 
 class PartitionNotFound(InputError):

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from lockstep.errors import ColumnMissing, ColumnTypeMismatch, DateInvalid, EmptyPartition, PartitionNotFound
 from lockstep.run.partition import window
 from lockstep.run.plan import SourceFile
-from lockstep.specs.spec import ScoringSpec, Source
+from lockstep.specs.spec import Schedule, ScoringSpec, Source
 
 # Spec type -> does an Arrow type fit it?
 TYPE_TESTS = {
@@ -42,10 +42,7 @@ def take_snapshot(spec: ScoringSpec, partition: dt.date, data_root: Path) -> tup
         ColumnMissing: A file lacks a declared column.
         ColumnTypeMismatch: A column has another type than declared.
     """
-    if partition < spec.schedule.start:
-        raise DateInvalid(partition.isoformat(), problem=f"is before the spec's schedule.start {spec.schedule.start}")
-    if spec.schedule.end is not None and partition > spec.schedule.end:
-        raise DateInvalid(partition.isoformat(), problem=f"is after the spec's schedule.end {spec.schedule.end}")
+    _check_day(spec.schedule, partition)
     found: list[SourceFile] = []
     current_first = sorted(spec.input.sources.items(), key=lambda item: (not item[1].is_current, item[0]))
     for view, source in current_first:
@@ -55,6 +52,16 @@ def take_snapshot(spec: ScoringSpec, partition: dt.date, data_root: Path) -> tup
             raise EmptyPartition(view, path=str(data_root / source.path), partition=partition.isoformat())
         found.extend(_describe(view, file) for file in files)
     return tuple(found)
+
+
+def _check_day(schedule: Schedule, partition: dt.date) -> None:
+    advice = "choose a day that the schedule covers, or change the spec"
+    if partition < schedule.start:
+        problem = f"is before the spec's schedule.start {schedule.start}"
+        raise DateInvalid(partition.isoformat(), problem=problem, advice=advice)
+    if schedule.end is not None and partition > schedule.end:
+        problem = f"is after the spec's schedule.end {schedule.end}"
+        raise DateInvalid(partition.isoformat(), problem=problem, advice=advice)
 
 
 def partitions(table: Path, column: str) -> list[dt.date]:

@@ -38,16 +38,22 @@ def partition_of_run(
         partition = logical_date.astimezone(zone).date()
         if manual and partition == today:
             partition = latest
-    if partition > latest:
-        raise DateInvalid(
-            partition.isoformat(),
-            problem=f"is not over yet in {schedule.timezone}; the latest finished day is {latest}",
-        )
-    if partition < schedule.start:
-        raise DateInvalid(partition.isoformat(), problem=f"is before schedule.start {schedule.start} of the spec")
-    if schedule.end is not None and partition > schedule.end:
-        raise DateInvalid(partition.isoformat(), problem=f"is after schedule.end {schedule.end} of the spec")
+    problem = _problem(schedule, partition, latest=latest)
+    if problem is not None:
+        advice = "choose a finished day that the schedule covers"
+        raise DateInvalid(partition.isoformat(), problem=problem, advice=advice)
     return partition
+
+
+def _problem(schedule: Schedule, partition: dt.date, *, latest: dt.date) -> str | None:
+    """Say why a day cannot be scored, if it cannot."""
+    if partition > latest:
+        return f"is not over yet in {schedule.timezone}; the latest finished day is {latest}"
+    if partition < schedule.start:
+        return f"is before schedule.start {schedule.start} of the spec"
+    if schedule.end is not None and partition > schedule.end:
+        return f"is after schedule.end {schedule.end} of the spec"
+    return None
 
 
 def _is_bare_date(moment: dt.datetime) -> bool:

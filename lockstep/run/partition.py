@@ -19,7 +19,7 @@ def parse_partition(text: str) -> dt.date:
 def days_between(first: dt.date, last: dt.date) -> Iterator[dt.date]:
     """Yield every day from `first` to `last`, both included."""
     if first > last:
-        raise DateInvalid(f"{first}..{last}", problem="ends before it begins")
+        raise DateInvalid(f"{first}..{last}", problem="ends before it begins", advice="give the earlier day first")
     for offset in range((last - first).days + 1):
         yield first + dt.timedelta(days=offset)
 
