@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import sys
+import tempfile
+import traceback
 from typing import Annotated
 
 import typer
@@ -11,7 +13,7 @@ import typer
 import lockstep
 from lockstep.cli import demo, model, parity, report, run, serve, spec, step, up
 from lockstep.errors import LockstepError
-from lockstep.run.exit_codes import exit_code
+from lockstep.run.exit_codes import BUG, exit_code
 from lockstep.specs.settings import TELEMETRY_OFF
 
 EXIT_CODE_HELP = (
@@ -65,3 +67,15 @@ def main() -> None:
             print(json.dumps(facts))
         print(f"lockstep: error: {error}", file=sys.stderr)
         sys.exit(exit_code(error))
+    except Exception as error:  # a bug of ours
+        if not sys.stderr.isatty():
+            raise  # a log wants the whole of it
+        print(f"lockstep: bug: {type(error).__name__}; please report it with {_keep_traceback()}", file=sys.stderr)
+        sys.exit(BUG)
+
+
+def _keep_traceback() -> str:
+    """Write the traceback of the current exception to a file of its own; return its path."""
+    with tempfile.NamedTemporaryFile("w", prefix="lockstep-", suffix=".traceback", delete=False) as file:
+        file.write(traceback.format_exc())
+    return file.name

@@ -1,0 +1,57 @@
+"""The edge of the process: one message and a code for errors, a traceback only where a log wants it."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from lockstep.cli import main as cli
+from lockstep.errors import WarehouseLocked
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def fail_with(error: Exception, monkeypatch: pytest.MonkeyPatch) -> int:
+    def app() -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "app", app)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    return int(str(caught.value.code))
+
+
+def test_an_error_of_ours_is_one_message_and_json_for_machines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["lockstep", "run", "--json"])
+    assert fail_with(WarehouseLocked("w.duckdb", holder="PID 7", waited_s=1), monkeypatch) == 75
+    out, err = capsys.readouterr()
+    assert err.startswith("lockstep: error: warehouse w.duckdb is locked by PID 7")
+    assert json.loads(out) == {"error": "WarehouseLocked", "message": err[17:].strip(), "retryable": True}
+
+
+def test_a_bug_is_one_line_on_a_terminal_and_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert fail_with(ZeroDivisionError("secret"), monkeypatch) == 1
+    (kept,) = tmp_path.iterdir()
+    assert terminal.getvalue() == f"lockstep: bug: ZeroDivisionError; please report it with {kept}\n"
+    assert "Traceback" in kept.read_text()
+
+
+def test_a_bug_is_whole_in_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    def app() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli, "app", app)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
