@@ -14,11 +14,17 @@ class Record(BaseModel):
 
 
 class Column(Record):
-    """A column of a model signature; `dtype` is MLflow's name (string, double, long, ...)."""
+    """A column of a model signature.
+
+    Attributes:
+        dtype: MLflow's name (string, double, long, ...) of a value or, for a tensor, of its elements.
+        shape: Shape of one row of a tensor column, which Arrow holds as fixed-size lists; none for a plain value.
+    """
 
     name: str
     dtype: str
     required: bool = True
+    shape: tuple[int, ...] | None = None
 
 
 class ModelIdentity(Record):
@@ -70,13 +76,29 @@ class Claim(Record):
     already_live: bool
 
 
-class Unit(Record):
-    """A work unit: a row-group range of one file, the piece that one task scores."""
+class Piece(Record):
+    """Rows of one file: `rows` rows from `row_start` on, counted within the row groups `[start, stop)`.
 
-    id: str
+    Attributes:
+        path: Relative to the run folder, or absolute, or a URL of an object store.
+        constants: Values of columns that the file does not hold (hive partitions), as text; none is null.
+        renamed: Wanted name to the name in this file, where they differ (a table format renamed the column).
+    """
+
     path: str
     row_group_start: int
     row_group_stop: int
+    rows: int
+    row_start: int = 0
+    constants: dict[str, str | None] = {}
+    renamed: dict[str, str] = {}
+
+
+class Unit(Record):
+    """A work unit, which one task scores: a piece of a large file, or several small files together."""
+
+    id: str
+    pieces: tuple[Piece, ...]
     rows: int
     size_bytes: int
 

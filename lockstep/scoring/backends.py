@@ -1,25 +1,56 @@
 """Backends: what runs the model on one block of rows. Adding one adds a file and a line in `BACKENDS`."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 Floats = npt.NDArray[np.float64]
+Arrays = tuple[npt.NDArray[Any], ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Encoded rows whose arrays have the same trailing shapes.
+
+    Attributes:
+        arrays: The model's input arrays, each with the rows of the group as first axis.
+        rows: Places of these rows in the batch; none when the group is the whole batch in order.
+    """
+
+    arrays: Arrays
+    rows: npt.NDArray[np.intp] | None = None
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A batch as the model reads it.
+
+    Attributes:
+        groups: One group, or several where shapes differ by row (texts by their padded length). How a row is
+            encoded, and so the shape of its group, depends on that row alone.
+        reasons: Rows that cannot be encoded, in no group, to the reason (see `lockstep.scoring.reasons`).
+    """
+
+    groups: tuple[Group, ...]
+    reasons: dict[int, str] = field(default_factory=dict)
 
 
 class Backend(Protocol):
-    """A loaded model. `encode` may be called on any number of rows, `run` on blocks of one fixed shape."""
+    """A loaded model. `encode` may be called on any number of rows, `run` on blocks of a few fixed sizes."""
 
-    def encode(self, batch: pa.RecordBatch) -> tuple[npt.NDArray[np.generic], ...]:
-        """Turn a batch of the signature's schema into the model's input arrays, each with `rows` as first axis."""
+    device: str
 
-    def run(self, arrays: tuple[npt.NDArray[np.generic], ...]) -> Floats:
-        """Score encoded rows: `(rows, ...)` arrays to `(rows,) float64`."""
+    def encode(self, batch: pa.RecordBatch) -> Encoded:
+        """Turn a batch of the signature's schema into the model's input arrays."""
+
+    def run(self, arrays: Arrays) -> Arrays:
+        """Score encoded rows: `(rows, ...)` arrays to one `(rows, ...)` array per output of the signature."""
 
 
 # Backend name in the artifact's metadata -> "module:function" of its loader, imported only when it is asked for.
