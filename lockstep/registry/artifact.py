@@ -1,17 +1,17 @@
 """A model artifact on disk: what its MLmodel file says, and the digest that names its content."""
 
 import hashlib
-import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from lockstep.errors import ArtifactInvalid
+from lockstep.registry.signature_json import Tensor, signature_columns, signature_tensors
 from lockstep.run.identity import file_sha256
-from lockstep.run.plan import Column
-from lockstep.scoring.signature import ARROW_TYPES, Signature
+from lockstep.scoring.signature import Signature
 
 MLMODEL = "MLmodel"
 # Written by MLflow when somebody downloads the model; not part of it.
@@ -27,9 +27,11 @@ class Artifact:
     Attributes:
         path: Folder of the model.
         signature: Inputs and outputs.
-        backend: Lockstep backend, or none for a plain MLflow pyfunc.
+        backend: Lockstep backend, or none for any other MLflow model.
         block_rows: Rows of one forward pass.
         input_example: Relative path of the stored example in split orientation, if there is one.
+        tensors: The inputs as tensors, in order; empty where the model takes a data frame of columns.
+        flavors: MLflow flavor name to its configuration, such as `onnx` and `python_function`.
     """
 
     path: Path
@@ -37,6 +39,8 @@ class Artifact:
     backend: str | None
     block_rows: int
     input_example: str | None
+    tensors: tuple[Tensor, ...] = ()
+    flavors: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def files(self) -> Path:
@@ -52,7 +56,7 @@ def read_artifact(path: Path, *, model: str) -> Artifact:
         model: What to call the model in an error.
 
     Raises:
-        ArtifactInvalid: There is no MLmodel file, no signature, or one with tensors or unknown types.
+        ArtifactInvalid: There is no MLmodel file, no signature, or one with types that cannot be columns.
     """
     try:
         stored = yaml.safe_load((path / MLMODEL).read_text(encoding="utf-8"))
@@ -62,32 +66,20 @@ def read_artifact(path: Path, *, model: str) -> Artifact:
     if not declared.get("inputs") or not declared.get("outputs"):
         raise ArtifactInvalid(model, "it has no signature with inputs and outputs; log it with `signature=`")
     signature = Signature(
-        _columns(declared["inputs"], model=model, side="input"),
-        _columns(declared["outputs"], model=model, side="output"),
+        signature_columns(declared["inputs"], model=model, side="input"),
+        signature_columns(declared["outputs"], model=model, side="output"),
     )
     ours = (stored.get("metadata") or {}).get("lockstep") or {}
     example = (stored.get("saved_input_example_info") or {}).get("artifact_path")
-    block_rows = int(ours.get("block_rows", DEFAULT_BLOCK_ROWS))
-    return Artifact(path, signature, ours.get("backend"), block_rows, example)
-
-
-def _columns(text: str, *, model: str, side: str) -> tuple[Column, ...]:
-    items: list[dict[str, Any]] = json.loads(text)
-    columns = []
-    for number, item in enumerate(items):
-        kind = item.get("type")
-        if kind == "tensor" and side == "output" and len(items) == 1:
-            kind = "double"
-        if kind not in ARROW_TYPES:
-            known = ", ".join(ARROW_TYPES)
-            raise ArtifactInvalid(
-                model, f"{side} {item.get('name', number)!r} has type {kind!r}; columns can be {known}"
-            )
-        name = item.get("name") or ("prediction" if side == "output" else None)
-        if name is None:
-            raise ArtifactInvalid(model, f"{side} number {number} has no name; log the model with named columns")
-        columns.append(Column(name=name, dtype=kind, required=item.get("required", True)))
-    return tuple(columns)
+    return Artifact(
+        path,
+        signature,
+        ours.get("backend"),
+        int(ours.get("block_rows", DEFAULT_BLOCK_ROWS)),
+        example,
+        tensors=signature_tensors(declared["inputs"], signature.inputs),
+        flavors=stored.get("flavors") or {},
+    )
 
 
 def content_files(path: Path) -> list[Path]:

@@ -27,7 +27,7 @@ def test_a_plain_pyfunc_is_scored(registry: str, cache: Path) -> None:
         ("flavors: {}", "no signature with inputs and outputs"),
         ('signature: {inputs: \'[{"type": "tensor"}]\', outputs: \'[{"type": "double"}]\'}', "has type 'tensor'"),
         (
-            'signature: {inputs: \'[{"type": "double"}]\', outputs: \'[{"type": "double"}]\'}',
+            'signature: {inputs: \'[{"type": "double"}, {"type": "long"}]\', outputs: \'[{"type": "double"}]\'}',
             "input number 0 has no name",
         ),
         ("a: [", "no readable MLmodel file"),
