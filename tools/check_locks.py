@@ -9,10 +9,15 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
-NAMES = ("control", "data", "training", "dev")
+NAMES = ("control", "data", "training", "dev", "bench")
 PIN = re.compile(r"[a-z0-9][a-z0-9.-]*==[0-9][0-9a-z.!]*")
-# dev is installed into the data environment; torch and MLflow must be the same where a model is made and where it runs.
-MUST_AGREE = (("dev", "data", None), ("training", "data", ("torch", "mlflow", "pandas", "scikit-learn")))
+# dev is installed into the data environment, bench on top of the same versions; torch and MLflow must be the same where
+# a model is made and where it runs.
+MUST_AGREE = (
+    ("dev", "data", None),
+    ("bench", "data", None),
+    ("training", "data", ("torch", "mlflow", "pandas", "scikit-learn")),
+)
 
 
 def main() -> int:

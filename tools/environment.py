@@ -37,12 +37,14 @@ class Environment:
         folder: Below `.venv/`.
         pip_arguments: Of `pip install -r`.
         holds_package: Whether `lockstep` itself is installed too, editable.
+        base: Stem of a lock file that is installed first, in the ordinary way.
     """
 
     name: str
     folder: str
     pip_arguments: tuple[str, ...] = ()
     holds_package: bool = True
+    base: str | None = None
 
     @property
     def home(self) -> Path:
@@ -53,6 +55,11 @@ class Environment:
     def lock(self) -> Path:
         """The lock file."""
         return ROOT / "requirements" / f"{self.name}.lock"
+
+    @property
+    def locks(self) -> tuple[Path, ...]:
+        """The lock files in the order of their installation."""
+        return (*([ROOT / "requirements" / f"{self.base}.lock"] if self.base else []), self.lock)
 
     @property
     def python(self) -> Path:
@@ -66,6 +73,7 @@ ENVIRONMENTS = {
     "data": Environment("data", "data"),
     "training": Environment("training", "training"),
     "dev": Environment("dev", "data", holds_package=False),
+    "bench": Environment("bench", "bench", pip_arguments=("--no-deps",), base="data"),
 }
 
 
@@ -141,14 +149,16 @@ def set_up(environment: Environment) -> None:
             print(f"{environment.name}: up to date", flush=True)
             return
         started = time.monotonic()
-        goal = sum(1 for line in environment.lock.read_text().splitlines() if "==" in line)
+        goal = len({line for lock in environment.locks for line in lock.read_text().splitlines() if "==" in line})
         where = environment.home.relative_to(ROOT)
-        print(f"{environment.name}: {goal} packages of {environment.lock.relative_to(ROOT)} into {where}", flush=True)
+        locks = " and ".join(str(lock.relative_to(ROOT)) for lock in environment.locks)
+        print(f"{environment.name}: {goal} packages of {locks} into {where}", flush=True)
         make_venv(environment)
         remove_remains(packages_folder(environment))
         progress = Progress(environment.name, goal, packages_folder(environment))
-        arguments = [*environment.pip_arguments, "-r", str(environment.lock)]
-        pip_install(environment, arguments, progress=progress, lock_fd=lock_fd)
+        for lock in environment.locks:
+            own = environment.pip_arguments if lock == environment.lock else ()
+            pip_install(environment, [*own, "-r", str(lock)], progress=progress, lock_fd=lock_fd)
         if environment.holds_package:
             progress.step = "installing lockstep itself"
             pip_install(environment, ["--no-deps", "-e", str(ROOT)], progress=progress, lock_fd=lock_fd)
@@ -162,7 +172,8 @@ def set_up(environment: Environment) -> None:
 def stamp_path(environment: Environment) -> Path:
     """Return the stamp; its name changes with the lock, the package's metadata and the place of the environment."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    facts = [environment.lock.read_text(), str(environment.home), repr(environment.pip_arguments)]
+    facts = [lock.read_text() for lock in environment.locks]
+    facts += [str(environment.home), repr(environment.pip_arguments)]
     if environment.holds_package:
         facts += [repr(project["build-system"]), repr(project["project"]), repr(project["tool"]["setuptools"])]
     return environment.home / f".installed-{environment.name}-{sha256(chr(0).join(facts).encode()).hexdigest()[:16]}"
