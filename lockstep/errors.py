@@ -13,12 +13,16 @@
     │   └── ArtifactInvalid
     ├── InputError                 the input of a run is wrong
     │   ├── DateInvalid
+    │   ├── TableNotFound
+    │   ├── TableUnsupported       a table of a kind that is not scored directly
+    │   ├── FileUnreadable
     │   ├── PartitionNotFound
     │   ├── EmptyPartition
     │   ├── ColumnMissing
     │   ├── ColumnTypeMismatch
     │   ├── QueryFailed
     │   └── InputChanged           (the source moved between plan and materialize)
+    │       └── SourceFileChanged  (... or before its unit was read)
     ├── CheckFailed                a critical expectation or invariant failed
     ├── RequestInvalid             a request to the endpoint does not fit the signature
     ├── StepOutOfOrder             a step lacks what an earlier step writes
@@ -144,6 +148,33 @@ class DateInvalid(InputError):
         super().__init__(f"date {text!r} {problem}; {advice}")
 
 
+class TableNotFound(InputError):
+    """There is no table of the declared kind at the place."""
+
+    def __init__(self, table: str, *, kind: str, reason: str) -> None:
+        super().__init__(
+            f"{table} is not a {kind} table that can be read: {reason}. Nothing was scored. "
+            "Check input.table in the spec, and that this machine may read there."
+        )
+
+
+class TableUnsupported(InputError):
+    """The table is there, and has something that direct reading would get wrong."""
+
+    def __init__(self, table: str, *, problem: str, advice: str) -> None:
+        super().__init__(f"table {table} cannot be scored directly: {problem}. Nothing was scored. {advice}.")
+
+
+class FileUnreadable(InputError):
+    """A data file is gone, damaged, not Parquet, or not allowed to be read."""
+
+    def __init__(self, path: str, *, reason: str) -> None:
+        super().__init__(
+            f"input file {path} cannot be read: {reason}; expected a Parquet file. "
+            "Write the file again (or restore it, or allow reading it) and run the same command again."
+        )
+
+
 class PartitionNotFound(InputError):
     """The source has no such partition."""
 
@@ -199,6 +230,17 @@ class InputChanged(InputError):
         super().__init__(
             f"the source data of partition {partition} changed after the run was planned ({changed} files differ). "
             "Nothing was scored. Run the same command again to plan with the data as it is now."
+        )
+
+
+class SourceFileChanged(InputChanged):
+    """A data file is no longer the one whose units were planned."""
+
+    def __init__(self, path: str, *, expected: str, got: str) -> None:
+        InputError.__init__(
+            self,
+            f"input file {path} changed after the run was planned: expected {expected}, got {got}. "
+            "Nothing was published. Run the same command again to plan with the data as it is now.",
         )
 
 

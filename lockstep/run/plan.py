@@ -41,12 +41,17 @@ class ModelIdentity(Record):
 
 
 class SourceFile(Record):
-    """One file of the input snapshot."""
+    """One file of the input snapshot.
+
+    Attributes:
+        version: What else tells versions of the file apart: an entity tag, or the schema of its Iceberg table.
+    """
 
     view: str
     path: str
     size_bytes: int
     mtime_ns: int
+    version: str = ""
 
 
 class Plan(Record):
@@ -76,6 +81,13 @@ class Claim(Record):
     already_live: bool
 
 
+class DayFilter(Record):
+    """Only the rows of one day: `column`, as the file calls it, holds dates or their ISO text."""
+
+    column: str
+    day: dt.date
+
+
 class Piece(Record):
     """Rows of one file: `rows` rows from `row_start` on, counted within the row groups `[start, stop)`.
 
@@ -83,6 +95,8 @@ class Piece(Record):
         path: Relative to the run folder, or absolute, or a URL of an object store.
         constants: Values of columns that the file does not hold (hive partitions), as text; none is null.
         renamed: Wanted name to the name in this file, where they differ (a table format renamed the column).
+        where: Which of the rows count; none: all.
+        file_bytes, mtime_ns: Of the file when it was planned; none is not checked.
     """
 
     path: str
@@ -92,19 +106,34 @@ class Piece(Record):
     row_start: int = 0
     constants: dict[str, str | None] = {}
     renamed: dict[str, str] = {}
+    where: DayFilter | None = None
+    file_bytes: int | None = None
+    mtime_ns: int | None = None
 
 
 class Unit(Record):
-    """A work unit, which one task scores: a piece of a large file, or several small files together."""
+    """A work unit, which one task scores: a piece of a large file, or several small files together.
+
+    Attributes:
+        rows: Rows that count, so after the pieces' filters.
+        size_bytes: Uncompressed Parquet of the columns that are read.
+        arrow_schema: Types of the wanted columns, the same in all units (see `lockstep.scoring.schema_text`); empty: as
+            in the first piece.
+    """
 
     id: str
     pieces: tuple[Piece, ...]
     rows: int
     size_bytes: int
+    arrow_schema: str = ""
 
 
 class ScoringInput(Record):
-    """The materialised input (`input.json`); paths are relative to the run folder."""
+    """The input of the scoring (`input.json`): materialised in the run folder, or the files of a table.
+
+    Attributes:
+        columns: All columns that can be read, with their Arrow types.
+    """
 
     rows: int
     columns: dict[str, str]

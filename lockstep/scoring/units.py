@@ -1,63 +1,232 @@
-"""Work units: row-group ranges of Parquet files, the pieces that tasks score one by one.
+"""Work units: the pieces of Parquet files that tasks score one by one.
 
 A unit depends on the files alone, never on the size of the cluster; that makes resume and byte-identical results
 possible.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lockstep.run.plan import Unit
+from lockstep.run.plan import DayFilter, Piece, Unit
+from lockstep.scoring.day_rows import Span, spans
+from lockstep.scoring.pieces import (
+    check_unchanged,
+    column_places,
+    opened,
+    piece_batches,
+    read_footer,
+    schema_from_text,
+    schema_text,
+    target_schema,
+)
+
+# Opening a file costs as much as reading this many bytes (less where units are small).
+OPEN_BYTES = 256 << 10
+OPEN_SHARE = 64
+# A row group is cut into parts of at least as many rows: what lies before a part is decoded too.
+SPLIT_ROWS = 8_192
+# Small inputs still make some units, for as many workers, unless they become tiny.
+FEWEST_UNITS = 16
+SMALLEST_UNIT_BYTES = 8 << 20
 
 
-def plan_units(root: Path, files: Sequence[str], *, unit_bytes: int) -> tuple[Unit, ...]:
-    """Cut files into units of about `unit_bytes` of Parquet, never across files or inside a row group.
+@dataclass(frozen=True)
+class DataFile:
+    """A file whose rows are to be scored.
+
+    Attributes:
+        path, constants, renamed, where: As in `Piece`.
+        size_bytes, mtime_ns: What the file must still be when it is read; none is not checked.
+        footer: Where it is known already.
+    """
+
+    path: str
+    constants: Mapping[str, str | None] = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    where: DayFilter | None = None
+    size_bytes: int | None = None
+    mtime_ns: int | None = None
+    footer: pq.FileMetaData | None = None
+
+
+@dataclass(frozen=True)
+class _Atom:
+    """What is never cut: a row group, or a part of a huge one.
+
+    Attributes:
+        matching: Rows that count, of the `span`.
+        size: Uncompressed bytes; `weight` adds the cost of opening the file.
+        ends: Whether it reaches the end of its row group.
+    """
+
+    file: DataFile
+    group: int
+    span: Span
+    size: float
+    weight: float
+    ends: bool
+
+
+def plan_units(
+    root: Path | None,
+    files: Sequence[str | DataFile],
+    *,
+    unit_bytes: int,
+    schema: pa.Schema | None = None,
+    split_rows: int = SPLIT_ROWS,
+) -> tuple[Unit, ...]:
+    """Cut files into units of even size.
+
+    Row groups are packed into units of at most `unit_bytes`, also across files; a larger row group is cut by rows.
 
     Args:
-        root: Folder that the file names are relative to.
+        root: Folder that relative file names start from.
         files: Parquet files; their order fixes the unit ids.
-        unit_bytes: Size above which a unit ends, in bytes.
+        unit_bytes: Most bytes of a unit, unless a single row group of few rows is larger.
+        schema: The wanted columns; only their bytes count, and every unit has their types. None: all columns.
+        split_rows: Fewest rows of a part of a row group.
 
     Returns:
-        Units that hold every row exactly once; files without rows give none.
+        Units that hold every row that counts exactly once; files without rows give none.
+
+    Raises:
+        FileUnreadable: A file is not there, or not a Parquet file.
     """
-    units: list[Unit] = []
-    for name in files:
-        metadata = pq.read_metadata(root / name)
-        sizes = [metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups)]
-        for start, stop in _ranges(sizes, unit_bytes):
-            rows = sum(metadata.row_group(i).num_rows for i in range(start, stop))
-            if rows:
-                size = sum(sizes[start:stop])
-                units.append(
-                    Unit(
-                        id=f"u{len(units):05d}",
-                        path=name,
-                        row_group_start=start,
-                        row_group_stop=stop,
-                        rows=rows,
-                        size_bytes=size,
-                    )
-                )
-    return tuple(units)
+    known = [f if isinstance(f, DataFile) else DataFile(f) for f in files]
+    names = None if schema is None else schema.names
+    opening = min(OPEN_BYTES, unit_bytes / OPEN_SHARE)
+    atoms: list[_Atom] = []
+    for file in known:
+        first = opening
+        for atom in _atoms(root, file, names=names, limit=unit_bytes, split_rows=split_rows):
+            atoms.append(_Atom(atom.file, atom.group, atom.span, atom.size, atom.size + first, atom.ends))
+            first = 0.0
+    total = sum(atom.weight for atom in atoms)
+    limit = min(float(unit_bytes), max(total / FEWEST_UNITS, float(SMALLEST_UNIT_BYTES)))
+    text = "" if schema is None else schema_text(schema)
+    return tuple(_unit(number, run, text) for number, run in enumerate(_runs(atoms, limit)))
 
 
-def _ranges(sizes: Sequence[int], limit: int) -> Iterator[tuple[int, int]]:
-    start, total = 0, 0
-    for index, size in enumerate(sizes):
-        if index > start and total + size > limit:
-            yield start, index
-            start, total = index, 0
-        total += size
-    if start < len(sizes):
-        yield start, len(sizes)
+def _atoms(
+    root: Path | None, file: DataFile, *, names: Sequence[str] | None, limit: int, split_rows: int
+) -> Iterator[_Atom]:
+    footer = file.footer if file.footer is not None else read_footer(file.path, root=root)
+    leaves = _leaves(footer, file, names)
+    for span in spans(file.path, footer, root=root, day=file.where):
+        group = footer.row_group(span.group)
+        size = sum(group.column(index).total_uncompressed_size for index in leaves) * span.rows / group.num_rows
+        parts = max(1, min(math.ceil(size / limit), span.rows // max(split_rows, 1)))
+        for part in span.parts(parts):
+            if part.matching:
+                share = size * part.rows / span.rows
+                yield _Atom(file, part.group, part, share, share, part.start + part.rows == group.num_rows)
 
 
-def read_unit(root: Path, unit: Unit, *, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
-    """Read the named columns of a unit in batches of at most `batch_rows` rows."""
-    with pq.ParquetFile(root / unit.path) as file:
-        groups = list(range(unit.row_group_start, unit.row_group_stop))
-        yield from file.iter_batches(batch_size=batch_rows, row_groups=groups, columns=list(columns))
+def _leaves(footer: pq.FileMetaData, file: DataFile, names: Sequence[str] | None) -> Sequence[int]:
+    if names is None:
+        return range(footer.num_columns)
+    physical = [file.renamed.get(name, name) for name in names if name not in file.constants]
+    return sorted({index for places in column_places(footer, physical).values() for index in places})
+
+
+def _runs(atoms: Sequence[_Atom], limit: float) -> Iterator[list[_Atom]]:
+    """Group neighbouring atoms so that the groups are even: each aims at its share of what is left."""
+    left = sum(atom.weight for atom in atoms)
+    count = _fewest(atoms, limit)
+    run: list[_Atom] = []
+    size = 0.0
+    for atom in atoms:
+        over = size + atom.weight > limit
+        enough = count > 1 and size + atom.weight / 2 > left / count
+        if run and (over or enough):
+            yield run
+            left, count = left - size, max(count - 1, 1)
+            run, size = [], 0.0
+        run.append(atom)
+        size += atom.weight
+    if run:
+        yield run
+
+
+def _fewest(atoms: Sequence[_Atom], limit: float) -> int:
+    count, size = 0, math.inf
+    for atom in atoms:
+        if size + atom.weight > limit:
+            count, size = count + 1, 0.0
+        size += atom.weight
+    return count
+
+
+def _unit(number: int, atoms: Sequence[_Atom], arrow_schema: str) -> Unit:
+    pieces: list[list[_Atom]] = []
+    for atom in atoms:
+        if pieces and _continues(pieces[-1][-1], atom):
+            pieces[-1].append(atom)
+        else:
+            pieces.append([atom])
+    return Unit(
+        id=f"u{number:05d}",
+        pieces=tuple(_piece(piece) for piece in pieces),
+        rows=sum(atom.span.matching for atom in atoms),
+        size_bytes=round(sum(atom.size for atom in atoms)),
+        arrow_schema=arrow_schema,
+    )
+
+
+def _continues(before: _Atom, atom: _Atom) -> bool:
+    if before.file is not atom.file or before.span.mixed != atom.span.mixed:
+        return False
+    if before.group == atom.group:
+        return before.span.start + before.span.rows == atom.span.start
+    return before.ends and before.group + 1 == atom.group and atom.span.start == 0
+
+
+def _piece(atoms: Sequence[_Atom]) -> Piece:
+    first, file = atoms[0], atoms[0].file
+    return Piece(
+        path=file.path,
+        row_group_start=first.group,
+        row_group_stop=atoms[-1].group + 1,
+        rows=sum(atom.span.rows for atom in atoms),
+        row_start=first.span.start,
+        constants=dict(file.constants),
+        renamed=dict(file.renamed),
+        where=file.where if first.span.mixed else None,
+        file_bytes=file.size_bytes,
+        mtime_ns=file.mtime_ns,
+    )
+
+
+def read_unit(
+    root: Path | None, unit: Unit, *, columns: Sequence[str], batch_rows: int, batch_bytes: int = 64 << 20
+) -> Iterator[pa.RecordBatch]:
+    """Read the named columns of a unit.
+
+    Args:
+        root: Folder that relative file names start from.
+        unit: As planned.
+        columns: Wanted columns; one that neither a file nor the plan knows is left out.
+        batch_rows: Most rows of a batch.
+        batch_bytes: Most decoded bytes of a batch, unless a single row has more.
+
+    Yields:
+        Batches of one schema, in the order of the rows.
+
+    Raises:
+        FileUnreadable: A file is gone or damaged.
+        SourceFileChanged: A file is not the one that was planned.
+        ColumnTypeMismatch: A value does not fit the type that the plan fixed.
+    """
+    known = schema_from_text(unit.arrow_schema) if unit.arrow_schema else None
+    target: pa.Schema | None = None
+    for piece in unit.pieces:
+        check_unchanged(piece, root=root)
+        with opened(piece.path, root=root) as file:
+            if target is None:
+                target = target_schema(piece, file, columns=columns, known=known)
+            yield from piece_batches(piece, file, target=target, batch_rows=batch_rows, batch_bytes=batch_bytes)
