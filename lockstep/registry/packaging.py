@@ -1,15 +1,15 @@
 """Log a trained model to MLflow as Lockstep scores it, and register it.
 
 The result is a standard MLflow pyfunc model. What makes it fast and watched in Lockstep lies beside it as artifacts:
-`network.pt2` (`torch.export`), `encoding.json` (how columns become its inputs) and `baseline.json` (the training data
-profile that drift is measured against).
+`network.pt2` (`torch.export`), `encoding.json` (how columns become its inputs), what else the backend reads (a text
+model's `tokenizer.json`), and `baseline.json` (the training data profile that drift is measured against).
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lockstep.run.identity import canonical_digest, file_sha256
 from lockstep.scoring.profile import Profile
@@ -26,9 +26,19 @@ TRAINING_KEY_TAG = "lockstep.training_key"
 SQLITE = "sqlite:///"
 
 
+class Interface(Protocol):
+    """What a model reads and writes."""
+
+    def encoding(self) -> dict[str, Any]:
+        """Return the content of `encoding.json`, which the model's backend reads."""
+
+    def signature(self) -> "ModelSignature":
+        """Return the MLflow signature."""
+
+
 @dataclass(frozen=True)
 class Columns:
-    """What the model reads and writes.
+    """What a model of the `torch` backend reads and writes.
 
     Attributes:
         categorical: String columns and their known values, in order; a value's code is 1 + its place.
@@ -56,6 +66,37 @@ class Columns:
 
 
 @dataclass(frozen=True)
+class TextColumn:
+    """What a model of the `text` backend reads and writes: a text, a vector.
+
+    Attributes:
+        input: The string column.
+        output: The column of `(width,) float32` vectors.
+        lengths: Lengths in tokens that texts are padded to, ascending; longer texts are cut to the last.
+        pad_id: Token id of padding.
+    """
+
+    input: str
+    output: str
+    width: int
+    lengths: Sequence[int]
+    pad_id: int
+
+    def encoding(self) -> dict[str, Any]:
+        """Return the content of `encoding.json`."""
+        return {**vars(self), "lengths": list(self.lengths)}
+
+    def signature(self) -> "ModelSignature":
+        """Return the MLflow signature: a required string, a tensor."""
+        import numpy as np
+        from mlflow.models import ModelSignature
+        from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+
+        output = TensorSpec(np.dtype(np.float32), (-1, self.width), self.output)
+        return ModelSignature(Schema([ColSpec(DataType.string, self.input)]), Schema([output]))
+
+
+@dataclass(frozen=True)
 class TrainedModel:
     """A trained model, ready to be logged.
 
@@ -63,23 +104,29 @@ class TrainedModel:
         code: Script for MLflow's models from code.
         network: The `torch.export` program; its file name is kept.
         columns: Inputs and output.
-        baseline: Profile of the training data and of the scores on it.
+        baseline: Profile of the training data and of the scores on it; none where drift is not measured.
         example: At least two real input rows, as a data frame.
         requirements: What a client must install.
         params: Training parameters.
         metrics: Flat name to figure.
         tags: Further facts for run and version.
+        backend: Name of the Lockstep backend.
+        block_rows: Rows of one forward pass; fewer are padded, so that a lone request costs as much.
+        files: Further artifacts by name.
     """
 
     code: Path
     network: Path
-    columns: Columns
-    baseline: Profile
+    columns: Interface
+    baseline: Profile | None
     example: "pd.DataFrame"
     requirements: Sequence[str]
     params: Mapping[str, Any]
     metrics: Mapping[str, float]
     tags: Mapping[str, str] = field(default_factory=dict)
+    backend: str = "torch"
+    block_rows: int = BLOCK_ROWS
+    files: Mapping[str, Path] = field(default_factory=dict)
 
 
 def training_key(*, data: Sequence[str], code: Sequence[Path], params: Mapping[str, Any]) -> str:
@@ -164,7 +211,9 @@ def log_and_register(
             signature=model.columns.signature(),
             input_example=model.example,
             pip_requirements=list(model.requirements),
-            metadata={"lockstep": {"format": ARTIFACT_FORMAT, "backend": "torch", "block_rows": BLOCK_ROWS}},
+            metadata={
+                "lockstep": {"format": ARTIFACT_FORMAT, "backend": model.backend, "block_rows": model.block_rows}
+            },
         )
         figures = {f"metric.{metric}": f"{value:.6f}" for metric, value in model.metrics.items()}
         version = mlflow.register_model(info.model_uri, name, tags={**tags, **figures, "run_id": run.info.run_id})
@@ -173,7 +222,14 @@ def log_and_register(
 
 
 def _write_artifacts(model: TrainedModel, scratch: Path) -> dict[str, str]:
-    encoding, baseline = scratch / "encoding.json", scratch / "baseline.json"
-    encoding.write_text(json.dumps(model.columns.encoding(), indent=1) + "\n", encoding="utf-8")
-    baseline.write_text(json.dumps(model.baseline.to_json(), indent=1) + "\n", encoding="utf-8")
-    return {"network": str(model.network), "encoding": str(encoding), "baseline": str(baseline)}
+    """Write what is not a file yet; return all artifacts by name."""
+    artifacts = {"network": model.network, **model.files, "encoding": scratch / "encoding.json"}
+    _write_json(artifacts["encoding"], model.columns.encoding())
+    if model.baseline is not None:
+        artifacts["baseline"] = scratch / "baseline.json"
+        _write_json(artifacts["baseline"], model.baseline.to_json())
+    return {name: str(path) for name, path in artifacts.items()}
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

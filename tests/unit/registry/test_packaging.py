@@ -1,6 +1,7 @@
 """What is written beside a model, and when a training counts as done."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from lockstep.registry.artifact import read_artifact
 from lockstep.registry.packaging import (
     TRAINING_KEY_TAG,
     Columns,
+    TextColumn,
     TrainedModel,
     connect,
     ensure_alias,
@@ -68,6 +70,20 @@ def test_signature_requires_every_column() -> None:
     assert all(column.required for column in signature.inputs.inputs)
 
 
+def test_a_text_model_reads_a_string_and_writes_a_tensor() -> None:
+    column = TextColumn("text", "embedding", width=4, lengths=(8, 16), pad_id=0)
+    signature = column.signature()
+    assert [(i.name, str(i.type)) for i in signature.inputs.inputs] == [("text", "DataType.string")]
+    assert [(o.name, o.shape, o.type.name) for o in signature.outputs.inputs] == [("embedding", (-1, 4), "float32")]
+    assert column.encoding() == {
+        "input": "text",
+        "output": "embedding",
+        "width": 4,
+        "lengths": [8, 16],
+        "pad_id": 0,
+    }
+
+
 def test_training_key_follows_data_code_and_parameters(tmp_path: Path) -> None:
     code = tmp_path / "train.py"
     code.write_text("code")
@@ -106,3 +122,27 @@ def test_log_register_find_again(model: TrainedModel, tmp_path: Path) -> None:
     assert sorted(p.name for p in artifact.files.iterdir()) == ["baseline.json", "encoding.json", "network.pt2"]
     stored = Profile.from_json(json.loads((artifact.files / "baseline.json").read_text()))
     assert stored.columns["temp_f"].nulls == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")  # of MLflow's own import
+def test_a_model_of_another_backend_keeps_its_files(model: TrainedModel, tmp_path: Path) -> None:
+    import mlflow
+    import pandas as pd
+
+    (tmp_path / "tokenizer.json").write_text("{}")
+    column = TextColumn("text", "embedding", width=4, lengths=(8,), pad_id=0)
+    example = pd.DataFrame({"text": ["a", "b"]})
+    files = {"tokenizer": tmp_path / "tokenizer.json"}
+    text = replace(model, columns=column, example=example, baseline=None, backend="text", block_rows=8, files=files)
+    before = mlflow.get_tracking_uri()
+    try:
+        client = connect(f"sqlite:///{tmp_path}/store/mlflow.db", "texts")
+        log_and_register(client, text, name="texts", alias="champion", key="k1", scratch=tmp_path)
+        folder = Path(mlflow.artifacts.download_artifacts("models:/texts@champion"))
+    finally:
+        mlflow.set_tracking_uri(before)
+        mlflow.set_registry_uri(before)
+    artifact = read_artifact(folder, model="texts")
+    assert (artifact.backend, artifact.block_rows) == ("text", 8)
+    assert artifact.signature.outputs[0].shape == (4,)
+    assert sorted(p.name for p in artifact.files.iterdir()) == ["encoding.json", "network.pt2", "tokenizer.json"]

@@ -1,0 +1,2 @@
+SELECT doc_date, module, object, text
+FROM docstrings
