@@ -2,31 +2,34 @@
 
     spark-submit jobs/score.py --run-folder var/runs/flight_delay/2013-08-01/<run key>
 
-Units that an earlier attempt finished are not scored again.
+Units that an earlier attempt finished are not scored again. Progress is told every ten seconds.
 """
 
+import os
 import sys
+from typing import TYPE_CHECKING
 
+from lockstep.specs.settings import device
 from lockstep.steps.job import run_job
 from lockstep.steps.score import score_units_with_spark
-from udfs.bulk import RESULT_SCHEMA, UNIT_SCHEMA, score_units
+from udfs.bulk import RESULT_SCHEMA, score_units
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from lockstep.run.folder import RunFolder
 
 
-def main() -> int:
-    """Score one run."""
-    return run_job(
-        "score",
-        lambda spark, folder: (
-            score_units_with_spark(
-                spark,
-                folder,
-                udf=score_units(str(folder.path)),
-                unit_schema=UNIT_SCHEMA,
-                result_schema=RESULT_SCHEMA,
-            ).rows_scored
-        ),
+def score(spark: "SparkSession", folder: "RunFolder") -> int:
+    """Score one run; return the rows scored."""
+    rows = folder.scoring_input(step="score").rows
+    allowed = folder.plan(step="score").bad_rows_allowed(rows)
+    udf = score_units(str(folder.path), device=device(os.environ), bad_rows_allowed=allowed)
+    manifest = score_units_with_spark(
+        spark, folder, udf=udf, result_schema=RESULT_SCHEMA, tell=lambda line: print(f"score: {line}", flush=True)
     )
+    return manifest.rows_scored
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_job("score", score))

@@ -6,11 +6,14 @@
     ├── EnvironmentFault           the machine lacks something
     │   ├── JavaNotFound
     │   ├── RunFolderUnusable      full, read-only or not a folder
-    │   └── SparkJobFailed
+    │   ├── SparkJobFailed
+    │   ├── MemoryExhausted        (retryable) not even the smallest block fits
+    │   └── DeviceMissing          a GPU was asked for
     ├── RegistryError              the model registry cannot give the model
     │   ├── ModelNotFound
     │   ├── RegistryUnavailable    (retryable)
-    │   └── ArtifactInvalid
+    │   ├── ArtifactInvalid
+    │   └── OutputMismatch         the model does not return what its signature declares
     ├── InputError                 the input of a run is wrong
     │   ├── DateInvalid
     │   ├── TableNotFound
@@ -24,6 +27,7 @@
     │   └── InputChanged           (the source moved between plan and materialize)
     │       └── SourceFileChanged  (... or before its unit was read)
     ├── CheckFailed                a critical expectation or invariant failed
+    │   └── TooManyBadRows         scoring stopped early
     ├── RequestInvalid             a request to the endpoint does not fit the signature
     ├── StepOutOfOrder             a step lacks what an earlier step writes
     └── PublishError               the warehouse refused
@@ -34,7 +38,7 @@
 Constructors take facts; messages say what failed, where, what was expected, what was got, what to do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class LockstepError(Exception):
@@ -101,6 +105,30 @@ class SparkJobFailed(EnvironmentFault):
         )
 
 
+class MemoryExhausted(EnvironmentFault):
+    """Memory ran out on every row of a block, so that it is not a row's fault."""
+
+    retryable = True
+
+    def __init__(self, device: str, *, rows: int) -> None:
+        super().__init__(
+            f"the model ran out of memory on {device} with a block of {rows} rows, its smallest. No row was lost and "
+            "finished work units are kept. Give each worker more memory, or start fewer at a time (spark.task.cpus, "
+            "spark.executor.cores), and run the same command again to resume."
+        )
+
+
+class DeviceMissing(EnvironmentFault):
+    """A GPU was asked for, and there is none that torch can use."""
+
+    def __init__(self, wanted: str, *, found: str) -> None:
+        super().__init__(
+            f"LOCKSTEP_DEVICE asks for {wanted}, but torch sees {found}. Check the driver (`nvidia-smi`), that the "
+            "installed torch is a CUDA build and that the Spark profile hands out GPUs (spark-conf/gpu.conf), "
+            "or set LOCKSTEP_DEVICE=auto to score on the processor where there is no GPU."
+        )
+
+
 class RegistryError(LockstepError):
     """The model registry cannot give the model."""
 
@@ -133,6 +161,16 @@ class ArtifactInvalid(RegistryError):
 
     def __init__(self, model: str, problem: str) -> None:
         super().__init__(f"the artifact of model {model} cannot be used: {problem}")
+
+
+class OutputMismatch(RegistryError):
+    """A model returns something other than its signature declares."""
+
+    def __init__(self, *, expected: str, got: str) -> None:
+        super().__init__(
+            f"the model returned {got}, but its signature declares {expected}. Nothing was published. "
+            "Log the model again with a signature inferred from its real output."
+        )
 
 
 class InputError(LockstepError):
@@ -253,6 +291,20 @@ class CheckFailed(LockstepError):
         super().__init__(
             f"{stage} of partition {partition} failed; nothing was published and what was live stays:\n{lines}\n"
             f"Details: {report}"
+        )
+
+
+class TooManyBadRows(CheckFailed):
+    """So many rows were quarantined that the run cannot pass any more; scoring stopped early."""
+
+    def __init__(self, partition: str, *, bad: int, read: int, allowed: int, reasons: Mapping[str, int]) -> None:
+        worst = max(reasons, key=lambda reason: reasons[reason])
+        LockstepError.__init__(
+            self,
+            f"scoring of partition {partition} stopped: {bad} of the first {read} rows read by one worker have no "
+            f"score, and limits.max_quarantined_fraction allows {allowed} of the whole run. Most often: {worst} "
+            f"({reasons[worst]} rows). Nothing was published; what was live stays. Mend the input or the model, or "
+            "raise the limit in the spec.",
         )
 
 

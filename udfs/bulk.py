@@ -1,10 +1,10 @@
 """The bulk form: `mapInArrow` over work units.
 
-Spark moves only the units (one small row each) and their results; the wide input is read, scored and written by the
-Python worker itself and never crosses the JVM.
+Spark moves only the numbers of the units and the names of their results; the wide input is read, scored and written by
+the Python worker itself and never crosses the JVM.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,29 +12,37 @@ import pyarrow as pa
 from lockstep.run.folder import RunFolder
 from lockstep.run.plan import Unit
 from lockstep.scoring.engine import UnitScorer
-from udfs.worker import load_once
+from udfs.worker import assigned_device, load_once
 
-UNIT_SCHEMA = "unit string"
-RESULT_SCHEMA = "result string"
+RESULT_SCHEMA = "unit string, staged string"
 
 
-def score_units(run_folder: str) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Make the function for `DataFrame.mapInArrow`.
+def score_units(
+    run_folder: str, *, device: str = "auto", bad_rows_allowed: int | None = None
+) -> Callable[[Sequence[str]], Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]]:
+    """Make what `steps.score` needs: from unit texts to a function for `DataFrame.mapInArrow`.
 
     Args:
         run_folder: A planned run, on storage that every worker sees.
+        device: `auto`, `cpu`, `cuda`; on `auto` and `cuda` a GPU that Spark assigned to the task is used.
+        bad_rows_allowed: Quarantined rows of one unit beyond which scoring stops.
 
     Returns:
-        A function from batches of `unit` (JSON of `Unit`) to batches of `result` (JSON of `UnitResult`).
+        Given the texts (JSON of `Unit`), a function from batches of `id`, the place of a unit among them, to batches of
+        unit id and staged file.
     """
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        folder = RunFolder(Path(run_folder))
-        plan = folder.plan(step="score")
-        for batch in batches:
-            for text in batch.column("unit").to_pylist():
-                scorer, baseline = load_once(plan.model, plan.cache_root)
-                result = UnitScorer(folder, plan, scorer, baseline=baseline).score(Unit.model_validate_json(text))
-                yield pa.RecordBatch.from_pydict({"result": [result.model_dump_json()]})
+    def over(texts: Sequence[str]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            folder = RunFolder(Path(run_folder))
+            plan = folder.plan(step="score")
+            scorer, baseline = load_once(plan.model, plan.cache_root, device=assigned_device(device))
+            units = UnitScorer(folder, plan, scorer, baseline=baseline, bad_rows_allowed=bad_rows_allowed)
+            for batch in batches:
+                for place in batch.column("id").to_pylist():
+                    result = units.score(Unit.model_validate_json(texts[place]))
+                    yield pa.RecordBatch.from_pydict({"unit": [result.unit], "staged": [result.staged]})
 
-    return run
+        return run
+
+    return over

@@ -3,9 +3,12 @@
 from functools import lru_cache
 from pathlib import Path
 
+import pyarrow as pa
+
 from lockstep.registry.cache import fetch_artifact
 from lockstep.registry.loading import baseline, load_scorer
 from lockstep.run.plan import ModelIdentity
+from lockstep.scoring.backends import Execution
 from lockstep.scoring.profile import Profile
 from lockstep.scoring.scorer import Scorer
 
@@ -13,10 +16,34 @@ MODELS_PER_WORKER = 2
 
 
 @lru_cache(maxsize=MODELS_PER_WORKER)
-def _loaded(artifact: Path) -> tuple[Scorer, Profile | None]:
-    return load_scorer(artifact), baseline(artifact)
+def _loaded(artifact: Path, execution: Execution) -> tuple[Scorer, Profile | None]:
+    # Spark runs one worker per core, so a worker is one thread of computing; Arrow would take all cores for each.
+    pa.set_cpu_count(1)
+    return load_scorer(artifact, execution=execution, search=True), baseline(artifact)
 
 
-def load_once(model: ModelIdentity, cache_root: str) -> tuple[Scorer, Profile | None]:
-    """Return the Scorer of a frozen model and its training baseline, loaded at most once per worker process."""
-    return _loaded(fetch_artifact(model, Path(cache_root)))
+def load_once(model: ModelIdentity, cache_root: str, *, device: str = "auto") -> tuple[Scorer, Profile | None]:
+    """Return the Scorer of a frozen model and its training baseline, loaded at most once per worker process.
+
+    Raises:
+        ArtifactInvalid: The artifact is not what was planned, or cannot be loaded.
+        DeviceMissing: A GPU is asked for and there is none.
+    """
+    return _loaded(fetch_artifact(model, Path(cache_root)), Execution(device=device))
+
+
+def assigned_device(wanted: str) -> str:
+    """Return the GPU that Spark assigned to the running task as `cuda:N`, or `wanted` when it assigned none.
+
+    An executor that sees only its own GPU (CUDA_VISIBLE_DEVICES) counts it as number 0 whatever its address is.
+    """
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    gpus = context.resources().get("gpu") if context is not None else None
+    if wanted == "cpu" or gpus is None or not gpus.addresses:
+        return wanted
+    import torch
+
+    address = int(gpus.addresses[0])
+    return f"cuda:{address}" if address < torch.cuda.device_count() else "cuda:0"

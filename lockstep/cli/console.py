@@ -33,9 +33,15 @@ class Console:
         began, told = time.monotonic(), [""]
         with contextlib.ExitStack() as stack:
             if self._rich.is_terminal:
-                columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+                columns = (
+                    SpinnerColumn(),
+                    TextColumn("{task.description}"),
+                    BarColumn(),
+                    TimeElapsedColumn(),
+                    TextColumn("{task.fields[text]}", markup=False),
+                )
                 self._bar = stack.enter_context(Progress(*columns, console=self._rich, transient=True))
-                self._bar.add_task(name, total=None)
+                self._bar.add_task(name, total=None, text="")
             try:
                 yield lambda text: told.__setitem__(0, text)
             except BaseException as error:
@@ -48,10 +54,10 @@ class Console:
                 self._bar = None
         self._line("done", name, began, told[0])
 
-    def progress(self, done: int, total: int) -> None:
-        """Move the bar of the step that runs, in rows."""
+    def progress(self, done: int, total: int, text: str = "") -> None:
+        """Move the bar of the step that runs, in rows, and say something behind it."""
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=done, total=total)
+            self._bar.update(self._bar.task_ids[0], completed=done, total=total, text=text)
 
     def result(self, facts: dict[str, Any]) -> None:
         """Give the outcome of a run: one JSON line for a machine, the places to look for a person."""

@@ -77,7 +77,7 @@ def _scored_run(
         facts = materialize(outcome.folder, where)
         done(f"{facts['rows']:,} rows" + (", reused" if facts["reused"] else ""))
     with console.step("score") as done:
-        facts = score(outcome.folder, where, progress=console.progress)
+        facts = score(outcome.folder, where, progress=lambda now: console.progress(now.rows, now.total, now.line()))
         done(f"{facts['rows_scored']:,} rows scored" + (", reused" if facts["reused"] else ""))
     return outcome.folder
 

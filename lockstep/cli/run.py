@@ -75,7 +75,7 @@ def _run_step(step: str, folder: RunFolder, where: Settings, console: Console) -
         if step == "score":
             from lockstep.steps.materialize import score
 
-            facts = score(folder, where, progress=console.progress)
+            facts = score(folder, where, progress=lambda now: console.progress(now.rows, now.total, now.line()))
         else:
             facts = load_step(step)(folder, where)
         done(", ".join(_figure(key, value) for key, value in facts.items() if _is_figure(value)))

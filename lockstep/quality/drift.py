@@ -86,7 +86,13 @@ def _rows(column: Mapping[str, Any]) -> int:
 
 
 def _bins(column: Mapping[str, Any]) -> list[int]:
-    """Return the counts with nulls as one more bin (two profiles of one baseline have the same bins)."""
+    """Return the counts with nulls as one more bin (two profiles of one baseline have the same bins).
+
+    Counts may be those of a sample while nulls are of all rows; they are brought to the scale of the sample.
+    """
     if column["kind"] == "numeric":
-        return [*column["counts"], column["nulls"]]
-    return [*(count for _, count in sorted(column["counts"].items())), column["other"], column["nulls"]]
+        counts = list(column["counts"])
+    else:
+        counts = [*(count for _, count in sorted(column["counts"].items())), column["other"]]
+    share = sum(counts) / column["count"] if column["count"] else 1.0
+    return [*counts, round(column["nulls"] * share)]

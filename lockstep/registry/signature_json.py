@@ -12,14 +12,14 @@ from typing import Any, Literal
 
 from lockstep.errors import ArtifactInvalid
 from lockstep.run.plan import Column
-from lockstep.scoring.signature import ARROW_TYPES
+from lockstep.scoring.signature import ARROW_TYPES, ELEMENT_TYPES
 
 Side = Literal["input", "output"]
 
 # What the one column is called when the signature gives it no name.
 DEFAULT_NAMES: dict[Side, str] = {"input": "input", "output": "prediction"}
 # NumPy's type names to MLflow's, where they differ.
-ELEMENT_TYPES = {
+NUMPY_NAMES = {
     "float32": "float",
     "float64": "double",
     "int32": "integer",
@@ -96,10 +96,10 @@ def _type(item: dict[str, Any], *, model: str, what: str) -> tuple[str, tuple[in
 
 
 def _tensor(spec: dict[str, Any], *, model: str, what: str) -> tuple[str, tuple[int, ...] | None]:
-    dtype = ELEMENT_TYPES.get(spec["dtype"], spec["dtype"])
-    if dtype not in ARROW_TYPES:
+    dtype = NUMPY_NAMES.get(spec["dtype"], spec["dtype"])
+    if dtype not in ELEMENT_TYPES:
         raise ArtifactInvalid(
-            model, f"{what} is a tensor of {spec['dtype']}; its elements can be {', '.join(ARROW_TYPES)}"
+            model, f"{what} is a tensor of {spec['dtype']}; its elements can be {', '.join(ELEMENT_TYPES)}"
         )
     rows, *rest = spec["shape"] or [0]
     if rows != -1 or any(size < 1 for size in rest):

@@ -14,8 +14,12 @@ class UnitResult(Record):
         quarantined: Parquet file of bad rows, if there are any.
         sha256: Hash of the staged file.
         reasons: Quarantined rows by reason.
-        profile: Counts and histograms of inputs and output (see `lockstep.scoring.profile`).
+        profile: Counts, histograms and sketches of inputs and output (see `lockstep.scoring.profile`).
         seconds: Wall time of reading, scoring and writing.
+        stages_s: Seconds per stage; stages overlap.
+        peak_bytes: Largest resident memory of the worker process up to the end of the unit.
+        device: Where the model ran.
+        bare_rows_per_s: Speed of the model alone on that device, measured when its block size was searched for.
     """
 
     unit: str
@@ -29,13 +33,22 @@ class UnitResult(Record):
     reasons: dict[str, int] = {}
     profile: dict[str, Any] = {}
     seconds: float = 0.0
+    stages_s: dict[str, float] = {}
+    peak_bytes: int = 0
+    device: str = ""
+    bare_rows_per_s: float | None = None
 
 
 class Manifest(Record):
-    """The accepted attempts of a run, in unit order."""
+    """The accepted attempts of a run, in unit order.
+
+    Attributes:
+        profile: The units' profiles, merged; the units here are without theirs.
+    """
 
     run_key: str
     units: tuple[UnitResult, ...]
+    profile: dict[str, Any] = {}
 
     @property
     def rows_in(self) -> int:

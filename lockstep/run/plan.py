@@ -71,6 +71,10 @@ class Plan(Record):
     code_version: str
     planned_at: dt.datetime
 
+    def bad_rows_allowed(self, rows: int) -> int:
+        """Return how many of `rows` input rows may be quarantined before the audit fails."""
+        return int(self.spec.limits.max_quarantined_fraction * rows)
+
 
 class Claim(Record):
     """The right to publish (`claim.json`): a fencing token from the ledger, renewed by every plan."""

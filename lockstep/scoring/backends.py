@@ -15,6 +15,22 @@ Arrays = tuple[npt.NDArray[Any], ...]
 
 
 @dataclass(frozen=True)
+class Execution:
+    """How a model is run, apart from what it is.
+
+    Attributes:
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        precision: `float32`, or a reduced one that a measured guard has allowed: `bfloat16`, `float16`, `int8`.
+        threads: Processor threads of one forward pass. One by default, because the split of a sum over threads may
+            change its last bit, and because Spark and the endpoint already run one process per core.
+    """
+
+    device: str = "auto"
+    precision: str = "float32"
+    threads: int = 1
+
+
+@dataclass(frozen=True)
 class Group:
     """Encoded rows whose arrays have the same trailing shapes.
 
@@ -59,12 +75,13 @@ BACKENDS = {
 }
 
 
-def load_backend(name: str, files: Path) -> Backend:
+def load_backend(name: str, files: Path, execution: Execution) -> Backend:
     """Load a backend from the artifact files of a model.
 
     Raises:
         KeyError: No backend of that name.
+        DeviceMissing: A GPU is asked for and there is none.
     """
     module, function = BACKENDS[name].split(":")
-    loader: Callable[[Path], Backend] = getattr(import_module(module), function)
-    return loader(files)
+    loader: Callable[[Path, Execution], Backend] = getattr(import_module(module), function)
+    return loader(files, execution)

@@ -1,31 +1,45 @@
-"""Score one work unit: read, score, write the staged file, count; all in one pass.
+"""Score one work unit: read, score, write the staged file, count; all in one pass, the stages side by side.
 
 A unit is finished when its result file (`<attempt>.json`, beside the staged file) is there; it is written last. An
-attempt that dies leaves files that no result names and that nobody reads.
+attempt that dies leaves files that no result names and that nobody reads. The staged bytes depend on the input rows,
+the model and the plan alone: not on batch sizes, the attempt or the machine's load.
 """
 
-import datetime as dt
+import resource
+import sys
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lockstep.errors import TooManyBadRows
 from lockstep.run.folder import RunFolder
 from lockstep.run.identity import file_sha256
 from lockstep.run.manifest import UnitResult
 from lockstep.run.plan import Plan, Unit
+from lockstep.run.progress import Heartbeat
+from lockstep.scoring.outputs import arrow_array
+from lockstep.scoring.pipeline import Behind, ahead, in_channels
 from lockstep.scoring.profile import Profile
+from lockstep.scoring.reasons import code_of
+from lockstep.scoring.run_profile import RowSample, run_counter
 from lockstep.scoring.scorer import ScoredBatch, Scorer
+from lockstep.scoring.staged import COMPRESSION, StagedWriter, Stamps, good_rows, stamp_columns
+from lockstep.scoring.stages import Stages
 from lockstep.scoring.units import read_unit
 
 STAGING, QUARANTINE = "staging", "quarantine"
-REASON = "reason"
-PYARROW_OPTIONS = {"compression": "zstd", "coerce_timestamps": "us"}
+CODE, REASON, UNIT = "code", "reason", "unit"
+# Batches that are read before they are scored, and scored before they are written.
+DEPTH = 2
+# Threads that feed one GPU: one encodes or decodes while the other's batch is computed.
+GPU_CHANNELS = 3
+SMALLEST_BATCH = 256
 
 
 @dataclass
@@ -33,27 +47,48 @@ class _Tally:
     rows_in: int = 0
     rows_scored: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
+    bad: list[pa.RecordBatch] = field(default_factory=list)
 
+    @property
+    def rows_bad(self) -> int:
+        return self.rows_in - self.rows_scored
 
-def stamp_columns(plan: Plan, scored_at: dt.datetime) -> dict[str, pa.Scalar]:
-    """Return the values that every row of a run is stamped with."""
-    return {
-        "model_name": pa.scalar(plan.model.name, pa.string()),
-        "model_version": pa.scalar(plan.model.version, pa.int64()),
-        "model_digest": pa.scalar(plan.model.digest, pa.string()),
-        "run_key": pa.scalar(plan.run_key, pa.string()),
-        "scored_at": pa.scalar(scored_at, pa.timestamp("us", tz="UTC")),
-    }
+    def add(self, batch: pa.RecordBatch, reasons: dict[int, str]) -> None:
+        self.rows_in += batch.num_rows
+        self.rows_scored += batch.num_rows - len(reasons)
+        for reason in reasons.values():
+            self.reasons[reason] = self.reasons.get(reason, 0) + 1
 
 
 class UnitScorer:
     """Scores the units of one run with one loaded model."""
 
-    def __init__(self, folder: RunFolder, plan: Plan, scorer: Scorer, *, baseline: Profile | None) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        plan: Plan,
+        scorer: Scorer,
+        *,
+        baseline: Profile | None,
+        bad_rows_allowed: int | None = None,
+    ) -> None:
+        """Prepare to score.
+
+        Args:
+            folder: The run.
+            plan: Its plan.
+            scorer: The loaded model.
+            baseline: Training profile, whose bins the run's profile uses.
+            bad_rows_allowed: Quarantined rows beyond which the run cannot pass its audit; none for no limit.
+        """
         self._folder = folder
         self._plan = plan
         self._scorer = scorer
-        self._baseline = baseline or Profile({})
+        self._baseline = baseline
+        self._bad_rows_allowed = bad_rows_allowed
+        self._stamps = Stamps(stamp_columns(plan))
+        self._heartbeat = Heartbeat(folder, device=scorer.device, peak_bytes=peak_bytes)
+        self._outputs = [column for column in scorer.signature.outputs if column.name in plan.spec.output.columns]
 
     def score(self, unit: Unit) -> UnitResult:
         """Score a unit, or return its finished result of an earlier attempt.
@@ -62,46 +97,116 @@ class UnitScorer:
             RunFolderUnusable: The run folder cannot be written.
             ColumnMissing: The input lacks a column of the signature.
             ColumnTypeMismatch: A column has a type that does not fit.
+            TooManyBadRows: More rows are bad than the whole run may have.
+            MemoryExhausted: Not even the smallest block of rows fits into memory.
         """
         done = finished(self._folder, unit)
         if done is not None:
             return done
         attempt = uuid.uuid4().hex
-        result = self._write(unit, attempt)
+        try:
+            result = self._write(unit, attempt)
+        except FileNotFoundError:
+            # Another process of the same run finished this unit first and cleaned up behind itself.
+            done = finished(self._folder, unit)
+            if done is None:
+                raise
+            return done
         self._folder.write_json(f"{STAGING}/{unit.id}/{attempt}.json", result)
         return result
 
     def _write(self, unit: Unit, attempt: str) -> UnitResult:
-        clock = time.monotonic()
-        staged = f"{STAGING}/{unit.id}/{attempt}.parquet"
-        spec, tally, profile = self._plan.spec, _Tally(), self._baseline.counter()
-        stamps = stamp_columns(self._plan, dt.datetime.now(dt.UTC))
-        bad: list[pa.RecordBatch] = []
-        self._folder.folder(STAGING, unit.id)
-        columns = [*dict.fromkeys([*spec.carried, *(column.name for column in self._scorer.signature.inputs)])]
-        with self._folder.writing(), _LazyWriter(self._folder.file(staged)) as writer:
-            for batch in read_unit(self._folder.path, unit, columns=columns, batch_rows=spec.limits.batch_rows):
-                scored = self._scorer.score(batch, where=f"{unit.path} of the run")
-                profile.update({**_by_name(batch), spec.output.column: scored.values}, rows=batch.num_rows)
-                output = spec.output.column
-                writer.write(_staged_batch(batch, scored, carried=spec.carried, output=output, stamps=stamps))
+        clock, stages = time.monotonic(), Stages()
+        died = _attempts_that_died(self._folder, unit)
+        staged = self._folder.folder(STAGING, unit.id) / f"{attempt}.parquet"
+        tally = _Tally()
+        profile = run_counter(self._baseline, (*self._scorer.signature.inputs, *self._outputs))
+        sample = RowSample(unit.id, rows=unit.rows)
+        batches = ahead(stages.each("read", self._read(unit, died=died)), depth=DEPTH)
+        self._heartbeat.begin(unit.id, tally.reasons)
+
+        def scored_of(batch: pa.RecordBatch) -> ScoredBatch:
+            with stages.stage("score"):
+                return self._scorer.score(batch, where=unit.pieces[0].path)
+
+        channels = 1 if self._scorer.device == "cpu" else GPU_CHANNELS
+        with (
+            self._folder.writing(),
+            StagedWriter(staged) as writer,
+            Behind(stages.timed("write", writer.write), depth=DEPTH) as behind,
+        ):
+            for batch, scored in in_channels(scored_of, batches, channels=channels):
+                with stages.stage("assemble"):
+                    behind.put(good_rows(self._staged(batch, scored), list(scored.reasons)))
+                with stages.stage("profile"):
+                    picked = sample.picked(tally.rows_in, batch.num_rows)
+                    profile.update(self._profiled(batch, scored), rows=batch.num_rows, picked=picked)
+                tally.add(batch, scored.reasons)
                 if scored.reasons:
-                    bad.append(_quarantined_batch(batch, scored, key=spec.key, unit=unit.id))
-                _count(tally, batch, scored)
-        path = self._folder.file(staged)
+                    tally.bad.append(self._quarantined(batch, scored, unit=unit.id))
+                    self._stop_if_hopeless(unit, tally)
+                self._heartbeat.add(batch.num_rows)
+        with stages.stage("hash"):
+            digest = file_sha256(staged)
         return UnitResult(
             unit=unit.id,
-            staged=staged,
-            quarantined=self._write_quarantine(unit, attempt, bad),
+            staged=f"{STAGING}/{unit.id}/{attempt}.parquet",
+            quarantined=self._write_quarantine(unit, attempt, tally.bad),
             rows_in=tally.rows_in,
             rows_scored=tally.rows_scored,
-            rows_quarantined=tally.rows_in - tally.rows_scored,
-            size_bytes=path.stat().st_size,
-            sha256=file_sha256(path),
+            rows_quarantined=tally.rows_bad,
+            size_bytes=staged.stat().st_size,
+            sha256=digest,
             reasons=tally.reasons,
             profile=profile.to_json(),
             seconds=round(time.monotonic() - clock, 3),
+            stages_s=stages.rounded(),
+            peak_bytes=peak_bytes(),
+            device=self._scorer.device,
+            bare_rows_per_s=max(self._scorer.blocks.rows_per_s().values(), default=None),
         )
+
+    def _read(self, unit: Unit, *, died: int) -> Iterator[pa.RecordBatch]:
+        """Read the unit; in smaller batches when attempts at it died, perhaps of lack of memory."""
+        spec, inputs = self._plan.spec, self._scorer.signature.inputs
+        columns = [*dict.fromkeys([*spec.carried, *(column.name for column in inputs)])]
+        rows = max(SMALLEST_BATCH, spec.limits.batch_rows >> (2 * died)) if died else spec.limits.batch_rows
+        size = spec.limits.batch_bytes >> (2 * died)
+        return read_unit(self._folder.path, unit, columns=columns, batch_rows=rows, batch_bytes=size)
+
+    def _staged(self, batch: pa.RecordBatch, scored: ScoredBatch) -> pa.RecordBatch:
+        columns = {name: batch.column(name) for name in self._plan.spec.carried}
+        columns.update(self._output_columns(scored))
+        columns.update(self._stamps.columns(batch.num_rows))
+        return pa.RecordBatch.from_pydict(columns)
+
+    def _output_columns(self, scored: ScoredBatch) -> dict[str, pa.Array]:
+        values = dict(zip([column.name for column in self._scorer.signature.outputs], scored.outputs, strict=True))
+        found = {column.name: arrow_array(column, values[column.name]) for column in self._outputs}
+        return {name: found[name] for name in self._plan.spec.output.columns}
+
+    def _profiled(self, batch: pa.RecordBatch, scored: ScoredBatch) -> dict[str, pa.Array]:
+        return {**dict(zip(batch.schema.names, batch.columns, strict=True)), **self._output_columns(scored)}
+
+    def _quarantined(self, batch: pa.RecordBatch, scored: ScoredBatch, *, unit: str) -> pa.RecordBatch:
+        rows, reasons = pa.array(list(scored.reasons), pa.int64()), list(scored.reasons.values())
+        columns = {name: _readable(pc.take(batch.column(name), rows)) for name in self._plan.spec.key}
+        columns[CODE] = pa.array([code_of(reason) for reason in reasons], pa.string())
+        columns[REASON] = pa.array(reasons, pa.string())
+        columns[UNIT] = pa.repeat(pa.scalar(unit), len(rows))
+        return pa.RecordBatch.from_pydict(columns)
+
+    def _stop_if_hopeless(self, unit: Unit, tally: _Tally) -> None:
+        """Circuit breaker: go no further once this unit alone has more bad rows than the whole run may have."""
+        allowed = self._bad_rows_allowed
+        if allowed is not None and tally.rows_bad > allowed and tally.rows_in < unit.rows:
+            raise TooManyBadRows(
+                str(self._plan.partition),
+                bad=tally.rows_bad,
+                read=tally.rows_in,
+                allowed=allowed,
+                reasons=tally.reasons,
+            )
 
     def _write_quarantine(self, unit: Unit, attempt: str, bad: Sequence[pa.RecordBatch]) -> str | None:
         if not bad:
@@ -109,28 +214,9 @@ class UnitScorer:
         name = f"{QUARANTINE}/{unit.id}/{attempt}.parquet"
         self._folder.folder(QUARANTINE, unit.id)
         with self._folder.writing():
-            pq.write_table(pa.Table.from_batches(bad), self._folder.file(name), **PYARROW_OPTIONS)
+            table = pa.Table.from_batches(bad).combine_chunks()
+            pq.write_table(table, self._folder.file(name), compression=COMPRESSION, coerce_timestamps="us")
         return name
-
-
-class _LazyWriter:
-    """A Parquet writer that takes its schema from the first batch."""
-
-    def __init__(self, path: object) -> None:
-        self._path = path
-        self._writer: pq.ParquetWriter | None = None
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, batch.schema, **PYARROW_OPTIONS)
-        self._writer.write_batch(batch)
-
-    def __enter__(self) -> "_LazyWriter":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
 
 
 def finished(folder: RunFolder, unit: Unit) -> UnitResult | None:
@@ -142,37 +228,35 @@ def finished(folder: RunFolder, unit: Unit) -> UnitResult | None:
     return None
 
 
-def _by_name(batch: pa.RecordBatch) -> dict[str, pa.Array]:
-    return dict(zip(batch.schema.names, batch.columns, strict=True))
+def remove_strays(folder: RunFolder, accepted: Sequence[UnitResult]) -> int:
+    """Delete the files of attempts that were not accepted; return how many staged files that were."""
+    removed = 0
+    for result in accepted:
+        keep = Path(result.staged).stem
+        for kind in (QUARANTINE, STAGING):
+            for path in folder.file(kind, result.unit).glob("*"):
+                if path.stem != keep:
+                    path.unlink(missing_ok=True)
+                    removed += kind == STAGING and path.suffix == ".parquet"
+    return removed
 
 
-def _count(tally: _Tally, batch: pa.RecordBatch, scored: ScoredBatch) -> None:
-    tally.rows_in += batch.num_rows
-    tally.rows_scored += batch.num_rows - len(scored.reasons)
-    for reason in scored.reasons.values():
-        tally.reasons[reason] = tally.reasons.get(reason, 0) + 1
+def peak_bytes() -> int:
+    """Return the largest resident memory that this process has had."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _staged_batch(
-    batch: pa.RecordBatch,
-    scored: ScoredBatch,
-    *,
-    carried: Sequence[str],
-    output: str,
-    stamps: Mapping[str, pa.Scalar],
-) -> pa.RecordBatch:
-    columns = {name: batch.column(name) for name in carried}
-    columns[output] = pa.array(scored.values, pa.float64())
-    columns.update({name: pa.repeat(value, batch.num_rows) for name, value in stamps.items()})
-    staged = pa.RecordBatch.from_pydict(columns)
-    good = np.ones(batch.num_rows, dtype=bool)
-    good[list(scored.reasons)] = False
-    return staged if good.all() else staged.filter(pa.array(good))
+def _attempts_that_died(folder: RunFolder, unit: Unit) -> int:
+    names = [path for path in folder.file(STAGING, unit.id).glob("*") if not path.name.startswith(".")]
+    return len({path.stem for path in names if path.suffix == ".parquet"})
 
 
-def _quarantined_batch(batch: pa.RecordBatch, scored: ScoredBatch, *, key: Sequence[str], unit: str) -> pa.RecordBatch:
-    rows = pa.array(list(scored.reasons), pa.int64())
-    columns = {name: pc.take(batch.column(name), rows) for name in key}
-    columns[REASON] = pa.array(list(scored.reasons.values()), pa.string())
-    columns["unit"] = pa.repeat(pa.scalar(unit), len(rows))
-    return pa.RecordBatch.from_pydict(columns)
+def _readable(array: pa.Array) -> pa.Array:
+    """Return a key column whose text is valid, so that the quarantine can be read whatever was wrong with a row."""
+    if not pa.types.is_string(array.type):
+        return array
+    values = [
+        None if value is None else value.decode("utf-8", "replace") for value in array.cast(pa.binary()).to_pylist()
+    ]
+    return pa.array(values, pa.string())

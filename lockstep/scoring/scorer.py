@@ -1,21 +1,29 @@
 """The Scorer: the one code path from a record batch to scores, shared by Spark and the endpoint.
 
-Rows run in blocks of one fixed shape, the last padded with copies of its first row, so that the result of a row
-depends neither on its neighbours nor on how many there are: kernels choose their summation order by shape
-(https://docs.pytorch.org/docs/stable/notes/numerical_accuracy.html), and here the shape never changes.
+Rows run in blocks of fixed shapes, the last padded with copies of its first row, so that the result of a row depends
+neither on its neighbours nor on how many there are: kernels choose their summation order by shape
+(https://docs.pytorch.org/docs/stable/notes/numerical_accuracy.html). Several block sizes are used, but only such as
+were certified to agree in every bit with the artifact's own (see `lockstep.scoring.blocks`).
 """
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lockstep.scoring.backends import Backend, Floats
-from lockstep.scoring.signature import Signature, conform
+from lockstep.errors import MemoryExhausted
+from lockstep.scoring.backends import Arrays, Backend, Encoded, Floats, Group
+from lockstep.scoring.blocks import BlockSizes, same_bits
+from lockstep.scoring.memory import host_is_low, is_out_of_memory
+from lockstep.scoring.outputs import OutputArrays
+from lockstep.scoring.reasons import MODEL_RAISED, OUT_OF_MEMORY
+from lockstep.scoring.rows import bad_rows
+from lockstep.scoring.signature import Signature, conform, select
 
-NOT_FINITE = "the model returned a value that is not finite"
-Arrays = tuple[npt.NDArray[np.generic], ...]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -23,26 +31,53 @@ class ScoredBatch:
     """Scores of one batch.
 
     Attributes:
-        values: `(rows,) float64`; NaN where the row is in `reasons`.
-        reasons: Row index to why it has no score.
+        outputs: One `(rows, ...)` array per output of the signature, of its dtype; meaningless in the rows of `reasons`
+            (NaN where the dtype has it).
+        reasons: Row index to why it has no score, in row order.
     """
 
-    values: Floats
+    outputs: Arrays
     reasons: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def values(self) -> Floats:
+        """The first output; for a model of one number, its `(rows,)` scores."""
+        return self.outputs[0]
+
+    @classmethod
+    def join(cls, parts: "Sequence[ScoredBatch]") -> "ScoredBatch":
+        """Put the scores of consecutive slices of a batch together."""
+        if len(parts) == 1:
+            return parts[0]
+        reasons: dict[int, str] = {}
+        start = 0
+        for part in parts:
+            reasons.update({start + row: reason for row, reason in part.reasons.items()})
+            start += len(part.values)
+        columns = zip(*(part.outputs for part in parts), strict=True)
+        return cls(tuple(np.concatenate(arrays) for arrays in columns), reasons)
 
 
 class Scorer:
     """A loaded model plus encode and decode."""
 
-    def __init__(self, backend: Backend, signature: Signature, *, block_rows: int) -> None:
+    def __init__(
+        self, backend: Backend, signature: Signature, *, block_rows: int, blocks: BlockSizes | None = None
+    ) -> None:
         self._backend = backend
         self.signature = signature
         self.block_rows = block_rows
+        self.blocks = blocks or BlockSizes(block_rows)
 
     @property
     def output(self) -> str:
-        """Name of the output column."""
+        """Name of the first output column."""
         return self.signature.outputs[0].name
+
+    @property
+    def device(self) -> str:
+        """Where the model runs: `cpu`, `cuda:0`."""
+        return self._backend.device
 
     def score(self, batch: pa.RecordBatch, *, where: str = "the input") -> ScoredBatch:
         """Score every row of a batch; a bad row gets a reason instead of failing the others.
@@ -54,42 +89,133 @@ class Scorer:
         Raises:
             ColumnMissing: A required column is not there.
             ColumnTypeMismatch: A column has a type that does not fit.
+            MemoryExhausted: Not even one block of rows fits into memory.
         """
-        if batch.num_rows == 0:
-            conform(batch, self.signature, where=where)
-            return ScoredBatch(np.empty(0))
-        arrays = self._backend.encode(conform(batch, self.signature, where=where))
-        values = np.empty(batch.num_rows)
-        reasons: dict[int, str] = {}
-        for start in range(0, batch.num_rows, self.block_rows):
-            block = tuple(array[start : start + self.block_rows] for array in arrays)
-            self._score_block(block, values[start : start + self.block_rows], reasons, start=start)
-        for row in np.flatnonzero(~np.isfinite(values)):
-            reasons.setdefault(int(row), NOT_FINITE)
-        values[list(reasons)] = np.nan
-        return ScoredBatch(values, dict(sorted(reasons.items())))
+        chosen = select(batch, self.signature, where=where)
+        outputs = OutputArrays(self.signature.outputs, rows=batch.num_rows)
+        outputs.reasons.update(bad_rows(chosen, self.signature))
+        good = np.delete(np.arange(batch.num_rows), list(outputs.reasons)) if outputs.reasons else None
+        fit = conform(chosen if good is None else chosen.take(pa.array(good)), self.signature, where=where)
+        if fit.num_rows:
+            self._score_rows(fit, outputs, places=good)
+        outputs.refuse_not_finite()
+        return ScoredBatch(outputs.finished(), dict(sorted(outputs.reasons.items())))
 
-    def _score_block(self, block: Arrays, out: Floats, reasons: dict[int, str], *, start: int) -> None:
-        """Score up to one block into `out`; a block that fails is bisected down to the rows that fail."""
+    def _score_rows(self, batch: pa.RecordBatch, outputs: OutputArrays, *, places: "Places") -> None:
+        """Encode and score rows whose places in the outputs are given; bisect a batch that cannot be encoded."""
         try:
-            out[:] = self._run_padded(block)
-        except Exception as error:  # noqa: BLE001 - a model may raise anything; the row is kept with the reason
-            rows = len(out)
+            encoded = self._backend.encode(batch)
+        except Exception as error:  # noqa: BLE001 - a model's own code may raise anything
+            rows = batch.num_rows
             if rows == 1:
-                out[:] = np.nan
-                reasons[start] = f"the model raised {type(error).__name__}"
+                outputs.reasons[_place(places, 0)] = _reason(error)
                 return
-            half = rows // 2
-            self._score_block(tuple(a[:half] for a in block), out[:half], reasons, start=start)
-            self._score_block(tuple(a[half:] for a in block), out[half:], reasons, start=start + half)
+            half, known = rows // 2, np.arange(rows) if places is None else places
+            self._score_rows(batch.slice(0, half), outputs, places=known[:half])
+            self._score_rows(batch.slice(half), outputs, places=known[half:])
+            return
+        for row, reason in encoded.reasons.items():
+            outputs.reasons[_place(places, row)] = reason
+        for group in _placed(encoded, places):
+            self._score_group(group, outputs)
 
-    def _run_padded(self, block: Arrays) -> Floats:
+    def _score_group(self, group: Group, outputs: OutputArrays) -> None:
+        arrays, rows = group.arrays, len(group.arrays[0])
+        sizes = self._sizes(arrays)
+        start, checked = 0, False
+        while start < rows:
+            size = next((size for size in sizes if size <= rows - start), self.block_rows)
+            block = tuple(array[start : start + size] for array in arrays)
+            stop = start + len(block[0])
+            index = np.arange(start, stop) if group.rows is None else group.rows[start:stop]
+            try:
+                result = self._run_padded(block, size)
+            except Exception as error:  # noqa: BLE001 - a model may raise anything; the row is kept with the reason
+                if is_out_of_memory(error) and self.blocks.shrink(arrays):
+                    sizes = self._sizes(arrays)
+                    continue  # the same rows again, in smaller blocks
+                self._bisect(block, index, outputs)
+            else:
+                if size > self.block_rows and not checked:
+                    checked = True
+                    if not self._agrees_with_base(block, result):
+                        sizes, start = self._sizes(arrays), 0  # all rows again, in blocks of the base size
+                        continue
+                outputs.put(slice(start, stop) if group.rows is None else index, result)
+            start = stop
+
+    def _sizes(self, arrays: Arrays) -> list[int]:
+        if host_is_low():
+            self.blocks.shrink(arrays)
+        return self.blocks.usable(self._backend.run, arrays)
+
+    def _agrees_with_base(self, block: Arrays, result: Arrays) -> bool:
+        """Spot check of a certificate: the first rows of a large block, scored in a block of the base size."""
+        rows = self.block_rows
+        base = self._run_padded(tuple(array[:rows] for array in block), rows)
+        agrees = same_bits(base, tuple(array[:rows] for array in result))
+        if not agrees:
+            log.warning("blocks of %d rows no longer give the bits of %d; going back to these", len(block[0]), rows)
+            self.blocks.revoke(block)
+        return agrees
+
+    def _bisect(self, block: Arrays, index: "Index", outputs: OutputArrays) -> None:
+        """Score the rows of a failing block in halves, down to the rows that fail."""
+        failed: dict[int, Exception] = {}
+        self._halve(block, index, outputs, failed=failed)
+        if len(failed) == len(index) > 1 and all(is_out_of_memory(error) for error in failed.values()):
+            raise MemoryExhausted(self.device, rows=self.block_rows)
+        outputs.reasons.update({row: _reason(error) for row, error in failed.items()})
+
+    def _halve(self, block: Arrays, index: "Index", outputs: OutputArrays, *, failed: dict[int, Exception]) -> None:
+        rows, base = len(index), self.block_rows
+        half = max(rows // 2, 1) if rows <= base else base * max(rows // base // 2, 1)
+        for part in (slice(0, half), slice(half, rows)):
+            arrays, places = tuple(array[part] for array in block), index[part]
+            if len(places) > base:
+                self._halve(arrays, places, outputs, failed=failed)
+            elif len(places):
+                self._try(arrays, places, outputs, failed=failed)
+
+    def _try(self, block: Arrays, index: "Index", outputs: OutputArrays, *, failed: dict[int, Exception]) -> None:
+        """Score at most one base block; go on halving if it fails."""
+        try:
+            result = self._run_padded(block, self.block_rows)
+        except Exception as error:  # noqa: BLE001 - as above
+            if len(index) == 1:
+                failed[int(index[0])] = error
+            else:
+                self._halve(block, index, outputs, failed=failed)
+        else:
+            outputs.put(index, result)
+
+    def _run_padded(self, block: Arrays, size: int) -> Arrays:
         rows = len(block[0])
-        missing = self.block_rows - rows
+        missing = size - rows
         padded = block
         if missing:
             padded = tuple(np.concatenate([a, np.repeat(a[:1], missing, axis=0)]) for a in block)
         result = self._backend.run(padded)
-        if len(result) != self.block_rows:
-            raise ValueError(f"the model returned {len(result)} results for {self.block_rows} rows")
-        return result[:rows]
+        wrong = [len(array) for array in result if len(array) != size]
+        if wrong:
+            raise ValueError(f"the model returned {wrong[0]} results for {size} rows")
+        return tuple(array[:rows] for array in result) if missing else result
+
+
+Index = npt.NDArray[np.intp]
+Places = Index | None
+
+
+def _place(places: Places, row: int) -> int:
+    return row if places is None else int(places[row])
+
+
+def _placed(encoded: Encoded, places: Places) -> Sequence[Group]:
+    """Return the groups with their rows as places in the outputs."""
+    if places is None:
+        return encoded.groups
+    return [Group(g.arrays, places if g.rows is None else places[g.rows]) for g in encoded.groups]
+
+
+def _reason(error: Exception) -> str:
+    return OUT_OF_MEMORY if is_out_of_memory(error) else MODEL_RAISED.format(error=type(error).__name__)

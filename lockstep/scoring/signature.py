@@ -1,5 +1,6 @@
 """The model's signature as an Arrow schema, and the one place where data is made to fit it."""
 
+import math
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -17,6 +18,14 @@ ARROW_TYPES: dict[str, pa.DataType] = {
     "boolean": pa.bool_(),
     "datetime": pa.timestamp("us"),
 }
+# Elements of tensors: the types above but times, and narrower numbers by NumPy's name.
+ELEMENT_TYPES: dict[str, pa.DataType] = {
+    **{name: ARROW_TYPES[name] for name in ("double", "float", "integer", "long", "boolean", "string")},
+    "float16": pa.float16(),
+    "uint8": pa.uint8(),
+    "int8": pa.int8(),
+    "int16": pa.int16(),
+}
 
 
 @dataclass(frozen=True)
@@ -28,29 +37,54 @@ class Signature:
 
     def schema(self) -> pa.Schema:
         """Return the inputs as an Arrow schema."""
-        return pa.schema([pa.field(column.name, ARROW_TYPES[column.dtype]) for column in self.inputs])
+        return pa.schema([pa.field(column.name, arrow_type(column)) for column in self.inputs])
+
+
+def arrow_type(column: Column) -> pa.DataType:
+    """Return the Arrow type of a column; a tensor is a fixed-size list of its elements in C order."""
+    kind = ARROW_TYPES.get(column.dtype) or ELEMENT_TYPES[column.dtype]
+    return kind if column.shape is None else pa.list_(kind, math.prod(column.shape))
 
 
 def fits(got: pa.DataType, wanted: pa.DataType) -> bool:
     """Whether a column of type `got` may be read as `wanted` without changing what a value means.
 
     Numbers widen (integer to double, int to long), never the other way; nothing becomes or comes from a string.
+    A list of any length may hold a tensor: the length is a matter of each row.
     """
     if got == wanted or pa.types.is_null(got):
         return True
     if pa.types.is_dictionary(got):
         return fits(got.value_type, wanted)
+    if pa.types.is_fixed_size_list(wanted):
+        return _is_list(got) and fits(got.value_type, wanted.value_type)
+    return _fits_value(got, wanted)
+
+
+def _fits_value(got: pa.DataType, wanted: pa.DataType) -> bool:
     if pa.types.is_string(wanted):
-        return bool(pa.types.is_large_string(got))
+        return bool(pa.types.is_large_string(got) or pa.types.is_string_view(got))
     if pa.types.is_floating(wanted):
         return bool(pa.types.is_integer(got) or (pa.types.is_floating(got) and got.bit_width <= wanted.bit_width))
     if pa.types.is_integer(wanted):
-        return bool(pa.types.is_integer(got) and got.bit_width <= wanted.bit_width)
+        return _is_narrower_integer(got, wanted)
     return bool(pa.types.is_timestamp(wanted) and pa.types.is_timestamp(got))
 
 
-def conform(batch: pa.RecordBatch, signature: Signature, *, where: str) -> pa.RecordBatch:
-    """Select, order and widen the columns of a batch to the model's signature.
+def _is_list(got: pa.DataType) -> bool:
+    return bool(pa.types.is_fixed_size_list(got) or pa.types.is_list(got) or pa.types.is_large_list(got))
+
+
+def _is_narrower_integer(got: pa.DataType, wanted: pa.DataType) -> bool:
+    if not pa.types.is_integer(got):
+        return False
+    if pa.types.is_unsigned_integer(got) == pa.types.is_unsigned_integer(wanted):
+        return bool(got.bit_width <= wanted.bit_width)
+    return bool(pa.types.is_unsigned_integer(got) and got.bit_width < wanted.bit_width)
+
+
+def select(batch: pa.RecordBatch, signature: Signature, *, where: str) -> pa.RecordBatch:
+    """Select and order the columns of a batch by the model's signature; values stay as they are.
 
     Args:
         batch: Any batch; columns beyond the signature are left out.
@@ -58,7 +92,7 @@ def conform(batch: pa.RecordBatch, signature: Signature, *, where: str) -> pa.Re
         where: What to call the batch in an error (a file, a request).
 
     Returns:
-        A batch with exactly the signature's schema. A column that is not required and not there is all null.
+        A batch with the names of the signature. A column that is not required and not there is all null.
 
     Raises:
         ColumnMissing: A required column is not there.
@@ -66,21 +100,49 @@ def conform(batch: pa.RecordBatch, signature: Signature, *, where: str) -> pa.Re
     """
     check(batch.schema, signature, where=where)
     arrays = []
-    for column, field in zip(signature.inputs, signature.schema(), strict=True):
-        index = batch.schema.get_field_index(column.name)
-        if index < 0:
-            arrays.append(pa.nulls(batch.num_rows, field.type))
-        else:
-            arrays.append(batch.column(index).cast(field.type))
-    return pa.RecordBatch.from_arrays(arrays, schema=signature.schema())
+    for field in signature.schema():
+        index = batch.schema.get_field_index(field.name)
+        arrays.append(pa.nulls(batch.num_rows, field.type) if index < 0 else batch.column(index))
+    return pa.RecordBatch.from_arrays(arrays, names=[column.name for column in signature.inputs])
+
+
+def conform(batch: pa.RecordBatch, signature: Signature, *, where: str) -> pa.RecordBatch:
+    """Select the columns of a batch (see `select`) and widen them to the signature's own types.
+
+    Raises:
+        ColumnMissing: A required column is not there.
+        ColumnTypeMismatch: A column has a type that does not fit.
+        pyarrow.ArrowInvalid: A row does not fit: a list of another length, text that is no UTF-8. Such rows are
+            found by `lockstep.scoring.rows`.
+    """
+    chosen = select(batch, signature, where=where)
+    schema = signature.schema()
+    if chosen.schema.equals(schema):
+        return chosen
+    return pa.RecordBatch.from_arrays([_widen(a, f.type) for a, f in zip(chosen, schema, strict=True)], schema=schema)
+
+
+def _widen(array: pa.Array, wanted: pa.DataType) -> pa.Array:
+    if array.type == wanted:
+        return array
+    if pa.types.is_fixed_size_list(array.type) and pa.types.is_fixed_size_list(wanted):
+        return array.cast(pa.list_(wanted.value_type, array.type.list_size)).cast(wanted)
+    return array.cast(wanted)
 
 
 def check(schema: pa.Schema, signature: Signature, *, where: str) -> None:
-    """Check a schema against the signature without touching data; raises as `conform` does."""
+    """Check a schema against the signature without touching data; raises as `select` does."""
     for column, wanted in zip(signature.inputs, signature.schema(), strict=True):
         index = schema.get_field_index(column.name)
         if index < 0 and column.required:
-            raise ColumnMissing(column.name, where=where, expected=f"a column of type {column.dtype}", got=schema.names)
+            raise ColumnMissing(
+                column.name, where=where, expected=f"a column of type {described(column)}", got=schema.names
+            )
         if index >= 0 and not fits(schema.field(index).type, wanted.type):
             got = str(schema.field(index).type)
-            raise ColumnTypeMismatch(column.name, where=where, expected=column.dtype, got=got)
+            raise ColumnTypeMismatch(column.name, where=where, expected=described(column), got=got)
+
+
+def described(column: Column) -> str:
+    """Return the type of a column for a person: `double`, or `float tensor of shape (3, 32, 32)`."""
+    return column.dtype if column.shape is None else f"{column.dtype} tensor of shape {column.shape}"

@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
+from lockstep.scoring.backends import Arrays, Encoded, Execution, Group
+from lockstep.scoring.torch_runner import TorchRunner, choose_device
+
 NETWORK_FILE, ENCODING_FILE = "network.pt2", "encoding.json"
+# Rows encoded at a time, so that what one column wrote is still in the cache when its neighbour is written.
+TILE_ROWS = 4_096
 
 
 @dataclass(frozen=True)
@@ -43,40 +47,46 @@ class Encoding:
 
     def numbers(self, batch: pa.RecordBatch) -> npt.NDArray[np.float32]:
         """Return `(rows, numeric columns) float32` values, null as NaN."""
-        out = np.empty((batch.num_rows, len(self.numeric)), dtype=np.float32)
-        for index, name in enumerate(self.numeric):
-            out[:, index] = batch.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False)
-        return out
+        columns = [batch.column(name) for name in self.numeric]
+        return stack([column.to_numpy(zero_copy_only=False) for column in columns], rows=batch.num_rows)
+
+
+def stack(columns: list[npt.NDArray[np.generic]], *, rows: int) -> npt.NDArray[np.float32]:
+    """Put number columns side by side: `(rows, columns) float32`."""
+    out = np.empty((rows, len(columns)), dtype=np.float32)
+    for start in range(0, rows, TILE_ROWS):
+        tile = slice(start, start + TILE_ROWS)
+        for index, column in enumerate(columns):
+            out[tile, index] = column[tile]
+    return out
 
 
 class TorchBackend:
     """A network and its encoding, on one device."""
 
-    def __init__(self, network: Any, encoding: Encoding, *, device: torch.device) -> None:
-        self._network = network
+    def __init__(self, runner: TorchRunner, encoding: Encoding) -> None:
+        self._runner = runner
         self._encoding = encoding
-        self._device = device
+        self.device = str(runner.device)
 
-    def encode(self, batch: pa.RecordBatch) -> tuple[npt.NDArray[np.generic], ...]:
+    def encode(self, batch: pa.RecordBatch) -> Encoded:
         """Return `(rows, n) int64` codes and `(rows, m) float32` numbers."""
-        return self._encoding.codes(batch), self._encoding.numbers(batch)
+        return Encoded((Group((self._encoding.codes(batch), self._encoding.numbers(batch))),))
 
-    def run(self, arrays: tuple[npt.NDArray[np.generic], ...]) -> npt.NDArray[np.float64]:
-        """Run the network: `(rows,) float64`."""
-        inputs = [torch.from_numpy(array).to(self._device) for array in arrays]
-        with torch.inference_mode():
-            result = self._network(*inputs)
-        return np.asarray(result.reshape(-1).to("cpu", torch.float64).numpy())
+    def run(self, arrays: Arrays) -> Arrays:
+        """Run the network on a block."""
+        return self._runner.run(arrays)
 
 
-def load(files: Path) -> TorchBackend:
-    """Load `network.pt2` and `encoding.json`; on the first GPU if there is one, else on one CPU thread.
+def load(files: Path, execution: Execution) -> TorchBackend:
+    """Load `network.pt2` and `encoding.json`.
 
-    One thread, because the split of a sum over threads may change its last bit, and because Spark and the endpoint
-    already run one process per core.
+    Raises:
+        DeviceMissing: A GPU is asked for and there is none.
     """
-    torch.set_num_threads(1)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device(execution.device)
+    torch.set_num_threads(execution.threads)
     program = torch.export.load(files / NETWORK_FILE)
     network = program.module().to(device)
-    return TorchBackend(network, Encoding.read(files / ENCODING_FILE), device=device)
+    runner = TorchRunner(network, device, precision=execution.precision)
+    return TorchBackend(runner, Encoding.read(files / ENCODING_FILE))

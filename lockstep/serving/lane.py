@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import numpy as np
 import pyarrow as pa
 
 from lockstep.scoring.scorer import ScoredBatch, Scorer
@@ -30,14 +29,7 @@ class ScoringLane:
         if batch.num_rows <= self._scorer.block_rows and self._running == 0:
             return self._scorer.score(batch, where="the request")
         parts = [await self._in_thread(part) for part in self._slices(batch)]
-        if len(parts) == 1:
-            return parts[0]
-        reasons: dict[int, str] = {}
-        start = 0
-        for part in parts:
-            reasons.update({start + row: reason for row, reason in part.reasons.items()})
-            start += len(part.values)
-        return ScoredBatch(np.concatenate([part.values for part in parts]), reasons)
+        return ScoredBatch.join(parts)
 
     def _slices(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         rows = SLICE_BLOCKS * self._scorer.block_rows

@@ -18,6 +18,9 @@ TELEMETRY_OFF = {
 }
 
 
+DEVICES = ("auto", "cpu", "cuda")
+
+
 @dataclass(frozen=True)
 class Settings:
     """Paths and addresses of one installation.
@@ -77,6 +80,18 @@ class Settings:
             tracking_uri=environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow' / 'mlflow.db'}",
             spark_profile=environ.get("LOCKSTEP_SPARK_PROFILE", "local"),
         )
+
+
+def device(environ: Mapping[str, str]) -> str:
+    """Return LOCKSTEP_DEVICE: where models run, `auto` (a GPU if there is one), `cpu` or `cuda`.
+
+    Raises:
+        SettingsError: It is something else.
+    """
+    wanted = environ.get("LOCKSTEP_DEVICE") or "auto"
+    if wanted not in DEVICES:
+        raise SettingsError("LOCKSTEP_DEVICE", got=wanted, expected=f"one of {', '.join(DEVICES)}")
+    return wanted
 
 
 def _seconds(environ: Mapping[str, str], variable: str, *, default: float) -> float:

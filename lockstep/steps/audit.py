@@ -20,7 +20,6 @@ from lockstep.run.folder import AUDIT, MANIFEST, RunFolder
 from lockstep.run.identity import file_sha256
 from lockstep.run.manifest import Manifest
 from lockstep.run.plan import Plan
-from lockstep.scoring.profile import Profile
 from lockstep.specs.settings import Settings
 
 DOCS = "gx/audit"
@@ -98,12 +97,9 @@ def _drift(plan: Plan, manifest: Manifest, files: Sequence[Path]) -> tuple[list[
     before = baseline(fetch_artifact(plan.model, Path(plan.cache_root)))
     if before is None:
         return [], score_histogram(files, output, baseline=None)
-    now = before.counter()
-    for unit in manifest.units:
-        if unit.profile:
-            now.merge(Profile.from_json(unit.profile))
     training = before.to_json()
-    return drift_of(training, now.to_json()), score_histogram(files, output, baseline=training["columns"].get(output))
+    drift = drift_of(training, manifest.profile) if manifest.profile else []
+    return drift, score_histogram(files, output, baseline=training["columns"].get(output))
 
 
 def _drift_results(drift: Sequence[ColumnDrift], plan: Plan) -> list[CheckResult]:

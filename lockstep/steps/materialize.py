@@ -5,13 +5,14 @@ from typing import Any
 
 from lockstep.run.folder import INPUT, MANIFEST, RunFolder
 from lockstep.specs.settings import Settings
-from lockstep.steps.score import finished_rows, summary
+from lockstep.steps.progress import RunProgress, progress_of
+from lockstep.steps.score import summary
 from lockstep.steps.spark import submit_job
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[RunProgress], None]
 
 
-def _silent(done: int, total: int) -> None:
+def _silent(_: RunProgress) -> None:
     """Show nothing."""
 
 
@@ -35,7 +36,7 @@ def score(folder: RunFolder, settings: Settings, *, progress: Progress = _silent
     Args:
         folder: A run whose input is materialised.
         settings: Where things are.
-        progress: Told the rows done and the rows in total, a few times a second.
+        progress: Told how far the run is, a few times a second.
 
     Returns:
         Rows in, scored and quarantined, units, and whether all of it was `reused`.
@@ -49,7 +50,6 @@ def score(folder: RunFolder, settings: Settings, *, progress: Progress = _silent
                 folder,
                 settings,
                 timeout_s=plan.spec.limits.timeout_s,
-                on_poll=lambda: progress(finished_rows(folder, wanted), wanted.rows),
+                on_poll=lambda: progress(progress_of(folder, wanted)),
             )
-        progress(wanted.rows, wanted.rows)
     return summary(folder, reused=reused)

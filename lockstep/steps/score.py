@@ -1,47 +1,68 @@
 """Score: every work unit once, through Spark, into staged files and a manifest."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lockstep.errors import LockstepError, TooManyBadRows
 from lockstep.run.folder import MANIFEST, RunFolder
 from lockstep.run.manifest import Manifest, UnitResult
 from lockstep.run.plan import ScoringInput, Unit
-from lockstep.scoring.engine import finished
+from lockstep.run.progress import clear_progress
+from lockstep.scoring.engine import finished, remove_strays
+from lockstep.scoring.profile import Profile
+from lockstep.steps.progress import RunProgress, progress_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import SparkSession
 
+# From unit texts (JSON of `Unit`) to a function for `mapInArrow` over their numbers.
 UnitFunction = Callable[[Iterator["pa.RecordBatch"]], Iterator["pa.RecordBatch"]]
+WATCH_S, TELL_EVERY = 1.0, 10
 
 
 def score_units_with_spark(
-    spark: "SparkSession", folder: RunFolder, *, udf: UnitFunction, unit_schema: str, result_schema: str
+    spark: "SparkSession",
+    folder: RunFolder,
+    *,
+    udf: Callable[[Sequence[str]], UnitFunction],
+    result_schema: str,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Manifest:
     """Score the unfinished units of a run and write `manifest.json`.
 
     Args:
         spark: A running session.
         folder: A run whose input is materialised.
-        udf: From batches of unit JSON to batches of result JSON (see `udfs.bulk`).
-        unit_schema: Spark schema of the units.
-        result_schema: Spark schema of the results.
+        udf: Makes the function that scores units, given their texts (see `udfs.bulk`).
+        result_schema: Spark schema of what it returns.
+        tell: Gets a line of progress now and then.
 
     Returns:
         The manifest: for each unit one accepted attempt, the first that finished.
+
+    Raises:
+        TooManyBadRows: More rows are quarantined than the run may have, and rows are left to score.
     """
     plan = folder.plan(step="score")
     wanted = folder.scoring_input(step="score")
-    done = {unit.id: result for unit in wanted.units if (result := finished(folder, unit)) is not None}
-    todo = [unit for unit in wanted.units if unit.id not in done]
+    todo = [unit for unit in wanted.units if finished(folder, unit) is None]
+    clear_progress(folder)
     if todo:
-        rows = [(unit.model_dump_json(),) for unit in _largest_first(todo)]
-        frame = spark.createDataFrame(rows, unit_schema).repartition(len(rows))
-        for row in frame.mapInArrow(udf, result_schema).toLocalIterator():
-            result = UnitResult.model_validate_json(row["result"])
-            done.setdefault(result.unit, result)
-    manifest = Manifest(run_key=plan.run_key, units=tuple(done[unit.id] for unit in wanted.units))
+        texts = [unit.model_dump_json() for unit in _largest_first(todo)]
+        # One Spark partition, and so one task, per unit: a free core takes the next.
+        numbers = spark.range(0, len(texts), 1, len(texts))
+        with _Watch(spark, folder, wanted, allowed=plan.bad_rows_allowed(wanted.rows), tell=tell):
+            numbers.mapInArrow(udf(texts), result_schema).collect()
+    results = [result for unit in wanted.units if (result := finished(folder, unit)) is not None]
+    manifest = Manifest(
+        run_key=plan.run_key,
+        units=tuple(result.model_copy(update={"profile": {}}) for result in results),
+        profile=merged_profile(results),
+    )
     folder.write_json(MANIFEST, manifest)
+    remove_strays(folder, results)
     return manifest
 
 
@@ -49,10 +70,63 @@ def _largest_first(units: Sequence[Unit]) -> list[Unit]:
     return sorted(units, key=lambda unit: (-unit.size_bytes, unit.id))
 
 
-def finished_rows(folder: RunFolder, wanted: ScoringInput) -> int:
-    """Return how many input rows are in finished units, for a progress bar."""
-    done = {path.parent.name for path in folder.file("staging").glob("*/*.json")}
-    return sum(unit.rows for unit in wanted.units if unit.id in done)
+def merged_profile(results: Sequence[UnitResult]) -> dict[str, Any]:
+    """Return the profile of all units together, in JSON form."""
+    profiles = [Profile.from_json(result.profile) for result in results if result.profile]
+    if not profiles:
+        return {}
+    for other in profiles[1:]:
+        profiles[0].merge(other)
+    return profiles[0].to_json()
+
+
+class _Watch:
+    """Looks at a running job every second: tells its progress, and stops it when too many rows are bad."""
+
+    def __init__(
+        self,
+        spark: "SparkSession",
+        folder: RunFolder,
+        wanted: ScoringInput,
+        *,
+        allowed: int,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._spark = spark
+        self._folder = folder
+        self._wanted = wanted
+        self._allowed = allowed
+        self._tell = tell
+        self._ended = threading.Event()
+        self._error: LockstepError | None = None
+        self._thread = threading.Thread(target=self._work, name="watch", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        if self._error is not None and kind is not None:
+            raise self._error from error
+
+    def _work(self) -> None:
+        looks = 0
+        while not self._ended.wait(WATCH_S):
+            now = progress_of(self._folder, self._wanted)
+            looks += 1
+            if looks % TELL_EVERY == 0:
+                self._tell(now.line())
+            if now.quarantined > self._allowed and now.rows < self._wanted.rows:
+                self._stop(now)
+                return
+
+    def _stop(self, now: RunProgress) -> None:
+        partition = str(self._folder.plan(step="score").partition)
+        self._error = TooManyBadRows(
+            partition, bad=now.quarantined, read=now.rows, allowed=self._allowed, reasons=now.reasons
+        )
+        self._spark.sparkContext.cancelAllJobs()
 
 
 def summary(folder: RunFolder, *, reused: bool) -> dict[str, Any]:

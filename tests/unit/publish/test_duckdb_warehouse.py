@@ -228,3 +228,20 @@ def test_decimals_and_nulls_survive(
     )
     warehouse.publish(request_for("a", claim(warehouse, "a"), rows=2, files=stage("a", table=table)))
     assert query(warehouse, f"SELECT tailnum, x FROM {TABLE} ORDER BY x") == [(None, 2.5), ("N1", None)]
+
+
+def test_a_tensor_is_an_array_of_its_size(
+    warehouse: DuckDBWarehouse, request_for: Request, stage: Callable[..., Any]
+) -> None:
+    def rows(run_key: str, width: int) -> pa.Table:
+        values = pa.array([float(i) for i in range(6 * width)], pa.float32())
+        return staged_table(run_key, rows=6).append_column("vector", pa.FixedSizeListArray.from_arrays(values, width))
+
+    for run_key in "ab":
+        files = stage(run_key, table=rows(run_key, 2))
+        warehouse.publish(request_for(run_key, claim(warehouse, run_key), files=files))
+    products = query(warehouse, f"SELECT flight, array_inner_product(vector, vector) FROM {TABLE} ORDER BY flight")
+    assert products == [(i, float((2 * i) ** 2 + (2 * i + 1) ** 2)) for i in range(6)]
+    wider = request_for("c", claim(warehouse, "c"), files=stage("c", table=rows("c", 3)))
+    with pytest.raises(PublishError, match=r"column vector: expected FLOAT\[2\], got FLOAT\[3\]"):
+        warehouse.publish(wider)

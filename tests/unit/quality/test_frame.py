@@ -2,6 +2,7 @@ import datetime as dt
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -53,3 +54,23 @@ def test_no_file_is_an_empty_frame() -> None:
 def test_a_missing_column_is_named(files: list[Path]) -> None:
     with pytest.raises(ColumnMissing, match=r"'humidity' is missing in the input; .* got the columns day, at"):
         read_frame(files, columns=["day", "humidity"], where="the input")
+
+
+def test_figures_of_a_tensor_are_columns(tmp_path: Path) -> None:
+    vectors = pa.array([[3.0, 4.0], None, [0.0, -1.0]], pa.list_(pa.float32(), 2))
+    files = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
+    for file in files:
+        pq.write_table(pa.table({"k": [1, 2, 3], "embedding": vectors}), file)
+    columns = ["embedding.norm", "k", "embedding.mean", "embedding.min", "embedding.max", "embedding"]
+    frame = read_frame(files, columns=columns, where="x")
+    assert list(frame.columns) == columns
+    assert frame["embedding.norm"].dropna().tolist() == [5.0, 1.0] * 2
+    assert np.isnan(frame["embedding.norm"][1])
+    assert frame["k"].tolist() == [1, 2, 3] * 2
+    assert frame["embedding.mean"][5] == -0.5
+    assert (frame["embedding.min"][0], frame["embedding.max"][0]) == (3.0, 4.0)
+    assert frame["embedding"].isna().sum() == 2
+    with pytest.raises(ColumnMissing, match=r"got the columns k, embedding, embedding\.norm"):
+        read_frame(files, columns=["embedding.median"], where="x")
+    with pytest.raises(ColumnMissing, match=r"'k\.norm' is missing"):
+        read_frame(files, columns=["k.norm"], where="x")

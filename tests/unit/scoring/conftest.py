@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lockstep.run.plan import Column
+from lockstep.scoring.backends import Execution
 from lockstep.scoring.scorer import Scorer
 from lockstep.scoring.signature import Signature
 from lockstep.scoring.torch_backend import load
@@ -49,7 +50,7 @@ def artifact_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def scorer(artifact_files: Path) -> Scorer:
     """The Scorer over it."""
-    return Scorer(load(artifact_files), SIGNATURE, block_rows=32)
+    return Scorer(load(artifact_files, Execution()), SIGNATURE, block_rows=32)
 
 
 @pytest.fixture

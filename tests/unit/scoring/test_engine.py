@@ -12,8 +12,10 @@ from lockstep.errors import RunFolderUnusable
 from lockstep.run.folder import RunFolder
 from lockstep.run.identity import file_sha256
 from lockstep.run.plan import Column, ModelIdentity, Plan, Unit
+from lockstep.scoring.backends import Arrays, Encoded, Group
 from lockstep.scoring.engine import UnitScorer, finished
 from lockstep.scoring.profile import build_baseline
+from lockstep.scoring.reasons import NOT_FINITE
 from lockstep.scoring.scorer import Scorer
 from lockstep.scoring.signature import Signature
 from lockstep.scoring.units import plan_units
@@ -27,16 +29,17 @@ class Root:
     """A model that is not finite below zero."""
 
     calls = 0
+    device = "cpu"
 
-    def encode(self, batch: pa.RecordBatch) -> tuple[np.ndarray, ...]:
+    def encode(self, batch: pa.RecordBatch) -> Encoded:
         """Return the column."""
-        return (np.asarray(batch.column("x").to_numpy(zero_copy_only=False)),)
+        return Encoded((Group((np.asarray(batch.column("x").to_numpy(zero_copy_only=False)),)),))
 
-    def run(self, arrays: tuple[np.ndarray, ...]) -> np.ndarray:
+    def run(self, arrays: Arrays) -> Arrays:
         """Return square roots."""
         Root.calls += 1
         with np.errstate(invalid="ignore"):
-            return np.sqrt(arrays[0])
+            return (np.sqrt(arrays[0]),)
 
 
 def plan(folder: Path) -> Plan:
@@ -99,14 +102,14 @@ def unit_scorer(folder: RunFolder) -> UnitScorer:
 def test_rows_in_are_scored_or_quarantined(folder: RunFolder, unit: Unit, unit_scorer: UnitScorer) -> None:
     result = unit_scorer.score(unit)
     assert (result.rows_in, result.rows_scored, result.rows_quarantined) == (25, 22, 3)
-    assert result.reasons == {"the model returned a value that is not finite": 3}
+    assert result.reasons == {NOT_FINITE: 3}
     assert result.sha256 == file_sha256(folder.file(result.staged))
     assert result.profile["columns"]["score"]["nulls"] == 3
     assert result.profile["rows"] == 25
     assert result.quarantined is not None
     bad = pq.read_table(folder.file(result.quarantined))
     assert bad.column("id").to_pylist() == [0, 7, 24]
-    assert bad.column_names == ["day", "id", "reason", "unit"]
+    assert bad.column_names == ["day", "id", "code", "reason", "unit"]
 
 
 def test_staged_rows_carry_key_score_and_stamps(folder: RunFolder, unit: Unit, unit_scorer: UnitScorer) -> None:

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from lockstep.errors import ColumnMissing, ColumnTypeMismatch
 from lockstep.run.plan import Column
-from lockstep.scoring.scorer import NOT_FINITE, Scorer
+from lockstep.scoring.backends import Arrays, Encoded, Group
+from lockstep.scoring.reasons import NOT_FINITE
+from lockstep.scoring.scorer import Scorer
 from lockstep.scoring.signature import Signature
 
 NUMBERS = Signature((Column(name="x", dtype="double"),), (Column(name="y", dtype="double"),))
@@ -17,20 +19,22 @@ NUMBERS = Signature((Column(name="x", dtype="double"),), (Column(name="y", dtype
 class Fragile:
     """A model that raises on 13, gives NaN for 17 and infinity for 19, else doubles; demands one block shape."""
 
+    device = "cpu"
+
     def __init__(self, block_rows: int) -> None:
         self.block_rows = block_rows
 
-    def encode(self, batch: pa.RecordBatch) -> tuple[np.ndarray, ...]:
+    def encode(self, batch: pa.RecordBatch) -> Encoded:
         """Return the column."""
-        return (batch.column("x").to_numpy(),)
+        return Encoded((Group((batch.column("x").to_numpy(),)),))
 
-    def run(self, arrays: tuple[np.ndarray, ...]) -> np.ndarray:
+    def run(self, arrays: Arrays) -> Arrays:
         """Double it."""
         x = arrays[0]
         assert len(x) == self.block_rows
         if (x == 13).any():
             raise ValueError("a message with data in it: 13")
-        return np.where(x == 17, np.nan, np.where(x == 19, np.inf, x * 2))
+        return (np.where(x == 17, np.nan, np.where(x == 19, np.inf, x * 2)),)
 
 
 def numbers(values: list[float]) -> pa.RecordBatch:
@@ -54,7 +58,7 @@ def test_bad_rows_are_found_and_the_others_scored(values: list[float], block_row
     for row, value in enumerate(values):
         if value in (13.0, 17.0, 19.0):
             assert np.isnan(scored.values[row])
-            assert scored.reasons[row] == ("the model raised ValueError" if value == 13.0 else NOT_FINITE)
+            assert scored.reasons[row] == ("model_raised: the model raised ValueError" if value == 13.0 else NOT_FINITE)
         else:
             assert scored.values[row] == value * 2
             assert row not in scored.reasons
@@ -75,11 +79,11 @@ def test_nulls_and_unknown_values_have_scores(scorer: Scorer, batch: pa.RecordBa
 
 def test_a_model_that_returns_too_few_results_scores_nothing() -> None:
     class Short(Fragile):
-        def run(self, arrays: tuple[np.ndarray, ...]) -> np.ndarray:
-            return super().run(arrays)[:-1]
+        def run(self, arrays: Arrays) -> Arrays:
+            return (super().run(arrays)[0][:-1],)
 
     scored = Scorer(Short(4), NUMBERS, block_rows=4).score(numbers([1, 2, 3]))
-    assert scored.reasons == dict.fromkeys(range(3), "the model raised ValueError")
+    assert scored.reasons == dict.fromkeys(range(3), "model_raised: the model raised ValueError")
 
 
 def test_a_missing_and_a_wrong_column(scorer: Scorer, batch: pa.RecordBatch) -> None:

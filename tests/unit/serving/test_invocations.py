@@ -103,7 +103,9 @@ def test_rows_without_a_score_are_500_with_row_and_reason_and_no_data(app: Any, 
     assert answer.status == 500
     assert answer.json()["error_code"] == "INTERNAL_ERROR"
     message = answer.json()["message"]
-    assert message.startswith("2 of 3 rows cannot be scored: row 1: the model raised RuntimeError; row 2: ")
+    assert message.startswith(
+        "2 of 3 rows cannot be scored: row 1: model_raised: the model raised RuntimeError; row 2: "
+    )
     assert "4711" not in message
     assert "Traceback" not in message
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from lockstep.run.plan import Column
+from lockstep.scoring.backends import Arrays, Encoded, Group
 from lockstep.scoring.scorer import Scorer
 from lockstep.scoring.signature import Signature
 from lockstep.serving.lane import SLICE_BLOCKS, ScoringLane
@@ -26,15 +27,17 @@ class Counting:
         self.hold = threading.Event()
         self.hold.set()
 
-    def encode(self, batch: pa.RecordBatch) -> tuple[npt.NDArray[np.generic], ...]:
-        return (batch.column("x").to_numpy(zero_copy_only=False),)
+    device = "cpu"
 
-    def run(self, arrays: tuple[npt.NDArray[np.generic], ...]) -> npt.NDArray[np.float64]:
+    def encode(self, batch: pa.RecordBatch) -> Encoded:
+        return Encoded((Group((batch.column("x").to_numpy(zero_copy_only=False),)),))
+
+    def run(self, arrays: Arrays) -> Arrays:
         assert self.busy.acquire(blocking=False), "two calls at a time"
         try:
             self.threads.append(threading.current_thread().name)
             assert self.hold.wait(10)
-            return np.where(arrays[0] == 13, np.nan, np.asarray(arrays[0], dtype=np.float64) * 2)
+            return (np.where(arrays[0] == 13, np.nan, np.asarray(arrays[0], dtype=np.float64) * 2),)
         finally:
             self.busy.release()
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from lockstep.run.plan import Column, ModelIdentity
+from lockstep.scoring.backends import Arrays, Encoded, Group
 from lockstep.scoring.signature import Signature
 
 INPUTS = (
@@ -44,7 +44,9 @@ PI = 3.14159
 class ToyBackend:
     """A made-up score of every column. Carrier XX makes the model raise, carrier YY scores NaN."""
 
-    def encode(self, batch: pa.RecordBatch) -> tuple[npt.NDArray[np.generic], ...]:
+    device = "cpu"
+
+    def encode(self, batch: pa.RecordBatch) -> Encoded:
         names = np.array(batch.column("carrier").to_pylist(), dtype=object)
         notes = batch.column("note").to_pylist()
         texts = [sum(map(ord, (a or "") + (b or ""))) for a, b in zip(names, notes, strict=True)]
@@ -54,15 +56,15 @@ class ToyBackend:
             numbers.append(np.array([0.1 if v is None else float(v) for v in values]))
         moments = batch.column("at").cast(pa.int64()).to_pylist()
         numbers.append(np.array([0.2 if v is None else v / 1e15 for v in moments]))
-        return names, np.column_stack(numbers)
+        return Encoded((Group((names, np.column_stack(numbers))),))
 
-    def run(self, arrays: tuple[npt.NDArray[np.generic], ...]) -> npt.NDArray[np.float64]:
+    def run(self, arrays: Arrays) -> Arrays:
         names, numbers = arrays
         assert len(names) == BLOCK_ROWS
         if "XX" in names:
             raise RuntimeError("secret 4711")
         out = np.sin(numbers.astype(np.float64) @ np.arange(1, numbers.shape[1] + 1) / PI)
-        return np.where(names == "YY", np.nan, out)
+        return (np.where(names == "YY", np.nan, out),)
 
 
 @dataclass(frozen=True)

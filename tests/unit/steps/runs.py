@@ -3,7 +3,6 @@
 import datetime as dt
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,16 @@ from lockstep.run.folder import CLAIM, INPUT, MANIFEST, PLAN, RunFolder
 from lockstep.run.identity import run_key, spec_hash
 from lockstep.run.manifest import Manifest
 from lockstep.run.plan import Column, ModelIdentity, Plan, ScoringInput, SourceFile
+from lockstep.scoring.backends import Arrays, Encoded, Group
 from lockstep.scoring.engine import UnitScorer
 from lockstep.scoring.profile import Profile, build_baseline
-from lockstep.scoring.scorer import ScoredBatch
+from lockstep.scoring.scorer import Scorer
 from lockstep.scoring.signature import Signature
 from lockstep.scoring.units import plan_units
 from lockstep.specs.loading import LoadedSpec, load_spec
 from lockstep.specs.settings import Settings
 from lockstep.steps.plan import spec_texts
+from lockstep.steps.score import merged_profile
 
 Score = Callable[[pa.RecordBatch], np.ndarray]
 
@@ -75,16 +76,21 @@ FROM scores s LEFT JOIN outcomes o USING (day, id) GROUP BY s.day, s.depot
 DAY = dt.date(2024, 3, 5)
 
 
-@dataclass
-class FunctionScorer:
-    """Scores with a function of the batch; NaN becomes a quarantined row."""
+class FunctionBackend:
+    """A model that is a function of the batch."""
 
-    function: Score
-    signature: Signature
+    device = "cpu"
 
-    def score(self, batch: pa.RecordBatch, *, where: str = "") -> ScoredBatch:
-        values = np.asarray(self.function(batch), dtype=np.float64)
-        return ScoredBatch(values, {int(i): "not finite" for i in np.flatnonzero(~np.isfinite(values))})
+    def __init__(self, function: Score) -> None:
+        self.function = function
+
+    def encode(self, batch: pa.RecordBatch) -> Encoded:
+        """Do all the work."""
+        return Encoded((Group((np.asarray(self.function(batch), dtype=np.float64),)),))
+
+    def run(self, arrays: Arrays) -> Arrays:
+        """Give it back."""
+        return arrays
 
 
 def km_risk(batch: pa.RecordBatch) -> np.ndarray:
@@ -212,8 +218,10 @@ def score_run(folder: RunFolder, score: Score = km_risk) -> Manifest:
     baseline = Path(plan.model.location, "artifacts", "baseline.json")
     profile = Profile.from_json(json.loads(baseline.read_text())) if baseline.is_file() else None
     signature = Signature(plan.model.inputs, plan.model.outputs)
-    scorer = UnitScorer(folder, plan, FunctionScorer(score, signature), baseline=profile)  # type: ignore[arg-type]
-    manifest = Manifest(run_key=plan.run_key, units=tuple(scorer.score(unit) for unit in wanted.units))
+    scorer = Scorer(FunctionBackend(score), signature, block_rows=4)
+    units = UnitScorer(folder, plan, scorer, baseline=profile)
+    results = tuple(units.score(unit) for unit in wanted.units)
+    manifest = Manifest(run_key=plan.run_key, units=results, profile=merged_profile(results))
     folder.write_json(MANIFEST, manifest)
     return manifest
 

@@ -87,7 +87,8 @@ def test_rows_without_a_score_fail_above_the_limit_with_their_reasons(tmp_path: 
 
     found = failures(make_run(tmp_path, score=score), tmp_path)
     assert found[0].startswith(
-        "limits.max_quarantined_fraction: got 20 of 40 rows (50 %): not finite: 20, expected at most 10 % of rows"
+        "limits.max_quarantined_fraction: got 20 of 40 rows (50 %): "
+        "not_finite: the model returned a value that is not finite: 20, expected at most 10 % of rows"
     )
 
 

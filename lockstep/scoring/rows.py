@@ -1,0 +1,80 @@
+"""Which rows of a batch cannot be given to the model, found before it runs."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lockstep.run.plan import Column
+from lockstep.scoring.reasons import INVALID_UTF8, NULL_REFUSED, WRONG_LENGTH
+from lockstep.scoring.signature import Signature, described
+
+# Types whose NumPy form has no value for null; a float becomes NaN, text None, a time NaT.
+WITHOUT_NULL = {"integer", "long", "boolean", "uint8", "int8", "int16"}
+
+
+def bad_rows(batch: pa.RecordBatch, signature: Signature) -> dict[int, str]:
+    """Find rows with nulls that their type cannot hold, tensors of a wrong length, and text that is no UTF-8.
+
+    Args:
+        batch: Selected columns of the signature (see `signature.select`).
+        signature: What the model declares.
+
+    Returns:
+        Row to reason, the first column in the signature's order that is wrong.
+    """
+    reasons: dict[int, str] = {}
+    for column, array in zip(signature.inputs, batch.columns, strict=True):
+        for row, reason in _bad_values(column, array):
+            reasons.setdefault(row, reason)
+    return reasons
+
+
+def _bad_values(column: Column, array: pa.Array) -> Iterator[tuple[int, str]]:
+    refuses_null = column.required and (column.shape is not None or column.dtype in WITHOUT_NULL)
+    if refuses_null and array.null_count:
+        reason = NULL_REFUSED.format(column=column.name, dtype=described(column))
+        yield from ((row, reason) for row in _rows(array.is_null()))
+    if column.shape is not None and not pa.types.is_null(array.type):
+        yield from _bad_tensors(column, array)
+    elif column.dtype == "string" and not pa.types.is_dictionary(array.type) and not pa.types.is_null(array.type):
+        yield from _bad_texts(column, array)
+
+
+def _bad_tensors(column: Column, array: pa.Array) -> Iterator[tuple[int, str]]:
+    size = math.prod(column.shape or ())
+    lengths = pc.list_value_length(array)
+    wrong = pc.fill_null(pc.not_equal(lengths, size), fill_value=False)
+    reason = WRONG_LENGTH.format(column=column.name, expected=size)
+    yield from ((row, reason) for row in _rows(wrong))
+    # Nulls inside: a float tensor takes them as NaN.
+    if column.dtype in WITHOUT_NULL and array.flatten().null_count:
+        parents = pc.filter(pc.list_parent_indices(array), pc.is_null(pc.list_flatten(array)))
+        reason = NULL_REFUSED.format(column=column.name, dtype=described(column))
+        yield from ((row, reason) for row in np.unique(parents.to_numpy()).tolist())
+
+
+def _bad_texts(column: Column, array: pa.Array) -> Iterator[tuple[int, str]]:
+    raw = array.cast(pa.large_binary() if pa.types.is_large_string(array.type) else pa.binary())
+    try:
+        raw.cast(array.type)  # checks UTF-8 at a gigabyte a second
+    except pa.ArrowInvalid:
+        reason = INVALID_UTF8.format(column=column.name)
+        for row, value in enumerate(raw.to_pylist()):
+            if value is not None and not _is_utf8(value):
+                yield row, reason
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _rows(mask: pa.Array) -> list[int]:
+    found: list[int] = np.flatnonzero(mask.to_numpy(zero_copy_only=False)).tolist()
+    return found

@@ -1,0 +1,51 @@
+"""The profile that a run counts into: which columns, and which rows of a large unit its sketches see."""
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from lockstep.run.plan import Column
+from lockstep.scoring.profile import CategoricalColumn, NumericColumn, Picked, Profile
+from lockstep.scoring.sketches import FrequentSketch, QuantileSketch
+
+# Rows of a unit that histograms and sketches see. The rank error that sampling adds, below 2 % at 99 % confidence, is
+# of the size of the sketch's own.
+SAMPLE_ROWS = 8_192
+TEXTUAL = {"string", "boolean"}
+UNPROFILED = {"datetime"}
+
+
+def run_counter(baseline: Profile | None, columns: Sequence[Column]) -> Profile:
+    """Return an empty profile: the baseline's columns with its bins, and all other plain columns of a signature."""
+    counter = (baseline or Profile({})).counter()
+    for column in columns:
+        if column.name in counter.columns or column.shape is not None or column.dtype in UNPROFILED:
+            continue
+        if column.dtype in TEXTUAL:
+            counter.columns[column.name] = CategoricalColumn(sketch=FrequentSketch())
+        else:
+            counter.columns[column.name] = NumericColumn(sketch=QuantileSketch())
+    return counter
+
+
+class RowSample:
+    """A random sample of the rows of a unit, the same whatever the sizes of its batches.
+
+    One row is drawn from each run of `stride` rows, with the unit's id as seed.
+    """
+
+    def __init__(self, unit_id: str, *, rows: int, sample_rows: int = SAMPLE_ROWS) -> None:
+        stride = max(1, rows // sample_rows)
+        self._rows: Picked = None
+        if stride > 1:
+            random = np.random.default_rng(zlib.crc32(unit_id.encode()))
+            starts = np.arange(0, rows - stride + 1, stride)
+            self._rows = starts + random.integers(0, stride, size=len(starts))
+
+    def picked(self, start: int, rows: int) -> Picked:
+        """Return which rows of a batch are in the sample, given its place in the unit; none for all of them."""
+        if self._rows is None:
+            return None
+        first, last = np.searchsorted(self._rows, [start, start + rows])
+        return self._rows[first:last] - start
