@@ -5,12 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from lockstep.errors import PublishError, StagedFileChanged
 from lockstep.publish.contract import PublishRequest
 from lockstep.run.identity import file_sha256
 
 GLOB_CHARACTERS = "*?["
+# DuckDB has arrays of a fixed size up to this one; larger tensors are lists.
+LARGEST_ARRAY = 100_000
 
 
 def quoted(name: str) -> str:
@@ -84,7 +88,7 @@ def _prepare_table(connection: duckdb.DuckDBPyConnection, request: PublishReques
     described = connection.execute(
         "DESCRIBE SELECT * FROM read_parquet(?, hive_partitioning = false)", [paths]
     ).fetchall()
-    staged = {row[0]: row[1] for row in described}
+    staged = {row[0]: row[1] for row in described} | _tensors(pq.read_schema(request.files[0].path), described)
     existing = table_columns(connection, request.table)
     if not existing:
         shape = ", ".join(f"{quoted(name)} {kind}" for name, kind in staged.items())
@@ -95,6 +99,19 @@ def _prepare_table(connection: duckdb.DuckDBPyConnection, request: PublishReques
             "Nothing was published and what was live stays. "
             "Publish to another table (publish.table in the spec) or alter this one."
         )
+
+
+def _tensors(schema: pa.Schema, described: Sequence[tuple[str, ...]]) -> dict[str, str]:
+    """Return the array types, such as `FLOAT[384]`, of columns that DuckDB reads as lists of any length.
+
+    They take less room, and vector functions accept them alone.
+    """
+    kinds = {row[0]: row[1] for row in described}
+    return {
+        field.name: f"{kinds[field.name].removesuffix('[]')}[{field.type.list_size}]"
+        for field in schema
+        if pa.types.is_fixed_size_list(field.type) and 0 < field.type.list_size <= LARGEST_ARRAY
+    }
 
 
 def _differences(existing: dict[str, str], staged: dict[str, str]) -> list[str]:

@@ -31,7 +31,7 @@ class ScoreHistogram(Record):
 
 
 def score_histogram(files: Sequence[Path], column: str, *, baseline: Mapping[str, Any] | None) -> ScoreHistogram | None:
-    """Build the histogram, or return `None` when there is no finite score.
+    """Build the histogram, or return `None` when there is no finite score, or none that is a number.
 
     Args:
         files: Staged files.
@@ -40,7 +40,11 @@ def score_histogram(files: Sequence[Path], column: str, *, baseline: Mapping[str
     """
     if not files:
         return None
-    table = ds.dataset([str(file) for file in files], format="parquet").to_table(columns=[column])
+    staged = ds.dataset([str(file) for file in files], format="parquet")
+    kind = staged.schema.field(column).type
+    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+        return None
+    table = staged.to_table(columns=[column])
     values = np.asarray(table.column(column).cast(pa.float64()).to_numpy(), dtype=np.float64)
     values = values[np.isfinite(values)]
     if not len(values):

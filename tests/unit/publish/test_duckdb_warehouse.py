@@ -11,6 +11,7 @@ from lockstep.errors import PublishError, StagedFileChanged, StaleRun
 from lockstep.publish.contract import PublishRequest
 from lockstep.publish.duckdb_warehouse import DuckDBWarehouse
 from lockstep.publish.warehouse import open_warehouse
+from tests.unit.publish.staged import staged_table
 
 DAY, NEXT_DAY = dt.date(2013, 8, 1), dt.date(2013, 8, 2)
 NOW = dt.datetime(2013, 8, 2, 12, tzinfo=dt.UTC)
