@@ -72,6 +72,7 @@ class Backend(Protocol):
 # Backend name in the artifact's metadata -> "module:function" of its loader, imported only when it is asked for.
 BACKENDS = {
     "torch": "lockstep.scoring.torch_backend:load",
+    "text": "lockstep.scoring.text_backend:load",
 }
 
 
