@@ -65,11 +65,13 @@ def _scored_run(
     loaded: "LoadedSpec", day: "dt.date", where: "Settings", *, version: int | None, console: Console
 ) -> RunFolder:
     """Return the scored run of the day; one that is finished is only read."""
+    from lockstep.serving.parity import require_comparable
     from lockstep.steps.materialize import materialize, score
     from lockstep.steps.plan import plan_run
 
     with console.step("plan") as done:
         outcome = plan_run(loaded, day, where, version=version, dry_run=True)
+        require_comparable(outcome.plan.model)
         if not outcome.folder.has(MANIFEST):
             outcome = plan_run(loaded, day, where, version=version)
         done(f"model version {outcome.plan.model.version}, run key {outcome.plan.run_key}")

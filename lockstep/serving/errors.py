@@ -5,7 +5,7 @@ Statuses are the edges' business: each has one table from these classes to its o
 
 from collections.abc import Mapping
 
-from lockstep.errors import EnvironmentFault, LockstepError, RegistryError, RequestInvalid
+from lockstep.errors import EnvironmentFault, InputError, LockstepError, RegistryError, RequestInvalid
 
 SHOWN_ROWS = 10
 
@@ -89,4 +89,14 @@ class ModelsDiffer(RegistryError):
         super().__init__(
             f"the batch run and the endpoint hold different models: batch {batch}, endpoint {endpoint}. "
             "Start the endpoint again, or name the version with --model-version."
+        )
+
+
+class OutputNotComparable(InputError):
+    """Parity compares one number for each row, and the model gives something else."""
+
+    def __init__(self, model: str, *, output: str, kind: str) -> None:
+        super().__init__(
+            f"parity compares one number for each row; output {output!r} of model {model} is a {kind}, which it cannot "
+            "compare yet. Nothing was scored."
         )

@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from lockstep.run.plan import ModelIdentity
+from lockstep.scoring.signature import described
 from lockstep.serving.batch_scores import BatchScores, Key
 from lockstep.serving.client import EndpointClient, Reply, ServedVersion
-from lockstep.serving.errors import EndpointUnavailable, ModelsDiffer
+from lockstep.serving.errors import EndpointUnavailable, ModelsDiffer, OutputNotComparable
 
 SHOWN_DIFFERENCES = 5
 ASKED_QUARANTINED = 100
+NOT_NUMBERS = {"string", "datetime", "binary"}
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,13 @@ class ParityReport:
             "examples": [{**vars(example), "sent": vars(example.sent)} for example in self.examples],
             "seconds": round(self.seconds, 3),
         }
+
+
+def require_comparable(model: ModelIdentity) -> None:
+    """Raise `OutputNotComparable` unless the model's first output is one number for each row."""
+    output = model.outputs[0]
+    if output.shape is not None or output.dtype in NOT_NUMBERS:
+        raise OutputNotComparable(f"{model.name} version {model.version}", output=output.name, kind=described(output))
 
 
 def compare(

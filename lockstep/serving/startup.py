@@ -11,6 +11,8 @@ from lockstep.registry.artifact import read_artifact
 from lockstep.registry.cache import fetch_artifact
 from lockstep.registry.loading import load_scorer
 from lockstep.registry.resolve import resolve_model
+from lockstep.run.plan import ModelIdentity
+from lockstep.scoring.signature import described
 from lockstep.serving.data_plane import DataPlane, Limits, Question, ServedModel, Trace
 from lockstep.serving.errors import RowsUnscorable
 from lockstep.serving.formats import decode_json
@@ -39,14 +41,24 @@ def load_model(settings: Settings, name: str, *, alias: str | None, version: int
     """Resolve a registered model once, fetch it into the node cache and load it.
 
     Raises:
-        RegistryError: The registry cannot give it, or it cannot be loaded.
+        RegistryError: The registry cannot give it, it cannot be loaded, or it takes what no request can hold.
     """
     identity = resolve_model(settings.tracking_uri, name, alias=alias, version=version)
+    refuse_tensor_inputs(identity)
     path = fetch_artifact(identity, settings.cache_root)
     served = ServedModel(identity, load_scorer(path))
     relative = read_artifact(path, model=identity.name).input_example
     stored = path / relative if relative is not None else None
     return LoadedModel(served, stored.read_bytes() if stored is not None and stored.is_file() else None)
+
+
+def refuse_tensor_inputs(identity: ModelIdentity) -> None:
+    """Raise `ArtifactInvalid` for a model whose input is a tensor, which requests cannot hold yet."""
+    tensors = [f"{column.name!r} is a {described(column)}" for column in identity.inputs if column.shape is not None]
+    if tensors:
+        title = f"{identity.name} version {identity.version}"
+        problem = f"the endpoint takes columns of plain values, but input {', '.join(tensors)}; score it in batch"
+        raise ArtifactInvalid(title, problem)
 
 
 def build_plane(loaded: LoadedModel, limits: Limits) -> DataPlane:

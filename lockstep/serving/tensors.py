@@ -1,11 +1,12 @@
 """Open Inference Protocol V2 tensors: a JSON inference request to the batch, and scores to the response.
 
-Every input column of the model is one tensor of shape [rows] or [rows, 1]. The binary tensor extension is not
+Every input column of the model is one tensor of shape [rows] or [rows, 1]; the output has the shape [rows], or
+[rows, ...] where the model gives a tensor for each row. The binary tensor extension is not
 supported (and not listed): a request that uses it is told so.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +36,8 @@ NARROW: dict[str, pa.DataType] = {
     "FP16": pa.float16(), "FP32": pa.float32(), "INT8": pa.int8(), "INT16": pa.int16(), "INT32": pa.int32(),
     "UINT8": pa.uint8(), "UINT16": pa.uint16(), "UINT32": pa.uint32(),
 }  # fmt: skip
-OUTPUT_DATATYPE = "FP64"
+# Of outputs alone: element types that no plain input column has.
+OUTPUT_DATATYPES = {"float16": "FP16", "uint8": "UINT8", "int8": "INT8", "int16": "INT16"}
 BINARY = "binary tensor data is not supported yet; send the tensors as JSON (tritonclient: binary_data=False)"
 
 
@@ -170,14 +172,26 @@ def output_names(signature: Signature) -> tuple[str, ...]:
     return (signature.outputs[0].name,)
 
 
+def output_datatype(output: Column) -> str:
+    """Return the datatype of an output's elements."""
+    return OUTPUT_DATATYPES.get(output.dtype) or DATATYPES[output.dtype][0]
+
+
 def encode_infer(identity: ModelIdentity, request: InferRequest, values: Floats) -> bytes:
-    """Encode the response; floats are written so that they read back to the same bits."""
+    """Encode the response; floats are written so that they read back to the same bits.
+
+    Args:
+        identity: Of the model.
+        request: What is answered.
+        values: `(rows, *shape)` scores; a tensor is written flat, in row order.
+    """
     response: dict[str, Any] = {"model_name": identity.name, "model_version": str(identity.version)}
     if request.id is not None:
         response["id"] = request.id
     response["parameters"] = {"model_digest": identity.digest}
-    name = request.outputs[0] if request.outputs else identity.outputs[0].name
-    response["outputs"] = [{"name": name, "shape": [len(values)], "datatype": OUTPUT_DATATYPE, "data": values.tolist()}]
+    output = identity.outputs[0]
+    tensor = {"name": output.name, "shape": list(values.shape), "datatype": output_datatype(output)}
+    response["outputs"] = [{**tensor, "data": values.reshape(-1).tolist()}]
     return orjson.dumps(response)
 
 
@@ -187,11 +201,11 @@ def model_metadata(identity: ModelIdentity) -> dict[str, Any]:
         "name": identity.name,
         "versions": [str(identity.version)],
         "platform": "mlflow",
-        "inputs": list(_declared((column.name, DATATYPES[column.dtype][0]) for column in identity.inputs)),
-        "outputs": list(_declared([(identity.outputs[0].name, OUTPUT_DATATYPE)])),
+        "inputs": [_declared(column, DATATYPES[column.dtype][0]) for column in identity.inputs],
+        "outputs": [_declared(output, output_datatype(output)) for output in identity.outputs[:1]],
         "properties": {"digest": identity.digest, **({"alias": identity.alias} if identity.alias else {})},
     }
 
 
-def _declared(columns: Iterable[tuple[str, str]]) -> Iterable[dict[str, Any]]:
-    return ({"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in columns)
+def _declared(column: Column, datatype: str) -> dict[str, Any]:
+    return {"name": column.name, "datatype": datatype, "shape": [-1, *(column.shape or ())]}

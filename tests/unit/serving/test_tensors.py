@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from lockstep.errors import RequestInvalid
+from lockstep.run.plan import Column
 from lockstep.scoring.signature import ARROW_TYPES
-from lockstep.serving.tensors import DATATYPES, decode_infer, encode_infer, model_metadata
+from lockstep.serving.tensors import DATATYPES, InferRequest, decode_infer, encode_infer, model_metadata
 from tests.unit.serving.toy import IDENTITY, ROW, SIGNATURE
 
 
@@ -111,6 +112,18 @@ def test_the_response_echoes_the_id_and_names_the_model() -> None:
         "parameters": {"model_digest": "d" * 64},
         "outputs": [{"name": "probability", "shape": [2], "datatype": "FP64", "data": [0.1 + 0.2, 5e-324]}],
     }
+
+
+def test_a_tensor_output_is_flat_with_its_shape() -> None:
+    vector = Column(name="embedding", dtype="float", shape=(2, 2))
+    identity = IDENTITY.model_copy(update={"outputs": (vector,)})
+    values = np.arange(12, dtype=np.float32).reshape(3, 2, 2) / 10
+    asked = InferRequest(decode(request()).batch, None, ())
+    (tensor,) = json.loads(encode_infer(identity, asked, values))["outputs"]
+    data = tensor.pop("data")
+    assert tensor == {"name": "embedding", "shape": [3, 2, 2], "datatype": "FP32"}
+    assert np.array(data, dtype=np.float32).tobytes() == values.tobytes()
+    assert model_metadata(identity)["outputs"] == [{"name": "embedding", "datatype": "FP32", "shape": [-1, 2, 2]}]
 
 
 @pytest.mark.parametrize("extra", [{}, {"id": None}, {"outputs": None}, {"outputs": []}, {"parameters": {"x": 1}}])
