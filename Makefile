@@ -16,7 +16,7 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-data setup-training setup-control setup-dev python java data train demo up \
+.PHONY: help setup setup-data setup-training setup-control setup-dev setup-text python java data train text demo up \
 	test test-unit test-spark test-integration test-dags test-training lint fmt type lock docs hooks clean distclean
 
 help: ## List the targets
@@ -40,6 +40,9 @@ setup-training: python ## Petastorm's environment
 setup-dev: python setup-data ## Tools for tests and checks, into the data environment
 	@$(PYTHON) tools/environment.py dev
 
+setup-text: python setup-data ## Weights of the text model, into the data environment
+	@$(PYTHON) tools/environment.py text
+
 java: setup-data ## Say which Java Spark will get, or what to install
 	@$(BIN)/python tools/show_java.py
 
@@ -61,12 +64,15 @@ data: setup-data java ## Only the demo's source tables
 train: setup-data setup-training java ## Only the demo's model: train, log, register as champion
 	@$(BIN)/lockstep demo --only train
 
+text: setup-data setup-text java ## The text model: write its texts, register the published weights as champion
+	@$(BIN)/lockstep demo --only text
+
 up: setup ## MLflow, Airflow and the endpoint together, until Ctrl-C
 	@$(BIN)/lockstep up
 
 ## Test
 
-test: setup setup-dev ## All tests, with coverage of lockstep/
+test: setup setup-dev setup-text ## All tests, with coverage of lockstep/
 	@failed=''; \
 	printf '\n== unit, spark, integration (data environment)\n'; \
 	$(BIN)/python -m pytest tests/unit tests/spark tests/integration --timeout 600 \

@@ -9,13 +9,14 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
-NAMES = ("control", "data", "training", "dev", "bench")
+NAMES = ("control", "data", "training", "dev", "text", "bench")
 PIN = re.compile(r"[a-z0-9][a-z0-9.-]*==[0-9][0-9a-z.!]*")
-# dev is installed into the data environment, bench on top of the same versions; torch and MLflow must be the same where
-# a model is made and where it runs.
+# dev and text are installed into the data environment, bench on top of the same versions; torch and MLflow must be the
+# same where a model is made and where it runs.
 MUST_AGREE = (
     ("dev", "data", None),
     ("bench", "data", None),
+    ("bench", "text", None),
     ("training", "data", ("torch", "mlflow", "pandas", "scikit-learn")),
 )
 

