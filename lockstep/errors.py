@@ -191,7 +191,7 @@ class TableNotFound(InputError):
 
     def __init__(self, table: str, *, kind: str, reason: str) -> None:
         super().__init__(
-            f"{table} is not a {kind} table that can be read: {reason}. Nothing was scored. "
+            f"{table} is no {kind} table that can be read: {reason}. Nothing was scored. "
             "Check input.table in the spec, and that this machine may read there."
         )
 

@@ -40,7 +40,8 @@ def _check_files(loaded: LoadedSpec) -> None:
     from lockstep.quality.suites import check_suite_file
 
     spec = loaded.spec
-    for name in (spec.input.query, *spec.reporting.values()):
+    query = [] if spec.input.query is None else [spec.input.query]
+    for name in (*query, *spec.reporting.values()):
         loaded.file(name)
     for name in (spec.checks.gate, spec.checks.audit):
         check_suite_file(loaded.file(name))

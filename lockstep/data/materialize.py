@@ -9,10 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lockstep.data.feature_query import Days, feature_frame
-from lockstep.data.snapshot import take_snapshot
-from lockstep.errors import ColumnMissing, EmptyPartition, InputChanged
+from lockstep.data.snapshot import check_unchanged
+from lockstep.data.table_input import plan_table_input
+from lockstep.errors import ColumnMissing, EmptyPartition
 from lockstep.run.folder import INPUT, RunFolder
-from lockstep.run.plan import Plan, ScoringInput, SourceFile
+from lockstep.run.plan import Plan, ScoringInput
 from lockstep.scoring.signature import Signature, check
 from lockstep.scoring.units import plan_units
 
@@ -24,7 +25,7 @@ SPEC_FOLDER = "spec"
 
 
 def materialize_input(spark: "SparkSession", folder: RunFolder) -> ScoringInput:
-    """Materialise the input of a planned run: `input/*.parquet` and `input.json`.
+    """Materialise the input of a planned run: `input/*.parquet` and `input.json`; of a table only the latter.
 
     The rows are sorted by key, so that the files do not depend on how Spark split the work.
 
@@ -40,35 +41,27 @@ def materialize_input(spark: "SparkSession", folder: RunFolder) -> ScoringInput:
         EmptyPartition: The query returns fewer rows than `limits.min_rows`.
     """
     plan = folder.plan(step="materialize")
-    _check_unchanged(plan)
+    if plan.spec.input.table is not None:  # under Airflow this step is a Spark job whatever the input is
+        return plan_table_input(folder, plan.spec.input.table)
+    check_unchanged(plan)
     spark.conf.set("spark.sql.session.timeZone", "UTC")
     spark.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
-    query = folder.file(SPEC_FOLDER, plan.spec.input.query)
+    query = folder.file(SPEC_FOLDER, plan.spec.input.feature_query)
     days = Days(plan.partition, plan.partition)
     frame = feature_frame(spark, plan.spec.input.sources, query=query, data_root=Path(plan.data_root), days=days)
     _check_columns(plan, frame.columns)
     partial = folder.folder(f".{INPUT_FOLDER}-{uuid.uuid4().hex}")
     try:
         frame.sort(*plan.spec.key).write.mode("overwrite").parquet(str(partial))
-        _check_unchanged(plan)
+        check_unchanged(plan)
         _replace(folder, partial)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return _describe(folder, plan)
 
 
-def _check_unchanged(plan: Plan) -> None:
-    now = take_snapshot(plan.spec, plan.partition, Path(plan.data_root))
-    if now != plan.sources:
-        raise InputChanged(str(plan.partition), changed=_difference(plan.sources, now))
-
-
-def _difference(before: tuple[SourceFile, ...], now: tuple[SourceFile, ...]) -> int:
-    return len({*before} ^ {*now})
-
-
 def _check_columns(plan: Plan, columns: list[str]) -> None:
-    where = f"the result of {plan.spec.input.query}"
+    where = f"the result of {plan.spec.input.feature_query}"
     for name in plan.spec.carried:
         if name not in columns:
             raise ColumnMissing(name, where=where, expected="a key or pass-through column of the spec", got=columns)
@@ -85,11 +78,12 @@ def _replace(folder: RunFolder, partial: Path) -> None:
 def _describe(folder: RunFolder, plan: Plan) -> ScoringInput:
     files = [f"{INPUT_FOLDER}/{p.name}" for p in sorted(folder.file(INPUT_FOLDER).glob("*.parquet"))]
     schema = pq.read_schema(folder.file(files[0])) if files else pa.schema([])
-    check(schema, Signature(plan.model.inputs, plan.model.outputs), where=f"the result of {plan.spec.input.query}")
+    query = plan.spec.input.feature_query
+    check(schema, Signature(plan.model.inputs, plan.model.outputs), where=f"the result of {query}")
     units = plan_units(folder.path, files, unit_bytes=plan.spec.limits.unit_bytes)
     rows = sum(unit.rows for unit in units)
     if rows < plan.spec.limits.min_rows:
-        raise EmptyPartition(plan.spec.input.query, path=str(folder.file(INPUT_FOLDER)), partition=str(plan.partition))
+        raise EmptyPartition(query, path=str(folder.file(INPUT_FOLDER)), partition=str(plan.partition))
     described = ScoringInput(rows=rows, columns={field.name: str(field.type) for field in schema}, units=units)
     folder.write_json(INPUT, described)
     return described

@@ -7,10 +7,21 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lockstep.errors import ColumnMissing, ColumnTypeMismatch, DateInvalid, EmptyPartition, PartitionNotFound
+from lockstep.data.table_scan import Day, TableScan, scan_table
+from lockstep.errors import (
+    ColumnMissing,
+    ColumnTypeMismatch,
+    DateInvalid,
+    EmptyPartition,
+    InputChanged,
+    PartitionNotFound,
+)
 from lockstep.run.partition import window
-from lockstep.run.plan import SourceFile
+from lockstep.run.plan import Plan, SourceFile
 from lockstep.specs.spec import Schedule, ScoringSpec, Source
+
+# What the files of a table are called in a snapshot, where those of a query go by their view.
+TABLE_VIEW = "table"
 
 # Spec type -> does an Arrow type fit it?
 TYPE_TESTS = {
@@ -28,14 +39,16 @@ def take_snapshot(spec: ScoringSpec, partition: dt.date, data_root: Path) -> tup
     """List and check the source files that a run of `partition` reads.
 
     Args:
-        spec: Declares the sources, their windows, columns and types.
+        spec: Declares the sources, their windows, columns and types, or the table.
         partition: Day to score.
         data_root: Folder that source paths are relative to.
 
     Returns:
-        The files of all sources, those of the scored day first, by view and path.
+        The files of all sources, those of the scored day first, by view and path; or those of the table that hold
+        the day.
 
     Raises:
+        TableNotFound, TableUnsupported: The table is not there, or cannot be scored directly.
         DateInvalid: The day is before the spec's start or after its end.
         PartitionNotFound: The day itself, or all of a window, is not in the data.
         EmptyPartition: The day holds fewer than `limits.min_rows` rows.
@@ -43,6 +56,8 @@ def take_snapshot(spec: ScoringSpec, partition: dt.date, data_root: Path) -> tup
         ColumnTypeMismatch: A column has another type than declared.
     """
     _check_day(spec.schedule, partition)
+    if spec.input.table is not None:
+        return table_files(scan_table(spec.input.table, Day(spec.partition.column, partition), data_root))
     found: list[SourceFile] = []
     current_first = sorted(spec.input.sources.items(), key=lambda item: (not item[1].is_current, item[0]))
     for view, source in current_first:
@@ -52,6 +67,31 @@ def take_snapshot(spec: ScoringSpec, partition: dt.date, data_root: Path) -> tup
             raise EmptyPartition(view, path=str(data_root / source.path), partition=partition.isoformat())
         found.extend(_describe(view, file) for file in files)
     return tuple(found)
+
+
+def check_unchanged(plan: Plan) -> None:
+    """Raise `InputChanged` if the plan's files are no longer what they were."""
+    check_same(plan, take_snapshot(plan.spec, plan.partition, Path(plan.data_root)))
+
+
+def check_same(plan: Plan, now: tuple[SourceFile, ...]) -> None:
+    """Raise `InputChanged` if a snapshot is not the plan's."""
+    if now != plan.sources:
+        raise InputChanged(str(plan.partition), changed=len({*plan.sources} ^ {*now}))
+
+
+def table_files(scan: TableScan) -> tuple[SourceFile, ...]:
+    """Return the snapshot of a table."""
+    return tuple(
+        SourceFile(
+            view=TABLE_VIEW,
+            path=scanned.file.path,
+            size_bytes=scanned.file.size_bytes or 0,
+            mtime_ns=scanned.file.mtime_ns or 0,
+            version=scanned.version,
+        )
+        for scanned in scan.files
+    )
 
 
 def _check_day(schedule: Schedule, partition: dt.date) -> None:

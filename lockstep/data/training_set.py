@@ -60,7 +60,11 @@ class TrainingSpec:
     @property
     def query(self) -> Path:
         """File of the feature query."""
-        return self.loaded.file(self.loaded.spec.input.query)
+        query = self.loaded.spec.input.query
+        if query is None:
+            problem = "a training set is made by 'input.query', and this spec scores a table as it is"
+            raise SpecError(self.loaded.spec.name, [problem])
+        return self.loaded.file(query)
 
     @property
     def whole(self) -> Days:
@@ -151,7 +155,7 @@ def model_columns(schema: StructType, spec: ScoringSpec) -> tuple[list[str], lis
     stray = [f.name for f in schema if f.name not in {*strings, *doubles, *spec.carried}]
     if stray:
         problem = f"the feature query returns {', '.join(stray)}: features must be of type double or string"
-        raise SpecError(spec.input.query, [problem])
+        raise SpecError(spec.input.feature_query, [problem])
     return strings, doubles
 
 

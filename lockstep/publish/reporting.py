@@ -28,6 +28,8 @@ def reporting_tables(spec: ScoringSpec, queries: Mapping[str, Path], *, data_roo
         queries: SQL file of each reporting table.
         data_root: Folder of the source tables.
     """
+    if not spec.reporting:
+        return []
     current = next(source for source in spec.input.sources.values() if source.is_current)
     columns = {
         name: SQL_TYPES[kind]

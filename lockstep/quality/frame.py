@@ -1,4 +1,4 @@
-"""Read Parquet files as the pandas frame a suite needs, and no more."""
+"""Read Parquet files, or the input of a run, as the pandas frame a suite needs, and no more."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lockstep.errors import ColumnMissing
+from lockstep.run.plan import ScoringInput
+from lockstep.scoring.units import read_unit
+from lockstep.specs.spec import Limits
 
 # Figures of a tensor column that a suite may check as `<column>.<figure>`: `(rows, elements) float64` to `(rows,)`.
 FIGURES: dict[str, Callable[[npt.NDArray[np.float64]], Any]] = {
@@ -38,17 +41,56 @@ def read_frame(files: Sequence[Path], *, columns: Sequence[str], where: str) -> 
     if not files:
         return pd.DataFrame({column: pd.Series(dtype="float64") for column in columns})
     schema = pq.read_schema(files[0])
-    sources = {column: _source(column, schema) for column in columns}
-    for column, source in sources.items():
-        if source is None:
-            expected = "it for a check of the spec's suite"
-            raise ColumnMissing(column, where=where, expected=expected, got=_names(schema))
+    sources = _sources(columns, schema, where=where, known=_names(schema))
     if not columns:
         return pd.DataFrame(index=range(sum(pq.read_metadata(file).num_rows for file in files)))
-    wanted = list(dict.fromkeys(str(source) for source in sources.values()))
+    wanted = list(dict.fromkeys(sources))
     tables = [_figures(pq.read_table(file, columns=wanted, partitioning=None), columns) for file in files]
     frame: pd.DataFrame = _comparable(pa.concat_tables(tables)).to_pandas(date_as_object=False)
     return frame
+
+
+def read_input_frame(
+    root: Path, scoring_input: ScoringInput, *, columns: Sequence[str], limits: Limits, where: str
+) -> pd.DataFrame:
+    """Read some columns of the input of a run, wherever its files are; see `read_frame`.
+
+    Args:
+        root: The run folder.
+        scoring_input: The run's input.
+        columns: The columns or figures to read.
+        limits: Bounds of what is read at a time.
+        where: What the input is, for messages.
+
+    Raises:
+        ColumnMissing: A column is not in the input.
+        FileUnreadable, SourceFileChanged: The files are no longer what they were.
+    """
+    if not scoring_input.units:
+        return pd.DataFrame({column: pd.Series(dtype="float64") for column in columns})
+    if not columns:
+        return pd.DataFrame(index=range(scoring_input.rows))
+    stored = [*columns, *(column.rpartition(".")[0] for column in columns if "." in column)]
+    bounds = {"batch_rows": limits.batch_rows, "batch_bytes": limits.batch_bytes}
+    tables = []
+    for unit in scoring_input.units:
+        table = pa.Table.from_batches(read_unit(root, unit, columns=stored, **bounds))
+        _sources(columns, table.schema, where=where, known=list(scoring_input.columns))
+        tables.append(_figures(table, columns))
+    whole = pa.concat_tables(tables, promote_options="permissive")
+    frame: pd.DataFrame = _comparable(whole).to_pandas(date_as_object=False)
+    return frame
+
+
+def _sources(columns: Sequence[str], schema: pa.Schema, *, where: str, known: Sequence[str]) -> list[str]:
+    """Return the stored column behind each column or figure, or raise `ColumnMissing`."""
+    sources = []
+    for column in columns:
+        source = _source(column, schema)
+        if source is None:
+            raise ColumnMissing(column, where=where, expected="it for a check of the spec's suite", got=known)
+        sources.append(source)
+    return sources
 
 
 def _source(column: str, schema: pa.Schema) -> str | None:

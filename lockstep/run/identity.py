@@ -43,8 +43,8 @@ def spec_hash(spec: ScoringSpec, texts: Mapping[str, str]) -> str:
     return canonical_digest({"spec": spec.model_dump(mode="json", exclude=NOT_RESULT), "texts": dict(texts)})
 
 
-def input_digest(files: Iterable[tuple[str, str, int, int]]) -> str:
-    """Hash an input snapshot given as (view, path, size in bytes, mtime in ns), in any order."""
+def input_digest(files: Iterable[tuple[str | int, ...]]) -> str:
+    """Hash an input snapshot given as (view, path, size in bytes, mtime in ns, version if any), in any order."""
     return canonical_digest(sorted(files))
 
 

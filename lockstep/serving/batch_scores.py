@@ -11,8 +11,10 @@ import pyarrow.parquet as pq
 
 from lockstep.errors import InputError
 from lockstep.run.folder import RunFolder
-from lockstep.run.plan import ModelIdentity
+from lockstep.run.plan import ModelIdentity, ScoringInput
 from lockstep.scoring.backends import Floats
+from lockstep.scoring.units import read_unit
+from lockstep.specs.spec import Limits
 
 Key = tuple[Any, ...]
 
@@ -57,8 +59,7 @@ def read_batch(folder: RunFolder) -> BatchScores:
     manifest = folder.manifest(step="parity")
     names = [column.name for column in plan.model.inputs]
     key, output = list(plan.spec.key), plan.spec.output.column
-    paths = dict.fromkeys(unit.path for unit in wanted.units)
-    table = _read([folder.file(path) for path in paths], [*dict.fromkeys([*key, *names])])
+    table = _read_input(folder, wanted, columns=[*dict.fromkeys([*key, *names])], limits=plan.spec.limits)
     staged = _read([folder.file(unit.staged) for unit in manifest.units], [*key, output])
     keys = _keys(table, key)
     place = {key: row for row, key in enumerate(keys)}
@@ -81,6 +82,18 @@ def _misfit(keys: list[Key], staged: list[Key], place: dict[Key, int], *, quaran
     if len(staged) + quarantined != len(keys):
         return f"{len(keys)} input rows, but {len(staged)} staged and {quarantined} quarantined"
     return None
+
+
+def _read_input(folder: RunFolder, wanted: ScoringInput, *, columns: Sequence[str], limits: Limits) -> pa.Table:
+    bounds = {"batch_rows": limits.batch_rows, "batch_bytes": limits.batch_bytes}
+    tables = [
+        pa.Table.from_batches(batches)
+        for unit in wanted.units
+        if (batches := list(read_unit(folder.path, unit, columns=columns, **bounds)))
+    ]
+    if not tables:
+        return pa.table({name: [] for name in columns})
+    return pa.concat_tables(tables, promote_options="permissive")
 
 
 def _read(paths: Sequence[Path], columns: Sequence[str]) -> pa.Table:

@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -39,8 +40,42 @@ def _timezone(value: str) -> str:
     return value
 
 
+SECRET = re.compile(r"secret|passw|token|credential|access.?key|sas|account.?key|signature", re.IGNORECASE)
+CREDENTIALS = (
+    "must hold no credentials: they belong in the environment, or in the configuration of the store or catalog"
+)
+
+
+def _without_credentials(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+    except ValueError as error:
+        raise ValueError(f"is not a path or URL: {error}") from error
+    if parts.password is not None or SECRET.search(parts.query):
+        raise ValueError(CREDENTIALS)
+    return value
+
+
+def _location(value: str) -> str:
+    if "://" in value:
+        return _without_credentials(value)
+    if not value or ".." in value.split("/"):
+        raise ValueError("must be a path (relative ones are below the data root) or a URL, without '..'")
+    return value
+
+
+def _catalog_properties(value: dict[str, str]) -> dict[str, str]:
+    for key, text in value.items():
+        if SECRET.search(key):
+            raise ValueError(f"{key!r} {CREDENTIALS}")
+        _without_credentials(text)
+    return value
+
+
 Identifier = Annotated[str, AfterValidator(_identifier)]
 RelativePath = Annotated[str, AfterValidator(_relative_path)]
+Location = Annotated[str, AfterValidator(_location)]
+CatalogProperties = Annotated[dict[str, str], AfterValidator(_catalog_properties)]
 
 
 class Strict(BaseModel):
@@ -94,17 +129,67 @@ class Source(Strict):
         return self.days == (0, 0)
 
 
-class Input(Strict):
-    """What is scored: a Spark SQL query over declared sources."""
+class Table(Strict):
+    """A table whose rows are scored as they are, without a query and without a copy.
 
-    query: RelativePath = Field(description="Spark SQL file beside the spec.")
-    sources: dict[Identifier, Source] = Field(min_length=1, description="View name to source table.")
+    The day is selected by the spec's partition column, whether it is a partition or a plain column of the table.
+    """
+
+    format: Literal["parquet", "iceberg", "delta"] = Field("parquet", description="Kind of table.")
+    path: Location | None = Field(
+        None,
+        description="Folder, file or URL (file://, s3://, ...); of an Iceberg table: its metadata file or folder.",
+    )
+    catalog: str | None = Field(
+        None, min_length=1, description="Iceberg catalog, as PyIceberg's configuration names it."
+    )
+    name: str | None = Field(None, min_length=1, description="Iceberg table in the catalog: namespace.table.")
+    properties: CatalogProperties = Field(
+        default_factory=dict, description="Further properties of the Iceberg catalog (uri, warehouse, type, ...)."
+    )
+    whole: bool = Field(False, description="Score all rows as the day: a table without the partition column.")
 
     @model_validator(mode="after")
-    def _has_current(self) -> Self:
-        if not any(source.is_current for source in self.sources.values()):
+    def _is_named_once(self) -> Self:
+        if self.format != "iceberg" and (self.catalog or self.name or self.properties):
+            raise ValueError("'catalog', 'name' and 'properties' are for format: iceberg")
+        if self.format != "iceberg" and self.path is None:
+            raise ValueError("'path' is required")
+        if self.format == "iceberg" and (self.path is None) == (self.catalog is None or self.name is None):
+            raise ValueError("an Iceberg table needs either 'path', its metadata file, or 'catalog' and 'name'")
+        if self.path is not None and (self.catalog or self.name):
+            raise ValueError("'path' and 'catalog' exclude each other")
+        return self
+
+    @property
+    def label(self) -> str:
+        """What messages call the table."""
+        return self.path or f"{self.catalog}:{self.name}"
+
+
+class Input(Strict):
+    """What is scored: the result of a Spark SQL query over declared sources, or the rows of a table."""
+
+    query: RelativePath | None = Field(None, description="Spark SQL file beside the spec.")
+    sources: dict[Identifier, Source] = Field(default_factory=dict, description="View name to source table.")
+    table: Table | None = Field(None, description="A table that is scored directly, instead of query and sources.")
+
+    @model_validator(mode="after")
+    def _is_one_kind(self) -> Self:
+        if (self.table is None) == (self.query is None and not self.sources):
+            raise ValueError("give either 'query' and 'sources', or 'table'")
+        if self.table is None and (self.query is None or not self.sources):
+            raise ValueError("'query' and 'sources' go together")
+        if self.table is None and not any(source.is_current for source in self.sources.values()):
             raise ValueError("at least one source must have days: [0, 0], the partition that is scored")
         return self
+
+    @property
+    def feature_query(self) -> str:
+        """The query's file; only an input with a query may be asked."""
+        if self.query is None:
+            raise ValueError("a table input has no query")
+        return self.query
 
 
 class PartitionColumn(Strict):
@@ -114,9 +199,15 @@ class PartitionColumn(Strict):
 
 
 class Output(Strict):
-    """The model's output column."""
+    """The model's output columns that are published."""
 
     column: Identifier = Field(description="Name of the score column, as in the model's signature.")
+    further: tuple[Identifier, ...] = Field((), description="Further outputs of the model that are published too.")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All published outputs, the score first."""
+        return (self.column, *self.further)
 
 
 class Checks(Strict):
@@ -140,7 +231,10 @@ class Limits(Strict):
     max_quarantined_fraction: float = Field(0.001, ge=0, le=1, description="Above it the audit fails (0..1).")
     max_drift_psi: float = Field(1.0, gt=0, description="Score PSI against training above which the audit fails.")
     batch_rows: int = Field(65_536, ge=1, description="Rows read and scored at a time.")
-    unit_bytes: int = Field(128 * 2**20, ge=1, description="Target size of a work unit in bytes of Parquet.")
+    batch_bytes: int = Field(64 * 2**20, ge=1, description="Most bytes, decoded, read and scored at a time.")
+    unit_bytes: int = Field(
+        128 * 2**20, ge=1, description="Most bytes of a work unit: uncompressed Parquet, read columns."
+    )
     timeout_s: int = Field(3_600, ge=1, description="Longest time of one Spark job, in seconds.")
 
 
@@ -166,10 +260,12 @@ class ScoringSpec(Strict):
     def _columns_agree(self) -> Self:
         if self.partition.column not in self.key:
             raise ValueError(f"'key' must contain the partition column {self.partition.column!r}")
-        names = [*self.key, *self.passthrough, self.output.column]
+        names = [*self.key, *self.passthrough, *self.output.columns]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise ValueError(f"columns appear twice in key, passthrough and output: {', '.join(twice)}")
+        if self.input.table is not None and self.reporting:
+            raise ValueError("'reporting' needs 'input.query': its view of outcomes is a source")
         return self
 
     @property

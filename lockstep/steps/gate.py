@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Any
 
 from lockstep.quality.expectations import run_suite
-from lockstep.quality.frame import read_frame
+from lockstep.quality.frame import read_input_frame
 from lockstep.quality.limits import fewest_rows
 from lockstep.quality.suites import load_suite
 from lockstep.quality.verdict import Verdict, passed
@@ -39,10 +39,10 @@ def gate(folder: RunFolder, settings: Settings) -> dict[str, Any]:  # noqa: ARG0
 def _check(folder: RunFolder) -> Verdict:
     plan, scoring_input = folder.plan(step="gate"), folder.scoring_input(step="gate")
     suite = load_suite(folder.file(FROZEN_SPEC, plan.spec.checks.gate))
-    files = [folder.file(path) for path in sorted({unit.path for unit in scoring_input.units})]
     now = dt.datetime.now(dt.UTC)
     with folder.writing():
-        frame = read_frame(files, columns=suite.needs, where=f"the input of partition {plan.partition}")
+        where = f"the input of partition {plan.partition}"
+        frame = read_input_frame(folder.path, scoring_input, columns=suite.needs, limits=plan.spec.limits, where=where)
         found = run_suite(suite, frame, name="gate", docs=folder.file(DOCS), at=now)
     results = [fewest_rows(scoring_input.rows, plan.spec.limits), *found]
     return Verdict(

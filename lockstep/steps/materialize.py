@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from lockstep.data.table_input import plan_table_input
 from lockstep.run.folder import INPUT, MANIFEST, RunFolder
 from lockstep.specs.settings import Settings
 from lockstep.steps.progress import RunProgress, progress_of
@@ -17,7 +18,9 @@ def _silent(_: RunProgress) -> None:
 
 
 def materialize(folder: RunFolder, settings: Settings) -> dict[str, Any]:
-    """Run the feature query unless its result is there.
+    """Run the feature query, or plan the units of a table, unless the result is there.
+
+    A table is not copied and needs no Spark: that takes seconds less than starting one.
 
     Returns:
         `rows` and whether the result of an earlier attempt was `reused`.
@@ -26,7 +29,10 @@ def materialize(folder: RunFolder, settings: Settings) -> dict[str, Any]:
     if not reused:
         plan = folder.plan(step="materialize")
         with folder.timed("materialize"):
-            submit_job("materialize", folder, settings, timeout_s=plan.spec.limits.timeout_s)
+            if plan.spec.input.table is not None:
+                plan_table_input(folder, plan.spec.input.table)
+            else:
+                submit_job("materialize", folder, settings, timeout_s=plan.spec.limits.timeout_s)
     return {"rows": folder.scoring_input(step="materialize").rows, "reused": reused}
 
 

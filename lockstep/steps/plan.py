@@ -13,7 +13,7 @@ from lockstep.publish.warehouse import open_warehouse
 from lockstep.registry.resolve import resolve_model
 from lockstep.run.folder import CLAIM, PLAN, RunFolder
 from lockstep.run.identity import input_digest, run_key, spec_hash
-from lockstep.run.plan import Claim, ModelIdentity, Plan
+from lockstep.run.plan import Claim, ModelIdentity, Plan, SourceFile
 from lockstep.specs.loading import SPEC_FILE, LoadedSpec
 from lockstep.specs.settings import Settings
 
@@ -62,7 +62,7 @@ def plan_run(
     _check_output(spec.output.column, model)
     sources = take_snapshot(spec, partition, settings.data_root)
     hashed = spec_hash(spec, {name: text for name, text in texts.items() if name not in spec.reporting.values()})
-    data = input_digest((f.view, f.path, f.size_bytes, f.mtime_ns) for f in sources)
+    data = input_digest(_identity(f) for f in sources)
     key = run_key(spec=hashed, partition=partition, model=model.digest, data=data)
     plan = Plan(
         run_key=key,
@@ -92,8 +92,14 @@ def plan_run(
 def spec_texts(loaded: LoadedSpec) -> dict[str, str]:
     """Return the text of every file that the spec names, by relative path."""
     spec = loaded.spec
-    names = [spec.input.query, spec.checks.gate, spec.checks.audit, *spec.reporting.values()]
+    query = [] if spec.input.query is None else [spec.input.query]
+    names = [*query, spec.checks.gate, spec.checks.audit, *spec.reporting.values()]
     return {name: loaded.file(name).read_text(encoding="utf-8") for name in names}
+
+
+def _identity(file: SourceFile) -> tuple[str | int, ...]:
+    version = (file.version,) if file.version else ()
+    return (file.view, file.path, file.size_bytes, file.mtime_ns, *version)
 
 
 def _check_output(column: str, model: ModelIdentity) -> None:

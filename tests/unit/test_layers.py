@@ -13,7 +13,7 @@ ALLOWED = {
     "errors.py": set(),
     "specs": LIGHT,
     "run": LIGHT,
-    "scoring": {"numpy", "onnxruntime", "pyarrow", "torch"},
+    "scoring": {"fsspec", "numpy", "onnxruntime", "pyarrow", "torch"},
 }
 
 

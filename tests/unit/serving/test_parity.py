@@ -13,7 +13,7 @@ from lockstep.errors import StepOutOfOrder
 from lockstep.run.exit_codes import exit_code
 from lockstep.run.folder import INPUT, MANIFEST, PLAN, RunFolder
 from lockstep.run.manifest import Manifest, UnitResult
-from lockstep.run.plan import Plan, ScoringInput, Unit
+from lockstep.run.plan import Piece, Plan, ScoringInput, Unit
 from lockstep.scoring.scorer import Scorer
 from lockstep.serving.batch_scores import PartitionUnfit, read_batch
 from lockstep.serving.client import ENCODINGS, EndpointClient, Rows
@@ -85,7 +85,12 @@ def run(tmp_path: Path, scorer: Scorer) -> RunFolder:
         good = np.flatnonzero(np.isfinite(scored.values))[::-1]
         pq.write_table(staged.take(pa.array(good)), tmp_path / f"out{number}.parquet")
         units.append(
-            Unit(id=f"u{number}", path=f"in{number}.parquet", row_group_start=0, row_group_stop=1, rows=1, size_bytes=1)
+            Unit(
+                id=f"u{number}",
+                pieces=(Piece(path=f"in{number}.parquet", row_group_start=0, row_group_stop=1, rows=part.num_rows),),
+                rows=part.num_rows,
+                size_bytes=1,
+            )
         )
         results.append(
             UnitResult(
