@@ -24,7 +24,7 @@ def score(spark: "SparkSession", folder: "RunFolder") -> int:
     """Score one run; return the rows scored."""
     rows = folder.scoring_input(step="score").rows
     allowed = folder.plan(step="score").bad_rows_allowed(rows)
-    udf = score_units(str(folder.path), device=device(os.environ), bad_rows_allowed=allowed)
+    udf = score_units(str(folder.path), device=device(os.environ), bad_rows_allowed=allowed, run_rows=rows)
     manifest = score_units_with_spark(
         spark, folder, udf=udf, result_schema=RESULT_SCHEMA, tell=lambda line: print(f"score: {line}", flush=True)
     )

@@ -18,7 +18,7 @@ RESULT_SCHEMA = "unit string, staged string"
 
 
 def score_units(
-    run_folder: str, *, device: str = "auto", bad_rows_allowed: int | None = None
+    run_folder: str, *, device: str = "auto", bad_rows_allowed: int | None = None, run_rows: int | None = None
 ) -> Callable[[Sequence[str]], Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]]:
     """Make what `steps.score` needs: from unit texts to a function for `DataFrame.mapInArrow`.
 
@@ -26,6 +26,7 @@ def score_units(
         run_folder: A planned run, on storage that every worker sees.
         device: `auto`, `cpu`, `cuda`; on `auto` and `cuda` a GPU that Spark assigned to the task is used.
         bad_rows_allowed: Quarantined rows of one unit beyond which scoring stops.
+        run_rows: Input rows of the whole run (see `UnitScorer`).
 
     Returns:
         Given the texts (JSON of `Unit`), a function from batches of `id`, the place of a unit among them, to batches of
@@ -37,7 +38,9 @@ def score_units(
             folder = RunFolder(Path(run_folder))
             plan = folder.plan(step="score")
             scorer, baseline = load_once(plan.model, plan.cache_root, device=assigned_device(device))
-            units = UnitScorer(folder, plan, scorer, baseline=baseline, bad_rows_allowed=bad_rows_allowed)
+            units = UnitScorer(
+                folder, plan, scorer, baseline=baseline, bad_rows_allowed=bad_rows_allowed, run_rows=run_rows
+            )
             for batch in batches:
                 for place in batch.column("id").to_pylist():
                     result = units.score(Unit.model_validate_json(texts[place]))

@@ -1,5 +1,6 @@
 """What a Spark Python worker keeps between tasks: the loaded models, one load per process."""
 
+import gc
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,7 +20,11 @@ MODELS_PER_WORKER = 2
 def _loaded(artifact: Path, execution: Execution) -> tuple[Scorer, Profile | None]:
     # Spark runs one worker per core, so a worker is one thread of computing; Arrow would take all cores for each.
     pa.set_cpu_count(1)
-    return load_scorer(artifact, execution=execution, search=True), baseline(artifact)
+    loaded = load_scorer(artifact, execution=execution, search=True), baseline(artifact)
+    # PySpark collects garbage after each task. What torch and the model brought, some 500,000 objects, stays for the
+    # life of the process; looking through it took longer than a small unit.
+    gc.freeze()
+    return loaded
 
 
 def load_once(model: ModelIdentity, cache_root: str, *, device: str = "auto") -> tuple[Scorer, Profile | None]:

@@ -71,6 +71,7 @@ class UnitScorer:
         *,
         baseline: Profile | None,
         bad_rows_allowed: int | None = None,
+        run_rows: int | None = None,
     ) -> None:
         """Prepare to score.
 
@@ -80,12 +81,15 @@ class UnitScorer:
             scorer: The loaded model.
             baseline: Training profile, whose bins the run's profile uses.
             bad_rows_allowed: Quarantined rows beyond which the run cannot pass its audit; none for no limit.
+            run_rows: Input rows of the whole run, from which the share of rows that is sketched follows; none when
+                each unit is a run of its own.
         """
         self._folder = folder
         self._plan = plan
         self._scorer = scorer
         self._baseline = baseline
         self._bad_rows_allowed = bad_rows_allowed
+        self._run_rows = run_rows
         self._stamps = Stamps(stamp_columns(plan))
         self._heartbeat = Heartbeat(folder, device=scorer.device, peak_bytes=peak_bytes)
         self._outputs = [column for column in scorer.signature.outputs if column.name in plan.spec.output.columns]
@@ -121,7 +125,7 @@ class UnitScorer:
         staged = self._folder.folder(STAGING, unit.id) / f"{attempt}.parquet"
         tally = _Tally()
         profile = run_counter(self._baseline, (*self._scorer.signature.inputs, *self._outputs))
-        sample = RowSample(unit.id, rows=unit.rows)
+        sample = RowSample(unit.id, rows=unit.rows, run_rows=self._run_rows or unit.rows)
         batches = ahead(stages.each("read", self._read(unit, died=died)), depth=DEPTH)
         self._heartbeat.begin(unit.id, tally.reasons)
 
@@ -132,7 +136,7 @@ class UnitScorer:
         channels = 1 if self._scorer.device == "cpu" else GPU_CHANNELS
         with (
             self._folder.writing(),
-            StagedWriter(staged) as writer,
+            StagedWriter(staged, constant=list(stamp_columns(self._plan))) as writer,
             Behind(stages.timed("write", writer.write), depth=DEPTH) as behind,
         ):
             for batch, scored in in_channels(scored_of, batches, channels=channels):

@@ -62,8 +62,15 @@ class StagedWriter:
     The schema is that of the first batch, with dictionaries as what they stand for. No file is made without a batch.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, constant: Sequence[str] = ()) -> None:
+        """Prepare to write.
+
+        Args:
+            path: The file.
+            constant: Columns with one value for all rows, which get no statistics.
+        """
         self._path = path
+        self._constant = constant
         self._writer: pq.ParquetWriter | None = None
         self._waiting: list[pa.RecordBatch] = []
         self._rows = 0
@@ -72,7 +79,7 @@ class StagedWriter:
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows; full row groups go to the file."""
         if self._writer is None:
-            self._writer = _open(self._path, batch.schema)
+            self._writer = _open(self._path, batch.schema, constant=self._constant)
             self._group_rows = group_rows(batch.schema)
         self._waiting.append(batch)
         self._rows += batch.num_rows
@@ -80,9 +87,10 @@ class StagedWriter:
             self._flush(self._group_rows)
 
     def _flush(self, rows: int) -> None:
+        if self._writer is None or not rows:
+            return
         table = pa.Table.from_batches(self._waiting)
-        if self._writer is not None and rows:
-            self._writer.write_table(table.slice(0, rows).combine_chunks(), row_group_size=rows)
+        self._writer.write_table(table.slice(0, rows).combine_chunks(), row_group_size=rows)
         self._waiting = table.slice(rows).to_batches()
         self._rows -= rows
 
@@ -114,18 +122,20 @@ def _width(kind: pa.DataType) -> int:
         return TEXT_BYTES
 
 
-def _open(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+def _open(path: Path, schema: pa.Schema, *, constant: Sequence[str]) -> pq.ParquetWriter:
     plain = pa.schema([pa.field(field.name, _plain(field.type)) for field in schema])
-    texts = [field.name for field in plain if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
-    integers = {field.name: "DELTA_BINARY_PACKED" for field in plain if pa.types.is_integer(field.type)}
+    texts = {field.name for field in plain if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)}
+    encoded = [field.name for field in plain if field.name in texts or field.name in constant]
+    integers = [field for field in plain if pa.types.is_integer(field.type) and field.name not in constant]
     # Scores hardly repeat, so a dictionary of them is work for nothing.
     writer = pq.ParquetWriter(
         path,
         schema,
         compression=COMPRESSION,
         coerce_timestamps="us",
-        use_dictionary=texts,
-        column_encoding=integers or None,
+        use_dictionary=encoded,
+        column_encoding={field.name: "DELTA_BINARY_PACKED" for field in integers} or None,
+        write_statistics=[field.name for field in plain if field.name not in constant],
         store_schema=False,
     )
     stored = base64.b64encode(plain.serialize().to_pybytes()).decode("ascii")

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import torch
 
 from lockstep.scoring.backends import Arrays, Encoded, Execution, Group
-from lockstep.scoring.torch_runner import TorchRunner, choose_device
+from lockstep.scoring.torch_runner import TorchRunner, choose_device, load_exported
 
 NETWORK_FILE, ENCODING_FILE = "network.pt2", "encoding.json"
 # Rows encoded at a time, so that what one column wrote is still in the cache when its neighbour is written.
@@ -86,7 +86,6 @@ def load(files: Path, execution: Execution) -> TorchBackend:
     """
     device = choose_device(execution.device)
     torch.set_num_threads(execution.threads)
-    program = torch.export.load(files / NETWORK_FILE)
-    network = program.module().to(device)
+    network = load_exported(files / NETWORK_FILE, device)
     runner = TorchRunner(network, device, precision=execution.precision)
     return TorchBackend(runner, Encoding.read(files / ENCODING_FILE))

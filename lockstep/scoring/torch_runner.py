@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,19 @@ def choose_device(wanted: str) -> torch.device:
     if device.type != "cuda" or device.index >= count:
         raise DeviceMissing(wanted, found=f"{count} GPUs" if count else "no GPU")
     return device
+
+
+def load_exported(path: Path, device: torch.device) -> Callable[..., Any]:
+    """Load a `torch.export` program as a plain function from tensors to a tuple of tensors.
+
+    The module that torch makes of a program checks and flattens nested inputs on each call, which takes longer than a
+    small network does. The inputs here are flat, and the signature was checked before.
+    """
+    module = torch.export.load(path).module(check_guards=False).to(device)
+    module.graph.set_codegen(torch.fx.graph.CodeGen())
+    module.recompile()
+    forward: Callable[..., Any] = module.forward
+    return forward
 
 
 class TorchRunner:
