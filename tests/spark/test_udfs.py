@@ -1,4 +1,4 @@
-"""The UDFs through a real session: column form and SQL give the Scorer's own bits."""
+"""The UDFs through a real session: columns, SQL and streams give the Scorer's own bits."""
 
 from pathlib import Path
 
@@ -6,12 +6,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from pyspark.sql import SparkSession
+from pyspark.errors import PythonException
+from pyspark.sql import DataFrame, SparkSession
 
+from lockstep.errors import RequestInvalid
 from lockstep.registry.artifact import artifact_digest
 from lockstep.registry.loading import load_scorer
 from lockstep.run.plan import Column, ModelIdentity
-from udfs.column import identity_columns, score_column
+from lockstep.scoring.reasons import NOT_FINITE
+from lockstep.specs.settings import Settings
+from udfs import register, score_column
 
 MLMODEL = """\
 signature:
@@ -20,6 +24,8 @@ signature:
 metadata: {lockstep: {format: 1, backend: torch, block_rows: 32}}
 """
 ENCODING = '{"categorical": [{"name": "city", "values": ["bern", "oslo"]}], "numeric": ["age"], "output": "risk"}'
+ROWS = [(i, ["bern", "oslo", "rome", None][i % 4], None if i % 7 == 0 else float(i)) for i in range(301)]
+SCHEMA = "id int, city string, age double"
 
 
 class Network(torch.nn.Module):
@@ -51,18 +57,95 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ModelIdentity:
     return ModelIdentity(name="m", version=1, digest=digest, location=str(folder), inputs=inputs, outputs=outputs)
 
 
-def test_column_form_and_sql_equal_the_scorer(spark: SparkSession, model: ModelIdentity, tmp_path: Path) -> None:
-    rows = [(i, ["bern", "oslo", "rome", None][i % 4], None if i % 7 == 0 else float(i)) for i in range(301)]
-    frame = spark.createDataFrame(rows, "id int, city string, age double").repartition(3)
-    score = score_column(model, str(tmp_path))
-    by_column = {r["id"]: r["risk"] for r in frame.withColumn("risk", score(*identity_columns(model))).collect()}
-    spark.udf.register("score_m", score)
-    frame.createOrReplaceTempView("people")
-    by_sql = {r["id"]: r["risk"] for r in spark.sql("SELECT id, score_m(city, age) AS risk FROM people").collect()}
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings.from_env({"LOCKSTEP_HOME": str(tmp_path_factory.mktemp("home"))})
 
-    columns = {"city": [row[1] for row in rows], "age": pa.array([row[2] for row in rows], pa.float64())}
-    expected = load_scorer(Path(model.location)).score(pa.RecordBatch.from_pydict(columns)).values
-    assert by_column == by_sql
-    for i, value in enumerate(expected):
-        assert by_column[i] == (None if np.isnan(value) else value)
-    assert sum(value is None for value in by_column.values()) == int(np.isnan(expected).sum()) > 0
+
+@pytest.fixture(scope="module")
+def expected(model: ModelIdentity) -> dict[int, float | None]:
+    columns = {"city": [row[1] for row in ROWS], "age": pa.array([row[2] for row in ROWS], pa.float64())}
+    values = load_scorer(Path(model.location)).score(pa.RecordBatch.from_pydict(columns)).values
+    assert np.isnan(values).sum() > 0
+    return {i: None if np.isnan(value) else float(value) for i, value in enumerate(values)}
+
+
+@pytest.fixture
+def people(spark: SparkSession) -> DataFrame:
+    frame = spark.createDataFrame(ROWS, SCHEMA).repartition(3)
+    frame.createOrReplaceTempView("people")
+    return frame
+
+
+def scores(frame: DataFrame) -> dict[int, float | None]:
+    return {row["id"]: row["risk"] for row in frame.collect()}
+
+
+def test_a_column_has_the_scorers_bits(
+    people: DataFrame, model: ModelIdentity, settings: Settings, expected: dict[int, float | None]
+) -> None:
+    score = score_column(model, settings=settings)
+    assert scores(people.withColumn("risk", score(*score.columns))) == expected
+
+
+def test_errors_say_why_a_row_has_no_score(
+    people: DataFrame, model: ModelIdentity, settings: Settings, expected: dict[int, float | None]
+) -> None:
+    score = score_column(model, errors=True, settings=settings)
+    rows = people.withColumn("scored", score(*score.columns)).select("id", "scored.*").collect()
+    assert {row["id"]: row["risk"] for row in rows} == expected
+    assert all(row["error"] == (NOT_FINITE if row["risk"] is None else None) for row in rows)
+
+
+@pytest.mark.parametrize("arguments", ["city, age", "struct(*)", "struct(age, city)"])
+def test_sql_has_the_scorers_bits(
+    spark: SparkSession,
+    people: DataFrame,
+    model: ModelIdentity,
+    settings: Settings,
+    expected: dict[int, float | None],
+    arguments: str,
+) -> None:
+    register(spark, model, settings=settings)
+    assert scores(spark.sql(f"SELECT id, lockstep_score('m', {arguments}) AS risk FROM people")) == expected
+
+
+def test_sql_names_the_models_that_are_registered(
+    spark: SparkSession, people: DataFrame, model: ModelIdentity, settings: Settings
+) -> None:
+    register(spark, model, settings=settings)
+    with pytest.raises(PythonException, match="lockstep_score got the model 'other'; registered: m"):
+        spark.sql("SELECT lockstep_score('other', city, age) FROM people").collect()
+    with pytest.raises(PythonException, match=r"has 2 inputs \(city, age\), got 1 columns"):
+        spark.sql("SELECT lockstep_score('m', city) FROM people").collect()
+
+
+def test_a_model_without_one_number_is_refused_in_sql(
+    spark: SparkSession, model: ModelIdentity, settings: Settings
+) -> None:
+    embedding = model.model_copy(update={"outputs": (Column(name="vector", dtype="float", shape=(3,)),)})
+    with pytest.raises(RequestInvalid, match="Register it by itself"):
+        register(spark, embedding, settings=settings)
+
+
+def test_a_stream_has_the_scorers_bits(
+    spark: SparkSession,
+    people: DataFrame,
+    model: ModelIdentity,
+    settings: Settings,
+    expected: dict[int, float | None],
+    tmp_path: Path,
+) -> None:
+    people.write.parquet(str(tmp_path / "in"))
+    score = score_column(model, settings=settings)
+    stream = spark.readStream.schema(SCHEMA).option("maxFilesPerTrigger", 1).parquet(str(tmp_path / "in"))
+    query = (
+        stream.withColumn("risk", score(*score.columns))
+        .writeStream.format("parquet")
+        .option("checkpointLocation", str(tmp_path / "checkpoint"))
+        .trigger(availableNow=True)
+        .start(str(tmp_path / "out"))
+    )
+    assert query.awaitTermination(120)
+    assert len(query.recentProgress) > 1, "several micro-batches"
+    assert scores(spark.read.parquet(str(tmp_path / "out"))) == expected
