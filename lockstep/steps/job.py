@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ERROR_MARK = "LOCKSTEP-ERROR "
 # An error raised in a Python worker reaches the driver as the text of its traceback.
-IN_TRACEBACK = re.compile(r"lockstep\.errors\.(\w+): (.+?)(?=\n\s*at |\n\n|\Z)", re.DOTALL)
+IN_TRACEBACK = re.compile(r"lockstep\.errors\.(?:\w+\.)?(\w+): (.+?)(?=\n\s*at |\n\n|\Z)", re.DOTALL)
 
 
 def run_job(name: str, work: Callable[["SparkSession", RunFolder], int]) -> int:

@@ -1,0 +1,128 @@
+"""Every error a user may meet.
+
+    LockstepError
+    ├── SpecError                  the spec file is wrong
+    ├── SettingsError              an environment variable is wrong
+    ├── EnvironmentFault           the machine lacks something
+    │   ├── JavaNotFound
+    │   ├── RunFolderUnusable      full, read-only or not a folder
+    │   ├── SparkJobFailed
+    │   ├── MemoryExhausted        (retryable) not even the smallest block fits
+    │   └── DeviceMissing          a GPU was asked for
+    ├── RegistryError              the model registry cannot give the model
+    │   ├── ModelNotFound
+    │   ├── RegistryUnavailable    (retryable)
+    │   ├── ArtifactInvalid
+    │   └── OutputMismatch         the model does not return what its signature declares
+    ├── InputError                 the input of a run is wrong
+    │   ├── DateInvalid
+    │   ├── TableNotFound
+    │   ├── TableUnsupported       a table of a kind that is not scored directly
+    │   ├── FileUnreadable
+    │   ├── PartitionNotFound
+    │   ├── EmptyPartition
+    │   ├── ColumnMissing
+    │   ├── ColumnTypeMismatch
+    │   ├── QueryFailed
+    │   └── InputChanged           (the source moved between plan and materialize)
+    │       └── SourceFileChanged  (... or before its unit was read)
+    ├── CheckFailed                a critical expectation or invariant failed
+    │   └── TooManyBadRows         scoring stopped early
+    ├── RequestInvalid             a request to the endpoint does not fit the signature
+    ├── StepOutOfOrder             a step lacks what an earlier step writes
+    └── PublishError               the warehouse refused
+        ├── WarehouseLocked        (retryable)
+        ├── StaleRun               a newer run owns the partition
+        └── StagedFileChanged
+
+Constructors take facts; messages say what failed, where, what was expected, what was got, what to do.
+"""
+
+from lockstep.errors.base import (
+    LockstepError,
+)
+from lockstep.errors.inputs import (
+    ColumnMissing,
+    ColumnTypeMismatch,
+    DateInvalid,
+    EmptyPartition,
+    FileUnreadable,
+    InputChanged,
+    InputError,
+    PartitionNotFound,
+    QueryFailed,
+    SourceFileChanged,
+    TableNotFound,
+    TableUnsupported,
+)
+from lockstep.errors.stages import (
+    ArtifactInvalid,
+    CheckFailed,
+    DeviceMissing,
+    EnvironmentFault,
+    JavaNotFound,
+    MemoryExhausted,
+    ModelNotFound,
+    OutputMismatch,
+    PublishError,
+    RegistryError,
+    RegistryUnavailable,
+    RequestInvalid,
+    RunFolderUnusable,
+    SettingsError,
+    SparkJobFailed,
+    SpecError,
+    StagedFileChanged,
+    StaleRun,
+    StepOutOfOrder,
+    TooManyBadRows,
+    WarehouseLocked,
+)
+
+__all__ = [
+    "ArtifactInvalid",
+    "CheckFailed",
+    "ColumnMissing",
+    "ColumnTypeMismatch",
+    "DateInvalid",
+    "DeviceMissing",
+    "EmptyPartition",
+    "EnvironmentFault",
+    "FileUnreadable",
+    "InputChanged",
+    "InputError",
+    "JavaNotFound",
+    "LockstepError",
+    "MemoryExhausted",
+    "ModelNotFound",
+    "OutputMismatch",
+    "PartitionNotFound",
+    "PublishError",
+    "QueryFailed",
+    "RegistryError",
+    "RegistryUnavailable",
+    "RequestInvalid",
+    "RunFolderUnusable",
+    "SettingsError",
+    "SourceFileChanged",
+    "SparkJobFailed",
+    "SpecError",
+    "StagedFileChanged",
+    "StaleRun",
+    "StepOutOfOrder",
+    "TableNotFound",
+    "TableUnsupported",
+    "TooManyBadRows",
+    "WarehouseLocked",
+    "revive",
+]
+
+
+def revive(name: str, message: str) -> LockstepError | None:
+    """Rebuild an error that a child process reported by class name and message; none when the name is unknown."""
+    kind = globals().get(name)
+    if not (isinstance(kind, type) and issubclass(kind, LockstepError)):
+        return None
+    error = kind.__new__(kind)
+    Exception.__init__(error, message)
+    return error

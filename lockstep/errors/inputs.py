@@ -1,0 +1,114 @@
+"""What may be wrong with the input of a run."""
+
+from collections.abc import Sequence
+
+from lockstep.errors.base import LockstepError
+
+
+class InputError(LockstepError):
+    """The input of a run is wrong; nothing was scored."""
+
+
+class DateInvalid(InputError):
+    """A date on the command line or in a task cannot be used."""
+
+    def __init__(
+        self, text: str, *, problem: str, advice: str = "expected a day as YYYY-MM-DD, such as 2013-08-01"
+    ) -> None:
+        super().__init__(f"date {text!r} {problem}; {advice}")
+
+
+class TableNotFound(InputError):
+    """There is no table of the declared kind at the place."""
+
+    def __init__(self, table: str, *, kind: str, reason: str) -> None:
+        super().__init__(
+            f"{table} is no {kind} table that can be read: {reason}. Nothing was scored. "
+            "Check input.table in the spec, and that this machine may read there."
+        )
+
+
+class TableUnsupported(InputError):
+    """The table is there, and has something that direct reading would get wrong."""
+
+    def __init__(self, table: str, *, problem: str, advice: str) -> None:
+        super().__init__(f"table {table} cannot be scored directly: {problem}. Nothing was scored. {advice}.")
+
+
+class FileUnreadable(InputError):
+    """A data file is gone, damaged, not Parquet, or not allowed to be read."""
+
+    def __init__(self, path: str, *, reason: str) -> None:
+        super().__init__(
+            f"input file {path} cannot be read: {reason}; expected a Parquet file. "
+            "Write the file again (or restore it, or allow reading it) and run the same command again."
+        )
+
+
+class PartitionNotFound(InputError):
+    """The source has no such partition."""
+
+    def __init__(self, source: str, *, path: str, partition: str, available: str) -> None:
+        super().__init__(
+            f"source {source!r} has no partition {partition} under {path}; available: {available}. "
+            "Load that day first or choose another date."
+        )
+
+
+class EmptyPartition(InputError):
+    """The partition exists and holds no row."""
+
+    def __init__(self, source: str, *, path: str, partition: str) -> None:
+        super().__init__(
+            f"partition {partition} of {source!r} holds 0 rows ({path}); expected at least 1. "
+            "Nothing was published and what was live stays. Load the day again; "
+            "if a day may really be empty, set limits.min_rows: 0 in the spec."
+        )
+
+
+class ColumnMissing(InputError):
+    """A column that the spec or the model needs is not there."""
+
+    def __init__(self, column: str, *, where: str, expected: str, got: Sequence[str]) -> None:
+        super().__init__(
+            f"column {column!r} is missing in {where}; expected {expected}, got the columns {', '.join(got)}. "
+            "Nothing was published. Fix the source or the spec."
+        )
+
+
+class ColumnTypeMismatch(InputError):
+    """A column has another type than the spec or the model declares."""
+
+    def __init__(self, column: str, *, where: str, expected: str, got: str) -> None:
+        super().__init__(
+            f"column {column!r} in {where} has the wrong type: expected {expected}, got {got}. "
+            "Nothing was published. Fix the source or the spec."
+        )
+
+
+class QueryFailed(InputError):
+    """The feature query does not run."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"the feature query {path} failed: {reason}")
+
+
+class InputChanged(InputError):
+    """The source files are no longer those that the plan froze."""
+
+    def __init__(self, partition: str, *, changed: int) -> None:
+        super().__init__(
+            f"the source data of partition {partition} changed after the run was planned ({changed} files differ). "
+            "Nothing was scored. Run the same command again to plan with the data as it is now."
+        )
+
+
+class SourceFileChanged(InputChanged):
+    """A data file is no longer the one whose units were planned."""
+
+    def __init__(self, path: str, *, expected: str, got: str) -> None:
+        InputError.__init__(
+            self,
+            f"input file {path} changed after the run was planned: expected {expected}, got {got}. "
+            "Nothing was published. Run the same command again to plan with the data as it is now.",
+        )
