@@ -53,7 +53,7 @@ def _load(table: Table, label: str) -> "IcebergTable":
 
     try:
         if table.path is not None:
-            return StaticTable.from_metadata(label)
+            return StaticTable.from_metadata(label, dict(table.properties))
         return load_catalog(table.catalog, **table.properties).load_table(str(table.name))
     except (
         NoSuchTableError, NotInstalledError, RESTError, SQLAlchemyError, OSError, ValueError, TypeError, LookupError,
