@@ -145,7 +145,7 @@ class Table(Strict):
     )
     name: str | None = Field(None, min_length=1, description="Iceberg table in the catalog: namespace.table.")
     properties: CatalogProperties = Field(
-        default_factory=dict, description="Further properties of the Iceberg catalog (uri, warehouse, type, ...)."
+        default_factory=dict, description="Further properties of the Iceberg catalog or store: uri, s3.endpoint, ..."
     )
     whole: bool = Field(False, description="Score all rows as the day: a table without the partition column.")
 
