@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from pyspark.sql.functions import arrow_udf, col
+from pyspark.sql.functions import col
+from pyspark.sql.pandas.functions import arrow_udf
 
 from lockstep.errors import RequestInvalid
 from lockstep.registry.resolve import resolve_model

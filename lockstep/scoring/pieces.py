@@ -256,7 +256,8 @@ def _longest(chunk: pq.ColumnChunkMetaData) -> float:
     """Return the length of a text that the statistics know: dictionary encoding hides how long rows are."""
     if chunk.physical_type != "BYTE_ARRAY" or chunk.statistics is None or not chunk.statistics.has_min_max:
         return 0.0
-    known = [value for value in (chunk.statistics.min, chunk.statistics.max) if isinstance(value, str | bytes)]
+    # Raw, because text that is no UTF-8 is a matter of the rows, not of the footer.
+    known = [value for value in (chunk.statistics.min_raw, chunk.statistics.max_raw) if isinstance(value, bytes)]
     return float(max((len(value) for value in known), default=0))
 
 

@@ -1,0 +1,97 @@
+"""Block sizes: larger ones only where every bit agrees, and knowledge that outlives the process."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lockstep.scoring.backends import Arrays
+from lockstep.scoring.blocks import BlockSizes, same_bits, shape_of
+
+ROWS = 2_048
+
+
+def by_row(arrays: Arrays) -> Arrays:
+    """A model whose result depends on the row alone."""
+    return (np.sin(arrays[0].sum(axis=1)),)
+
+
+def by_size(arrays: Arrays) -> Arrays:
+    """A model that is a bit off in large blocks."""
+    return (np.nextafter(by_row(arrays)[0], np.inf) if len(arrays[0]) > 64 else by_row(arrays)[0],)
+
+
+def by_place(arrays: Arrays) -> Arrays:
+    """A model that is a bit off in the last row of large blocks only."""
+    out = by_row(arrays)[0]
+    if len(out) > 64:
+        out[-1] = np.nextafter(out[-1], np.inf)
+    return (out,)
+
+
+@pytest.fixture
+def arrays() -> Arrays:
+    return (np.random.default_rng(1).standard_normal((ROWS, 5)),)
+
+
+def test_agreeing_sizes_are_used_largest_first(arrays: Arrays) -> None:
+    sizes = BlockSizes(16, search=True).usable(by_row, arrays)
+    assert sizes[-1] == 16
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] > 16, "numpy on 16 rows is mostly overhead"
+
+
+@pytest.mark.parametrize("model", [by_size, by_place])
+def test_a_size_that_differs_in_one_bit_is_never_used(model: object, arrays: Arrays) -> None:
+    assert max(BlockSizes(16, search=True).usable(model, arrays)) <= 64  # type: ignore[arg-type]
+
+
+def test_without_search_or_with_few_rows_there_is_the_base_alone(arrays: Arrays) -> None:
+    assert BlockSizes(16).usable(by_row, arrays) == [16]
+    assert BlockSizes(ROWS, search=True).usable(by_row, arrays) == [ROWS]
+
+
+def test_what_was_found_is_kept_and_not_searched_again(arrays: Arrays, tmp_path: Path) -> None:
+    store = tmp_path / "blocks" / "cpu.json"
+    found = BlockSizes(16, store=store, search=True).usable(by_row, arrays)
+
+    def never(_: Arrays) -> Arrays:
+        raise AssertionError("searched again")
+
+    assert BlockSizes(16, store=store).usable(never, arrays) == found
+    assert json.loads(store.read_text()).keys() == {shape_of(arrays)} == {"float64[5]"}
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"float64[5]": {"sizes": [32, 128], "best": 128}}', '{"float64[5]": 3}'])
+def test_knowledge_that_does_not_fit_is_ignored(text: str, arrays: Arrays, tmp_path: Path) -> None:
+    (tmp_path / "cpu.json").write_text(text)
+    assert BlockSizes(16, store=tmp_path / "cpu.json").usable(by_row, arrays) == [16]
+
+
+def test_a_failing_sample_is_no_reason_to_fail(arrays: Arrays) -> None:
+    def raises(_: Arrays) -> Arrays:
+        raise MemoryError
+
+    assert BlockSizes(16, search=True).usable(raises, arrays) == [16]
+
+
+def test_shrinking_ends_at_the_base_and_revoking_goes_there(arrays: Arrays) -> None:
+    blocks = BlockSizes(16, search=True)
+    before = blocks.usable(by_row, arrays)
+    for smaller in before[1:]:
+        assert blocks.shrink(arrays)
+        assert blocks.usable(by_row, arrays)[0] == smaller
+    assert not blocks.shrink(arrays)
+    blocks = BlockSizes(16, search=True)
+    blocks.usable(by_row, arrays)
+    blocks.revoke(arrays)
+    assert blocks.usable(by_row, arrays) == [16]
+
+
+def test_same_bits_tells_zeros_and_nans_apart() -> None:
+    one = (np.array([0.0, np.nan]),)
+    assert same_bits(one, (np.array([0.0, np.nan]),))
+    assert not same_bits(one, (np.array([-0.0, np.nan]),))
+    assert not same_bits(one, (np.array([0.0, np.nan], dtype=np.float32),))
+    assert same_bits((np.array(["a", None], dtype=object),), (np.array(["a", None], dtype=object),))
