@@ -13,7 +13,7 @@ ALLOWED = {
     "errors": set(),
     "specs": LIGHT,
     "run": LIGHT,
-    "scoring": {"fsspec", "numpy", "onnxruntime", "pyarrow", "torch"},
+    "scoring": {"datasketches", "fsspec", "numpy", "onnxruntime", "pyarrow", "tokenizers", "torch"},
 }
 
 
