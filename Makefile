@@ -5,6 +5,12 @@ PYTHON ?= python3.11
 BIN := .venv/data/bin
 PYTEST_ARGS ?=
 UPGRADE ?=
+# Of the benchmarks: see `make bench`.
+WORKLOAD ?= mlp20 mlp200 trees text image
+SYSTEM ?=
+ROWS ?=
+ROUNDS ?= 5
+MODE ?= warm
 
 # No program that is started here reports home.
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -17,7 +23,8 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup setup-data setup-training setup-control setup-dev setup-text python java data train text demo up \
-	test test-unit test-spark test-integration test-dags test-training lint fmt type lock docs hooks clean distclean
+	test test-unit test-spark test-integration test-dags test-training bench bench-table setup-bench \
+	lint fmt type lock docs hooks clean distclean
 
 help: ## List the targets
 	@printf 'Lockstep. First: make demo\n\n'
@@ -39,6 +46,9 @@ setup-training: python ## Petastorm's environment
 
 setup-dev: python setup-data ## Tools for tests and checks, into the data environment
 	@$(PYTHON) tools/environment.py dev
+
+setup-bench: python ## Environment of the benchmarks: the data environment's versions and the peers
+	@$(PYTHON) tools/environment.py bench
 
 setup-text: python setup-data ## Weights of the text model, into the data environment
 	@$(PYTHON) tools/environment.py text
@@ -98,6 +108,15 @@ test-dags: setup-control ## Airflow's view of the generated DAGs
 
 test-training: setup-training ## Petastorm and the training script
 	@.venv/training/bin/python -m pytest tests/training $(PYTEST_ARGS)
+
+## Measure
+
+bench: setup-bench ## Lockstep beside its peers: WORKLOAD, SYSTEM, ROWS, ROUNDS, MODE="warm cold"; see docs/benchmarks.md
+	@.venv/bench/bin/python -m benchmarks.compare --workload $(WORKLOAD) $(if $(SYSTEM),--system $(SYSTEM)) \
+		$(if $(ROWS),--rows $(ROWS)) --rounds $(ROUNDS) --mode $(MODE)
+
+bench-table: setup-bench ## Write docs/benchmarks.md and its plots from benchmarks/results/
+	@.venv/bench/bin/python -m benchmarks.table
 
 ## Check and change
 
