@@ -10,6 +10,7 @@ from lockstep.quality.drift import ColumnDrift
 from lockstep.quality.results import CheckResult
 from lockstep.quality.verdict import Verdict
 from lockstep.report import charts
+from lockstep.report.engine import engine_facts
 from lockstep.report.facts import RunFacts, failures, headline, warnings
 from lockstep.scoring.signature import described
 
@@ -64,6 +65,7 @@ def render(facts: RunFacts, *, now: dt.datetime) -> str:
         tiles=_tiles(facts),
         funnel=_funnel(facts),
         timings=_timings(facts),
+        engine=engine_facts(facts.manifest) if facts.manifest else None,
         total_s=sum(float(timing["seconds"]) for timing in facts.timings),
         score_chart=charts.score_chart(facts.audit.score) if facts.audit and facts.audit.score else None,
         drift=_drift(facts.plan.spec.output.column, drift, limit=facts.plan.spec.limits.max_drift_psi),

@@ -19,7 +19,8 @@ class UnitResult(Record):
         stages_s: Seconds per stage; stages overlap.
         peak_bytes: Largest resident memory of the worker process up to the end of the unit.
         device: Where the model ran.
-        bare_rows_per_s: Speed of the model alone on that device, measured when its block size was searched for.
+        bare_s: Seconds that the model alone takes for these rows at the speed that was measured when its block size was
+            searched for; none when it was not.
     """
 
     unit: str
@@ -36,7 +37,7 @@ class UnitResult(Record):
     stages_s: dict[str, float] = {}
     peak_bytes: int = 0
     device: str = ""
-    bare_rows_per_s: float | None = None
+    bare_s: float | None = None
 
 
 class Manifest(Record):
@@ -73,3 +74,35 @@ class Manifest(Record):
             for reason, count in unit.reasons.items():
                 total[reason] = total.get(reason, 0) + count
         return total
+
+    @property
+    def stages_s(self) -> dict[str, float]:
+        """Seconds per stage over all units; stages of a worker overlap."""
+        total: dict[str, float] = {}
+        for unit in self.units:
+            for stage, seconds in unit.stages_s.items():
+                total[stage] = total.get(stage, 0.0) + seconds
+        return total
+
+    @property
+    def worker_seconds(self) -> float:
+        """Time that workers spent on units: reading, scoring and writing."""
+        return sum(unit.seconds for unit in self.units)
+
+    @property
+    def percent_of_bare_model(self) -> float | None:
+        """Throughput as percent of what the model alone, without reading and writing, does; none when not measured."""
+        alone = [unit.bare_s for unit in self.units if unit.bare_s is not None]
+        if not alone or len(alone) < len(self.units) or not self.worker_seconds:
+            return None
+        return 100 * sum(alone) / self.worker_seconds
+
+    @property
+    def peak_bytes(self) -> int:
+        """Largest resident memory that one worker had."""
+        return max((unit.peak_bytes for unit in self.units), default=0)
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Where models ran."""
+        return tuple(sorted({unit.device for unit in self.units if unit.device}))

@@ -82,9 +82,11 @@ class BlockSizes:
         self._ladders[shape_of(arrays)] = Ladder([self.base], [0.0], self.base)
         self._write()
 
-    def rows_per_s(self) -> dict[str, float]:
-        """Return the measured speed of the bare model by input shape, in rows per second."""
-        return {shape: max(known.rows_per_s, default=0.0) for shape, known in self._ladders.items()}
+    def bare_seconds(self, arrays: Arrays) -> float | None:
+        """Return how long the bare model takes for these rows at its best measured speed; none when not measured."""
+        ladder = self._ladders.get(shape_of(arrays))
+        fastest = max(ladder.rows_per_s, default=0.0) if ladder else 0.0
+        return len(arrays[0]) / fastest if fastest else None
 
     def _known(self, shape: str) -> Ladder | None:
         if not self._read:

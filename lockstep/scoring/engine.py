@@ -18,11 +18,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lockstep.errors import TooManyBadRows
-from lockstep.run.folder import RunFolder
+from lockstep.run.folder import MANIFEST, RunFolder
 from lockstep.run.identity import file_sha256
 from lockstep.run.manifest import UnitResult
 from lockstep.run.plan import Plan, Unit
-from lockstep.run.progress import Heartbeat
+from lockstep.run.progress import PROGRESS, Heartbeat
 from lockstep.scoring.outputs import arrow_array
 from lockstep.scoring.pipeline import Behind, ahead, in_channels
 from lockstep.scoring.profile import Profile
@@ -39,7 +39,8 @@ CODE, REASON, UNIT = "code", "reason", "unit"
 DEPTH = 2
 # Threads that feed one GPU: one encodes or decodes while the other's batch is computed.
 GPU_CHANNELS = 3
-SMALLEST_BATCH = 256
+# A unit that kept killing its workers is read in batches no smaller than these: one row at a time would never end.
+SMALLEST_BATCH, SMALLEST_BATCH_BYTES = 256, 1 << 20
 
 
 @dataclass
@@ -48,12 +49,15 @@ class _Tally:
     rows_scored: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     bad: list[pa.RecordBatch] = field(default_factory=list)
+    bare_s: float | None = 0.0
 
     @property
     def rows_bad(self) -> int:
         return self.rows_in - self.rows_scored
 
-    def add(self, batch: pa.RecordBatch, reasons: dict[int, str]) -> None:
+    def add(self, batch: pa.RecordBatch, scored: ScoredBatch) -> None:
+        reasons = scored.reasons
+        self.bare_s = None if self.bare_s is None or scored.bare_s is None else self.bare_s + scored.bare_s
         self.rows_in += batch.num_rows
         self.rows_scored += batch.num_rows - len(reasons)
         for reason in reasons.values():
@@ -116,6 +120,10 @@ class UnitScorer:
             if done is None:
                 raise
             return done
+        done = finished(self._folder, unit)
+        if done is not None:  # a rival attempt was faster: leave nothing behind
+            _remove_attempt(self._folder, unit.id, attempt)
+            return done
         self._folder.write_json(f"{STAGING}/{unit.id}/{attempt}.json", result)
         return result
 
@@ -145,7 +153,7 @@ class UnitScorer:
                 with stages.stage("profile"):
                     picked = sample.picked(tally.rows_in, batch.num_rows)
                     profile.update(self._profiled(batch, scored), rows=batch.num_rows, picked=picked)
-                tally.add(batch, scored.reasons)
+                tally.add(batch, scored)
                 if scored.reasons:
                     tally.bad.append(self._quarantined(batch, scored, unit=unit.id))
                     self._stop_if_hopeless(unit, tally)
@@ -167,15 +175,15 @@ class UnitScorer:
             stages_s=stages.rounded(),
             peak_bytes=peak_bytes(),
             device=self._scorer.device,
-            bare_rows_per_s=max(self._scorer.blocks.rows_per_s().values(), default=None),
+            bare_s=None if tally.bare_s is None else round(tally.bare_s, 4),
         )
 
     def _read(self, unit: Unit, *, died: int) -> Iterator[pa.RecordBatch]:
         """Read the unit; in smaller batches when attempts at it died, perhaps of lack of memory."""
         spec, inputs = self._plan.spec, self._scorer.signature.inputs
         columns = [*dict.fromkeys([*spec.carried, *(column.name for column in inputs)])]
-        rows = max(SMALLEST_BATCH, spec.limits.batch_rows >> (2 * died)) if died else spec.limits.batch_rows
-        size = spec.limits.batch_bytes >> (2 * died)
+        rows = _quartered(spec.limits.batch_rows, died, least=SMALLEST_BATCH)
+        size = _quartered(spec.limits.batch_bytes, died, least=SMALLEST_BATCH_BYTES)
         return read_unit(self._folder.path, unit, columns=columns, batch_rows=rows, batch_bytes=size)
 
     def _staged(self, batch: pa.RecordBatch, scored: ScoredBatch) -> pa.RecordBatch:
@@ -233,7 +241,7 @@ def finished(folder: RunFolder, unit: Unit) -> UnitResult | None:
 
 
 def remove_strays(folder: RunFolder, accepted: Sequence[UnitResult]) -> int:
-    """Delete the files of attempts that were not accepted; return how many staged files that were."""
+    """Delete what attempts left that were not accepted, or that died; return how many staged files that were."""
     removed = 0
     for result in accepted:
         keep = Path(result.staged).stem
@@ -242,7 +250,14 @@ def remove_strays(folder: RunFolder, accepted: Sequence[UnitResult]) -> int:
                 if path.stem != keep:
                     path.unlink(missing_ok=True)
                     removed += kind == STAGING and path.suffix == ".parquet"
+    for path in (*folder.path.glob(f".{MANIFEST}.*.partial"), *folder.file(PROGRESS).glob(".*.partial")):
+        path.unlink(missing_ok=True)
     return removed
+
+
+def _remove_attempt(folder: RunFolder, unit: str, attempt: str) -> None:
+    for kind in (QUARANTINE, STAGING):
+        folder.file(kind, unit, f"{attempt}.parquet").unlink(missing_ok=True)
 
 
 def peak_bytes() -> int:
@@ -254,6 +269,10 @@ def peak_bytes() -> int:
 def _attempts_that_died(folder: RunFolder, unit: Unit) -> int:
     names = [path for path in folder.file(STAGING, unit.id).glob("*") if not path.name.startswith(".")]
     return len({path.stem for path in names if path.suffix == ".parquet"})
+
+
+def _quartered(limit: int, times: int, *, least: int) -> int:
+    return max(limit >> (2 * times), min(limit, least))
 
 
 def _readable(array: pa.Array) -> pa.Array:

@@ -21,11 +21,13 @@ class OutputArrays:
 
     Attributes:
         reasons: Rows without a score, so far, to the reason.
+        bare_s: Seconds that the model alone takes for the rows so far; none when that is not known.
     """
 
     def __init__(self, columns: Sequence[Column], *, rows: int) -> None:
         self._columns = columns
         self.reasons: dict[int, str] = {}
+        self.bare_s: float | None = 0.0
         self._arrays = tuple(np.empty((rows, *(column.shape or ())), dtype=numpy_dtype(column)) for column in columns)
 
     def put(self, places: Places, block: Arrays) -> None:
@@ -37,7 +39,7 @@ class OutputArrays:
         if len(block) != len(self._arrays):
             raise OutputMismatch(expected=f"{len(self._arrays)} outputs", got=f"{len(block)}")
         for column, array, values in zip(self._columns, self._arrays, block, strict=True):
-            if values[0].size != math.prod(array.shape[1:]):
+            if math.prod(values.shape[1:]) != math.prod(array.shape[1:]):
                 expected = f"{column.name} as {described(column)} per row"
                 raise OutputMismatch(expected=expected, got=f"an array of shape {values.shape[1:]} per row")
             array[places] = values.reshape(len(values), *array.shape[1:])

@@ -5,7 +5,7 @@ that drift is a comparison of two lists of counts. Counts of rows and nulls, sum
 Histograms and sketches cover every row of a small unit and a random sample of the rows of a large one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -22,6 +22,8 @@ Picked: TypeAlias = npt.NDArray[np.intp] | None  # sampled rows of a batch; none
 DECILES = np.arange(0.1, 0.95, 0.1)
 TOP_VALUES = 50
 DOT_ROWS = 8_192
+# A column is no category if a value is longer, if a batch has more values, or if a larger share of its rows differ.
+LONGEST_CATEGORY, MOST_CATEGORIES, MOST_DISTINCT = 64, 5_000, 0.5
 
 
 @dataclass
@@ -96,7 +98,12 @@ class NumericColumn:
 
 @dataclass
 class CategoricalColumn:
-    """Counts of the values of a string or boolean column, of sampled rows; values outside `counts` are `other`."""
+    """Counts of the values of a string or boolean column, of sampled rows; values outside `counts` are `other`.
+
+    Attributes:
+        sketch: The most frequent values; none for texts and identifiers, which are no categories: what single rows say
+            stays in the rows.
+    """
 
     counts: dict[str, int] = field(default_factory=dict)
     nulls: int = 0
@@ -116,6 +123,8 @@ class CategoricalColumn:
                 self.counts[value] += count
             else:
                 self.other += count
+        if self.sketch is not None and _is_free_text(found, rows=len(sample)):
+            self.sketch = None
         if self.sketch is not None:
             self.sketch.update(found, times)
 
@@ -125,7 +134,9 @@ class CategoricalColumn:
         self.nulls += other.nulls
         self.count += other.count
         self.other += other.other
-        if self.sketch is not None and other.sketch is not None:
+        if self.sketch is None or other.sketch is None:
+            self.sketch = None
+        else:
             self.sketch.merge(other.sketch)
 
     def to_json(self) -> dict[str, Any]:
@@ -214,6 +225,13 @@ def build_baseline(columns: Mapping[str, Values]) -> Profile:
             profile.columns[name] = CategoricalColumn(counts=dict.fromkeys(_commonest(values), 0))
     profile.update(columns, rows=rows)
     return profile
+
+
+def _is_free_text(values: Sequence[str], *, rows: int) -> bool:
+    """Whether distinct values look like texts or identifiers instead of categories."""
+    if any(len(value) > LONGEST_CATEGORY for value in values):
+        return True
+    return len(values) > MOST_CATEGORIES or (rows > len(DECILES) and len(values) > rows * MOST_DISTINCT)
 
 
 def _edges(values: Floats) -> tuple[float, ...]:

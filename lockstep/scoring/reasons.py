@@ -6,6 +6,8 @@ WRONG_LENGTH = "wrong_length: column {column} does not hold {expected} values"
 INVALID_UTF8 = "invalid_utf8: column {column} is not valid UTF-8"
 MODEL_RAISED = "model_raised: the model raised {error}"
 OUT_OF_MEMORY = "out_of_memory: the model ran out of memory on this row alone"
+# Reasons that lie in the row as it was sent, whatever the model.
+INPUT_CODES = frozenset({"null_refused", "wrong_length", "invalid_utf8"})
 
 
 def code_of(reason: str) -> str:

@@ -34,10 +34,12 @@ class ScoredBatch:
         outputs: One `(rows, ...)` array per output of the signature, of its dtype; meaningless in the rows of `reasons`
             (NaN where the dtype has it).
         reasons: Row index to why it has no score, in row order.
+        bare_s: Seconds that the model alone takes for these rows at its best measured speed; none when not measured.
     """
 
     outputs: Arrays
     reasons: dict[int, str] = field(default_factory=dict)
+    bare_s: float | None = None
 
     @property
     def values(self) -> Floats:
@@ -99,7 +101,7 @@ class Scorer:
         if fit.num_rows:
             self._score_rows(fit, outputs, places=good)
         outputs.refuse_not_finite()
-        return ScoredBatch(outputs.finished(), dict(sorted(outputs.reasons.items())))
+        return ScoredBatch(outputs.finished(), dict(sorted(outputs.reasons.items())), outputs.bare_s)
 
     def _score_rows(self, batch: pa.RecordBatch, outputs: OutputArrays, *, places: "Places") -> None:
         """Encode and score rows whose places in the outputs are given; bisect a batch that cannot be encoded."""
@@ -143,6 +145,7 @@ class Scorer:
                         continue
                 outputs.put(slice(start, stop) if group.rows is None else index, result)
             start = stop
+        outputs.bare_s = _sum(outputs.bare_s, self.blocks.bare_seconds(arrays))
 
     def _sizes(self, arrays: Arrays) -> list[int]:
         if host_is_low():
@@ -215,6 +218,10 @@ def _placed(encoded: Encoded, places: Places) -> Sequence[Group]:
     if places is None:
         return encoded.groups
     return [Group(g.arrays, places if g.rows is None else places[g.rows]) for g in encoded.groups]
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other
 
 
 def _reason(error: Exception) -> str:

@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from lockstep.run.plan import ModelIdentity
 from lockstep.scoring.backends import Floats
+from lockstep.scoring.reasons import INPUT_CODES, code_of
 from lockstep.scoring.scorer import ScoredBatch, Scorer
-from lockstep.serving.errors import Overloaded, RowsUnscorable
+from lockstep.serving.errors import Overloaded, RowsRefused, RowsUnscorable
 from lockstep.serving.lane import ScoringLane
 from lockstep.serving.metrics import Metrics
 
@@ -114,6 +115,7 @@ class DataPlane:
         Raises:
             RequestInvalid: `decode` refused the body.
             RowsUnscorable: The model has no finite score for some row.
+            RowsRefused: No row without a score could be given to the model.
         """
         apart = len(body) > self.limits.inline_bytes
         with trace.stage("decode"):
@@ -122,7 +124,9 @@ class DataPlane:
         with trace.stage("score"):
             scored: ScoredBatch = await self._lane.score(question.batch)
         if scored.reasons:
-            raise RowsUnscorable(scored.reasons, rows=question.batch.num_rows)
+            sent_so = all(code_of(reason) in INPUT_CODES for reason in scored.reasons.values())
+            kind = RowsRefused if sent_so else RowsUnscorable
+            raise kind(scored.reasons, rows=question.batch.num_rows)
         with trace.stage("encode"):
             return await self._run(question.encode, scored.values, apart=apart)
 

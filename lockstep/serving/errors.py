@@ -64,6 +64,10 @@ class RowsUnscorable(LockstepError):
         super().__init__(f"{len(reasons)} of {rows} rows cannot be scored: {shown}{more}")
 
 
+class RowsRefused(RowsUnscorable):
+    """Rows of a request hold what no model of this signature can be given; the request is at fault."""
+
+
 class PortUnavailable(EnvironmentFault):
     """The endpoint cannot listen on the address."""
 

@@ -16,6 +16,7 @@ from lockstep.serving.errors import (
     ModelUnknown,
     Overloaded,
     PayloadTooLarge,
+    RowsRefused,
     RowsUnscorable,
 )
 
@@ -32,6 +33,7 @@ STATUSES: tuple[tuple[type[LockstepError], int], ...] = (
     (MediaTypeUnsupported, 415),
     (RequestInvalid, 400),
     (Overloaded, 503),
+    (RowsRefused, 400),
     (RowsUnscorable, INTERNAL_ERROR),
 )
 

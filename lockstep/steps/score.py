@@ -40,7 +40,7 @@ def score_units_with_spark(
         tell: Gets a line of progress now and then.
 
     Returns:
-        The manifest: for each unit one accepted attempt, the first that finished.
+        The manifest: for each unit one accepted attempt.
 
     Raises:
         TooManyBadRows: More rows are quarantined than the run may have, and rows are left to score.
@@ -55,6 +55,12 @@ def score_units_with_spark(
         numbers = spark.range(0, len(texts), 1, len(texts))
         with _Watch(spark, folder, wanted, allowed=plan.bad_rows_allowed(wanted.rows), tell=tell):
             numbers.mapInArrow(udf(texts), result_schema).collect()
+    return write_manifest(folder)
+
+
+def write_manifest(folder: RunFolder) -> Manifest:
+    """Accept one finished attempt per unit, write `manifest.json`, then remove what other attempts left. Repeatable."""
+    plan, wanted = folder.plan(step="score"), folder.scoring_input(step="score")
     results = [result for unit in wanted.units if (result := finished(folder, unit)) is not None]
     manifest = Manifest(
         run_key=plan.run_key,
@@ -137,5 +143,13 @@ def summary(folder: RunFolder, *, reused: bool) -> dict[str, Any]:
         "rows_scored": manifest.rows_scored,
         "rows_quarantined": manifest.rows_quarantined,
         "units": len(manifest.units),
+        "rows_per_worker_s": round(manifest.rows_in / manifest.worker_seconds) if manifest.worker_seconds else None,
+        "percent_of_bare_model": _rounded(manifest.percent_of_bare_model),
+        "peak_mib": manifest.peak_bytes >> 20,
+        "device": " ".join(manifest.devices),
         "reused": reused,
     }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)

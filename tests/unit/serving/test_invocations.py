@@ -110,6 +110,12 @@ def test_rows_without_a_score_are_500_with_row_and_reason_and_no_data(app: Any, 
     assert "Traceback" not in message
 
 
+def test_a_row_that_no_model_can_be_given_is_400(app: Any, row: dict[str, Any]) -> None:
+    answer = call(app, "/invocations", records(row, {**row, "seats": None}), headers=JSON)
+    assert answer.status == 400
+    assert "row 1: null_refused: column seats is null" in answer.json()["message"]
+
+
 def test_many_rows_without_a_score_are_not_all_listed(app: Any, row: dict[str, Any]) -> None:
     message = call(app, "/invocations", records(*[{**row, "carrier": "YY"}] * 30), headers=JSON).json()["message"]
     assert message.endswith("; and 20 more")
