@@ -1,5 +1,6 @@
 """Cold runs: a fresh process tree each time, from its start to its end and to the first rows on disk."""
 
+import os
 import shutil
 from collections.abc import Sequence
 
@@ -11,7 +12,7 @@ from benchmarks.results import BARE, Record
 
 def measure_cold(job: Job, records: Sequence[Record], *, rounds: int, timeout_s: float, memory: bool) -> None:  # noqa: ARG001
     """Fill in the runs of the records, each with the first of its variants; rounds in which all take turns."""
-    output = empty_folder(SCRATCH / "out") / job.workload
+    output = empty_folder(SCRATCH / "out" / str(os.getpid())) / job.workload
     (SCRATCH / "logs").mkdir(parents=True, exist_ok=True)
     wanted = None
     for number in range(rounds):
@@ -34,3 +35,4 @@ def measure_cold(job: Job, records: Sequence[Record], *, rounds: int, timeout_s:
             record.runs_s.append(round(run.end_s, 4))
             record.first_row_s.append(round(run.first_row_s, 4))
             shutil.rmtree(run.written, ignore_errors=True)
+    shutil.rmtree(output.parent, ignore_errors=True)

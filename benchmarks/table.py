@@ -95,7 +95,7 @@ def machine(found: Sequence[Sequence[Record]]) -> str:
         f"Python {m['python']}"
         for m in machines
     ]
-    versions = sorted({record.version for records in found for record in records})
+    versions = sorted({one for records in found for record in records for one in record.version.split(", ")})
     return f"Measured on: {'; '.join(lines)}. Versions: {', '.join(versions)}."
 
 
