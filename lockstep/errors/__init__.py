@@ -13,6 +13,8 @@
     │   ├── ModelNotFound
     │   ├── RegistryUnavailable    (retryable)
     │   ├── ArtifactInvalid
+    │   ├── PrecisionUnsupported   the model's kind does not know the precision
+    │   ├── RequirementsDiffer     other libraries are installed than the model was logged with
     │   └── OutputMismatch         the model does not return what its signature declares
     ├── InputError                 the input of a run is wrong
     │   ├── DateInvalid
@@ -27,6 +29,7 @@
     │   └── InputChanged           (the source moved between plan and materialize)
     │       └── SourceFileChanged  (... or before its unit was read)
     ├── CheckFailed                a critical expectation or invariant failed
+    │   ├── PrecisionRefused       reduced precision moves the scores too far
     │   └── TooManyBadRows         scoring stopped early
     ├── RequestInvalid             a request to the endpoint does not fit the signature
     ├── StepOutOfOrder             a step lacks what an earlier step writes
@@ -64,10 +67,13 @@ from lockstep.errors.stages import (
     MemoryExhausted,
     ModelNotFound,
     OutputMismatch,
+    PrecisionRefused,
+    PrecisionUnsupported,
     PublishError,
     RegistryError,
     RegistryUnavailable,
     RequestInvalid,
+    RequirementsDiffer,
     RunFolderUnusable,
     SettingsError,
     SparkJobFailed,
@@ -97,11 +103,14 @@ __all__ = [
     "ModelNotFound",
     "OutputMismatch",
     "PartitionNotFound",
+    "PrecisionRefused",
+    "PrecisionUnsupported",
     "PublishError",
     "QueryFailed",
     "RegistryError",
     "RegistryUnavailable",
     "RequestInvalid",
+    "RequirementsDiffer",
     "RunFolderUnusable",
     "SettingsError",
     "SourceFileChanged",

@@ -73,12 +73,12 @@ class MemoryExhausted(EnvironmentFault):
 
 
 class DeviceMissing(EnvironmentFault):
-    """A GPU was asked for, and there is none that torch can use."""
+    """A GPU was asked for, and there is none that the library which scores can use."""
 
-    def __init__(self, wanted: str, *, found: str) -> None:
+    def __init__(self, wanted: str, *, found: str, library: str = "torch") -> None:
         super().__init__(
-            f"LOCKSTEP_DEVICE asks for {wanted}, but torch sees {found}. Check the driver (`nvidia-smi`), that the "
-            "installed torch is a CUDA build and that the Spark profile hands out GPUs (spark-conf/gpu.conf), "
+            f"LOCKSTEP_DEVICE asks for {wanted}, but {library} sees {found}. Check the driver (`nvidia-smi`), that the "
+            f"installed {library} is a CUDA build and that the Spark profile hands out GPUs (spark-conf/gpu.conf), "
             "or set LOCKSTEP_DEVICE=auto to score on the processor where there is no GPU."
         )
 
@@ -117,6 +117,29 @@ class ArtifactInvalid(RegistryError):
         super().__init__(f"the artifact of model {model} cannot be used: {problem}")
 
 
+class PrecisionUnsupported(RegistryError):
+    """A model cannot be scored in the precision that its spec asks for."""
+
+    def __init__(self, model: str, *, wanted: str, reason: str) -> None:
+        super().__init__(
+            f"model {model} cannot be scored in {wanted}: {reason}. Nothing was scored. "
+            "Set model.precision: float32 in the spec, or another that docs/models.md names for this kind of model."
+        )
+
+
+class RequirementsDiffer(RegistryError):
+    """The libraries that are installed are not those that the model was logged with, and the spec refuses that."""
+
+    def __init__(self, model: str, *, differences: Sequence[str], where: str) -> None:
+        lines = "\n".join(f"  {difference}" for difference in differences)
+        super().__init__(
+            f"model {model} was logged with other libraries than are installed on {where}; nothing was scored:\n"
+            f"{lines}\n"
+            "Install what the model wants, log the model again with what is installed, or set model.environment: warn "
+            "in the spec to score all the same."
+        )
+
+
 class OutputMismatch(RegistryError):
     """A model returns something other than its signature declares."""
 
@@ -150,6 +173,18 @@ class TooManyBadRows(CheckFailed):
             f"score, and limits.max_quarantined_fraction allows {allowed} of the whole run. Most often: {worst} "
             f"({reasons[worst]} rows). Nothing was published; what was live stays. Mend the input or the model, or "
             "raise the limit in the spec.",
+        )
+
+
+class PrecisionRefused(CheckFailed):
+    """Reduced precision moves the scores by more than the spec allows."""
+
+    def __init__(self, model: str, *, precision: str, got: str, limit: float, sample: str) -> None:
+        LockstepError.__init__(
+            self,
+            f"model {model} in {precision} differs from float32 by {got}; model.max_precision_difference allows "
+            f"{limit:g}. Measured on {sample}. Nothing was planned and what is live stays. Set model.precision: "
+            "float32 in the spec, or allow the difference.",
         )
 
 

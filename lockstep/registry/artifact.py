@@ -32,6 +32,7 @@ class Artifact:
         input_example: Relative path of the stored example in split orientation, if there is one.
         tensors: The inputs as tensors, in order; empty where the model takes a data frame of columns.
         flavors: MLflow flavor name to its configuration, such as `onnx` and `python_function`.
+        has_params: Whether the signature has parameters, with defaults that MLflow's pyfunc passes to the model.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class Artifact:
     input_example: str | None
     tensors: tuple[Tensor, ...] = ()
     flavors: Mapping[str, Any] = field(default_factory=dict)
+    has_params: bool = False
 
     @property
     def files(self) -> Path:
@@ -79,6 +81,7 @@ def read_artifact(path: Path, *, model: str) -> Artifact:
         example,
         tensors=signature_tensors(declared["inputs"], signature.inputs),
         flavors=stored.get("flavors") or {},
+        has_params=bool(declared.get("params")),
     )
 
 

@@ -2,10 +2,12 @@
 
 import json
 import platform
-from importlib import metadata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module, metadata
 from pathlib import Path
 
-from lockstep.errors import ArtifactInvalid
+from lockstep.errors import ArtifactInvalid, PrecisionUnsupported
 from lockstep.registry.artifact import BASELINE_FILE, Artifact, read_artifact
 from lockstep.run.identity import canonical_digest
 from lockstep.scoring.backends import BACKENDS, Backend, Execution, load_backend
@@ -18,8 +20,29 @@ NUMERIC_LIBRARIES = ("numpy", "torch", "onnxruntime", "scikit-learn", "scipy", "
 CPUINFO = Path("/proc/cpuinfo")
 
 
+@dataclass(frozen=True)
+class Flavor:
+    """How models of an MLflow flavor are loaded: "module:function", imported only when it is asked for."""
+
+    loader: str
+    precisions: tuple[str, ...] = ("float32",)
+
+
+# What torch casts by itself. Lockstep's own backends (`lockstep.scoring.backends.BACKENDS`) know the same.
+AUTOCAST = ("float32", "bfloat16", "float16")
+# Models without a Lockstep backend, by MLflow flavor; the first that an artifact has is taken. Adding one adds a file
+# with `load(artifact, execution)` and a line.
+FLAVORS = {
+    "onnx": Flavor("lockstep.registry.onnx_flavor:load", ("float32", "int8")),
+    "pytorch": Flavor("lockstep.registry.pytorch_flavor:load", (*AUTOCAST, "int8")),
+    "python_function": Flavor("lockstep.registry.pyfunc_backend:load"),
+}
+# Takes what the others do not: parameters of `predict`, which its own wrapper fills in.
+ANY = "python_function"
+
+
 def load_scorer(path: Path, *, execution: Execution | None = None, search: bool = False) -> Scorer:
-    """Load the Scorer of an artifact: its Lockstep backend, or MLflow's pyfunc for any other model.
+    """Load the Scorer of an artifact: its Lockstep backend, or what its MLflow flavor is scored by.
 
     Args:
         path: Folder of the model, in the node cache; what is learnt about block sizes is kept beside it.
@@ -29,6 +52,7 @@ def load_scorer(path: Path, *, execution: Execution | None = None, search: bool 
     Raises:
         ArtifactInvalid: The artifact has no usable signature or names an unknown backend.
         DeviceMissing: A GPU is asked for and there is none.
+        PrecisionUnsupported: The model's kind does not know the precision.
     """
     artifact = read_artifact(path, model=path.name)
     chosen = execution or Execution()
@@ -38,15 +62,36 @@ def load_scorer(path: Path, *, execution: Execution | None = None, search: bool 
     return Scorer(backend, artifact.signature, block_rows=artifact.block_rows, blocks=blocks)
 
 
-def _backend(artifact: Artifact, execution: Execution) -> Backend:
-    if artifact.backend is None:
-        from lockstep.registry.pyfunc_backend import load
+def flavor_of(artifact: Artifact) -> str:
+    """Return the name of what scores a model without a Lockstep backend, a key of `FLAVORS`.
 
-        return load(artifact)
-    if artifact.backend not in BACKENDS:
-        known = ", ".join(BACKENDS)
-        raise ArtifactInvalid(artifact.path.name, f"its backend is {artifact.backend!r}; this version knows {known}")
-    return load_backend(artifact.backend, artifact.files, execution)
+    A flavor counts where the model's pyfunc is that flavor's own, and not one that does more around the same files.
+    """
+    if artifact.has_params and ANY in artifact.flavors:
+        return ANY
+    wrapper = (artifact.flavors.get(ANY) or {}).get("loader_module")
+    return next((n for n in FLAVORS if n in artifact.flavors and wrapper in {None, f"mlflow.{n}"}), ANY)
+
+
+def _backend(artifact: Artifact, execution: Execution) -> Backend:
+    title = artifact.path.name
+    if artifact.backend is not None:
+        if artifact.backend not in BACKENDS:
+            known = ", ".join(BACKENDS)
+            raise ArtifactInvalid(title, f"its backend is {artifact.backend!r}; this version knows {known}")
+        _require(artifact.backend, AUTOCAST, execution, title=title)
+        return load_backend(artifact.backend, artifact.files, execution)
+    name = flavor_of(artifact)
+    _require(name, FLAVORS[name].precisions, execution, title=title)
+    module, function = FLAVORS[name].loader.split(":")
+    loader: Callable[[Artifact, Execution], Backend] = getattr(import_module(module), function)
+    return loader(artifact, execution)
+
+
+def _require(kind: str, precisions: Sequence[str], execution: Execution, *, title: str) -> None:
+    if execution.precision not in precisions:
+        reason = f"what scores it ({kind}) knows {', '.join(precisions)}"
+        raise PrecisionUnsupported(title, wanted=execution.precision, reason=reason)
 
 
 def fingerprint(device: str, execution: Execution) -> str:

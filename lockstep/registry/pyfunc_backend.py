@@ -1,18 +1,20 @@
-"""The backend of every MLflow model that brings no Lockstep backend: its pyfunc, block by block."""
+"""The backend of every MLflow model that nothing faster scores: its pyfunc, block by block."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from lockstep.errors import ArtifactInvalid, OutputMismatch
+from lockstep.errors import ArtifactInvalid
 from lockstep.registry.artifact import Artifact
+from lockstep.registry.model_arrays import column_arrays, match_names, tensor_arrays
 from lockstep.run.plan import Column
-from lockstep.scoring.backends import Arrays, Encoded, Group
+from lockstep.scoring.backends import Arrays, Encoded, Execution, Group
 from lockstep.scoring.outputs import numpy_dtype
-from lockstep.scoring.signature import Signature
+from lockstep.scoring.rows import WITHOUT_NULL
 
 
 class PyfuncBackend:
@@ -20,73 +22,101 @@ class PyfuncBackend:
 
     device = "cpu"
 
-    def __init__(self, model: Any, signature: Signature, *, unnamed_input: bool = False) -> None:
+    def __init__(self, model: Any, artifact: Artifact) -> None:
         self._model = model
-        self._inputs = signature.inputs
-        self._outputs = signature.outputs
-        self._unnamed_input = unnamed_input
+        self._inputs = artifact.signature.inputs
+        self._outputs = artifact.signature.outputs
+        self._tensors = artifact.tensors
 
     def encode(self, batch: pa.RecordBatch) -> Encoded:
-        """Return one `(rows,)` or `(rows, *shape)` array per input column."""
-        arrays = tuple(_to_numpy(batch.column(index), column) for index, column in enumerate(self._inputs))
-        return Encoded((Group(arrays),))
+        """Return one array per input; rows with a null whose type has no place for it are a group of their own."""
+        with_null = self._with_null(batch)
+        if with_null is None:
+            return Encoded((Group(self._arrays(batch)),))
+        parts = (np.flatnonzero(~with_null), np.flatnonzero(with_null))
+        return Encoded(tuple(Group(self._arrays(batch.take(pa.array(p))), p) for p in parts if len(p)))
+
+    def _with_null(self, batch: pa.RecordBatch) -> npt.NDArray[np.bool_] | None:
+        """Return which rows lack an optional integer or boolean; pandas would change the type of all rows for them."""
+        lacking = [
+            batch.column(index).is_null()
+            for index, column in enumerate(self._inputs)
+            if column.dtype in WITHOUT_NULL and column.shape is None and batch.column(index).null_count
+        ]
+        if not lacking:
+            return None
+        some = lacking[0]
+        for other in lacking[1:]:
+            some = pc.or_(some, other)
+        return np.asarray(some.to_numpy(zero_copy_only=False))
+
+    def _arrays(self, batch: pa.RecordBatch) -> Arrays:
+        if self._tensors:
+            return tensor_arrays(batch, self._inputs, self._tensors)
+        return column_arrays(batch, self._inputs)
 
     def run(self, arrays: Arrays) -> Arrays:
         """Predict a block: one array per output."""
-        return self._columns(self._model.predict(self._question(arrays)))
+        return self._columns(self._model.predict(self._question(arrays)), rows=len(arrays[0]))
 
     def _question(self, arrays: Arrays) -> Any:
-        if self._unnamed_input:
-            return arrays[0]
-        if any(column.shape is not None for column in self._inputs):
-            return {column.name: array for column, array in zip(self._inputs, arrays, strict=True)}
-        return pd.DataFrame({column.name: array for column, array in zip(self._inputs, arrays, strict=True)})
+        if not self._tensors:
+            return pd.DataFrame({column.name: array for column, array in zip(self._inputs, arrays, strict=True)})
+        # Copies, because a model may write to its input and the same rows may be scored again.
+        if not self._tensors[0].is_named:
+            return arrays[0].copy()
+        return {column.name: array.copy() for column, array in zip(self._inputs, arrays, strict=True)}
 
-    def _columns(self, result: Any) -> Arrays:
+    def _columns(self, result: Any, *, rows: int) -> Arrays:
+        """Find the outputs in what a model may return."""
+        if isinstance(result, list) and result and all(isinstance(row, dict) for row in result):
+            result = pd.DataFrame(result)
         if isinstance(result, (pd.DataFrame, dict)):
-            return tuple(_typed(column, result[name]) for column, name in self._named(list(result)))
-        if isinstance(result, (tuple, list)) and len(self._outputs) > 1:
+            names = match_names(self._outputs, list(result)) if self._is_by_name(result) else None
+            if names is not None:
+                found = [result[name] for name in names]
+                return tuple(_typed(column, values) for column, values in zip(self._outputs, found, strict=True))
+            result = pd.DataFrame(result).to_numpy()
+        count = len(self._outputs)
+        if isinstance(result, (tuple, list)) and count > 1 and len(result) == count and _are_columns(result, rows=rows):
             return tuple(_typed(column, values) for column, values in zip(self._outputs, result, strict=True))
         values = np.asarray(result)
-        if len(self._outputs) > 1 and values.ndim == 2 and values.shape[1] == len(self._outputs):
+        if count > 1 and values.ndim == 2 and values.shape[1] == count:
             return tuple(_typed(column, values[:, index]) for index, column in enumerate(self._outputs))
         return (_typed(self._outputs[0], values),)
 
-    def _named(self, names: Sequence[Any]) -> list[tuple[Column, Any]]:
-        """Match outputs to result columns: by name, or the only one to the only one."""
-        if len(self._outputs) == 1 and len(names) == 1:
-            return [(self._outputs[0], names[0])]
-        wanted = [column.name for column in self._outputs]
-        if not set(wanted) <= set(names):
-            raise OutputMismatch(expected=f"columns {', '.join(wanted)}", got=f"columns {', '.join(map(str, names))}")
-        return [(column, column.name) for column in self._outputs]
+    def _is_by_name(self, result: Any) -> bool:
+        """Whether columns are outputs; not where a data frame of several is the rows of one tensor."""
+        only = self._outputs[0]
+        return len(self._outputs) > 1 or len(result) == 1 or only.shape is None or only.name in result
 
 
-def _to_numpy(array: pa.Array, column: Column) -> "np.ndarray[Any, Any]":
-    if column.shape is not None:
-        flat = pa.concat_arrays([array]).flatten()
-        return np.asarray(flat.to_numpy(zero_copy_only=False)).reshape(len(array), *column.shape)
-    return np.asarray(array.to_pandas().to_numpy())
+def _are_columns(result: Any, *, rows: int) -> bool:
+    """Whether a sequence holds one sequence per output, and not one per row."""
+    return all(np.ndim(values) > 0 and len(values) == rows for values in result)
 
 
-def _typed(column: Column, values: Any) -> "np.ndarray[Any, Any]":
+def _typed(column: Column, values: Any) -> npt.NDArray[Any]:
+    dtype = numpy_dtype(column)
+    if isinstance(values, pd.Series) and dtype.kind == "f":
+        return values.to_numpy(dtype=dtype, na_value=np.nan)
     array = np.asarray(values)
     if array.dtype.hasobject and column.shape is not None:
         array = np.stack(list(array))
-    return array.astype(numpy_dtype(column), copy=False)
+    return array.astype(dtype, copy=False)
 
 
-def load(artifact: Artifact) -> PyfuncBackend:
-    """Load the pyfunc of an artifact.
+def load(artifact: Artifact, execution: Execution) -> PyfuncBackend:
+    """Load the pyfunc of an artifact; where it runs is its own affair, so `execution` says nothing to it.
 
     Raises:
         ArtifactInvalid: MLflow cannot load it in this environment.
     """
+    del execution
     import mlflow.pyfunc
 
     try:
         model = mlflow.pyfunc.load_model(str(artifact.path))
     except Exception as error:  # a model's own code may raise anything
         raise ArtifactInvalid(artifact.path.name, f"MLflow cannot load it: {type(error).__name__}: {error}") from error
-    inputs = model.metadata.get_input_schema()
-    return PyfuncBackend(model, artifact.signature, unnamed_input=inputs is not None and not inputs.has_input_names())
+    return PyfuncBackend(model, artifact)

@@ -64,7 +64,7 @@ def signature_columns(text: str, *, model: str, side: Side) -> tuple[Column, ...
     items: list[dict[str, Any]] = json.loads(text)
     columns = []
     for number, item in enumerate(items):
-        name = item.get("name") or (DEFAULT_NAMES[side] if len(items) == 1 else None)
+        name = _name(item) or (DEFAULT_NAMES[side] if len(items) == 1 else None)
         if name is None:
             raise ArtifactInvalid(model, f"{side} number {number} has no name; log the model with named {side}s")
         dtype, shape = _type(item, model=model, what=f"{side} {name!r}")
@@ -80,6 +80,12 @@ def signature_tensors(text: str, columns: Sequence[Column]) -> tuple[Tensor, ...
             spec = item["tensor-spec"]
             tensors.append(Tensor(column.name, tuple(spec["shape"][1:]), spec["dtype"], is_named="name" in item))
     return tuple(tensors)
+
+
+def _name(item: dict[str, Any]) -> str | None:
+    """Return the name of an item as text: of a data frame without names, MLflow stores the numbers of its columns."""
+    name = item.get("name")
+    return None if name is None else str(name)
 
 
 def _type(item: dict[str, Any], *, model: str, what: str) -> tuple[str, tuple[int, ...] | None]:
