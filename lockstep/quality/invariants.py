@@ -137,7 +137,7 @@ def staged_rows(facts: StagedFacts, plan: Plan, manifest: Manifest, *, root: Pat
     """Check the staged rows against plan and manifest."""
     model = plan.model
     stamp = (model.name, model.version, model.digest, plan.run_key)
-    counts = {str(root / unit.staged): unit.rows_scored for unit in manifest.units}
+    counts = {str(root / unit.staged): unit.rows_staged for unit in manifest.units}
     uneven = [f"{Path(p).name}: {facts.rows.get(p)}, not {n}" for p, n in counts.items() if facts.rows.get(p) != n]
     days = tuple(day.date() if isinstance(day, dt.datetime) else day for day in facts.partitions)
     stamped = all(found == stamp for found in facts.stamps) and not facts.null_stamps
@@ -146,7 +146,7 @@ def staged_rows(facts: StagedFacts, plan: Plan, manifest: Manifest, *, root: Pat
             "staged_rows_equal_the_manifest",
             ok=not uneven,
             observed=_few(uneven) if uneven else f"{sum(facts.rows.values()):,} rows",
-            expected=f"{manifest.rows_scored:,} rows, file by file",
+            expected=f"{manifest.rows_staged:,} rows, file by file",
             why="rows must not vanish",
         ),
         invariant(
@@ -179,7 +179,7 @@ def staged_rows(facts: StagedFacts, plan: Plan, manifest: Manifest, *, root: Pat
 
 def staged_columns(shapes: set[tuple[str, ...]], plan: Plan) -> CheckResult:
     """Check that every staged file has exactly the columns of the published table."""
-    wanted = (*plan.spec.carried, plan.spec.output.column, *STAMPS)
+    wanted = (*plan.spec.carried, *plan.spec.output.staged, *STAMPS)
     return invariant(
         "staged_columns_are_the_tables",
         ok=shapes == {wanted},

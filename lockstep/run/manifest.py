@@ -12,6 +12,8 @@ class UnitResult(Record):
         unit: Unit id.
         staged: Parquet file of scored rows.
         quarantined: Parquet file of bad rows, if there are any.
+        rows_quarantined: Rows without a score, in the quarantine or, with an error column, in the staged file.
+        rows_staged: Rows of the staged file.
         sha256: Hash of the staged file.
         reasons: Quarantined rows by reason.
         profile: Counts, histograms and sketches of inputs and output (see `lockstep.scoring.profile`).
@@ -29,6 +31,7 @@ class UnitResult(Record):
     rows_in: int
     rows_scored: int
     rows_quarantined: int
+    rows_staged: int
     size_bytes: int
     sha256: str
     reasons: dict[str, int] = {}
@@ -58,12 +61,17 @@ class Manifest(Record):
 
     @property
     def rows_scored(self) -> int:
-        """Rows staged over all units."""
+        """Rows with a score over all units."""
         return sum(unit.rows_scored for unit in self.units)
 
     @property
+    def rows_staged(self) -> int:
+        """Rows of the staged files, which are published."""
+        return sum(unit.rows_staged for unit in self.units)
+
+    @property
     def rows_quarantined(self) -> int:
-        """Rows set aside over all units."""
+        """Rows without a score over all units."""
         return sum(unit.rows_quarantined for unit in self.units)
 
     @property

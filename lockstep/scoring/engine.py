@@ -149,14 +149,15 @@ class UnitScorer:
         ):
             for batch, scored in in_channels(scored_of, batches, channels=channels):
                 with stages.stage("assemble"):
-                    behind.put(good_rows(self._staged(batch, scored), list(scored.reasons)))
+                    behind.put(self._staged(batch, scored))
                 with stages.stage("profile"):
                     picked = sample.picked(tally.rows_in, batch.num_rows)
                     profile.update(self._profiled(batch, scored), rows=batch.num_rows, picked=picked)
                 tally.add(batch, scored)
                 if scored.reasons:
-                    tally.bad.append(self._quarantined(batch, scored, unit=unit.id))
                     self._stop_if_hopeless(unit, tally)
+                    if self._plan.spec.output.errors is None:
+                        tally.bad.append(self._quarantined(batch, scored, unit=unit.id))
                 self._heartbeat.add(batch.num_rows)
         with stages.stage("hash"):
             digest = file_sha256(staged)
@@ -167,6 +168,7 @@ class UnitScorer:
             rows_in=tally.rows_in,
             rows_scored=tally.rows_scored,
             rows_quarantined=tally.rows_bad,
+            rows_staged=tally.rows_in if self._plan.spec.output.errors is not None else tally.rows_scored,
             size_bytes=staged.stat().st_size,
             sha256=digest,
             reasons=tally.reasons,
@@ -187,10 +189,16 @@ class UnitScorer:
         return read_unit(self._folder.path, unit, columns=columns, batch_rows=rows, batch_bytes=size)
 
     def _staged(self, batch: pa.RecordBatch, scored: ScoredBatch) -> pa.RecordBatch:
+        """Return the rows that are published: those with a score or, with an error column, all."""
         columns = {name: batch.column(name) for name in self._plan.spec.carried}
-        columns.update(self._output_columns(scored))
+        outputs, errors = self._output_columns(scored), self._plan.spec.output.errors
+        if errors is not None:
+            reasons = pa.array([scored.reasons.get(row) for row in range(batch.num_rows)], pa.string())
+            outputs = {name: _nulled(values, reasons) for name, values in outputs.items()} | {errors: reasons}
+        columns.update(outputs)
         columns.update(self._stamps.columns(batch.num_rows))
-        return pa.RecordBatch.from_pydict(columns)
+        staged = pa.RecordBatch.from_pydict(columns)
+        return staged if errors is not None else good_rows(staged, list(scored.reasons))
 
     def _output_columns(self, scored: ScoredBatch) -> dict[str, pa.Array]:
         values = dict(zip([column.name for column in self._scorer.signature.outputs], scored.outputs, strict=True))
@@ -273,6 +281,13 @@ def _attempts_that_died(folder: RunFolder, unit: Unit) -> int:
 
 def _quartered(limit: int, times: int, *, least: int) -> int:
     return max(limit >> (2 * times), min(limit, least))
+
+
+def _nulled(values: pa.Array, reasons: pa.Array) -> pa.Array:
+    """Return outputs with null where there is a reason; tensors keep NaN, as Arrow cannot read such nulls back."""
+    if reasons.null_count == len(reasons) or pa.types.is_fixed_size_list(values.type):
+        return values
+    return pc.if_else(reasons.is_null(), values, None)
 
 
 def _readable(array: pa.Array) -> pa.Array:

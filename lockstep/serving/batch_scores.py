@@ -64,7 +64,7 @@ def read_batch(folder: RunFolder) -> BatchScores:
     keys = _keys(table, key)
     place = {key: row for row, key in enumerate(keys)}
     staged_keys = _keys(staged, key)
-    problem = _misfit(keys, staged_keys, place, quarantined=manifest.rows_quarantined)
+    problem = _misfit(keys, staged_keys, place, quarantined=manifest.rows_in - manifest.rows_staged)
     if problem:
         raise PartitionUnfit(str(folder.path), problem=problem)
     scores = np.full(len(keys), np.nan)

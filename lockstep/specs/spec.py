@@ -203,11 +203,20 @@ class Output(Strict):
 
     column: Identifier = Field(description="Name of the score column, as in the model's signature.")
     further: tuple[Identifier, ...] = Field((), description="Further outputs of the model that are published too.")
+    errors: Identifier | None = Field(
+        None,
+        description="Column that says why a row has no score, which is then null; none: such rows go to quarantine.",
+    )
 
     @property
     def columns(self) -> tuple[str, ...]:
         """All published outputs, the score first."""
         return (self.column, *self.further)
+
+    @property
+    def staged(self) -> tuple[str, ...]:
+        """All columns that scoring adds to a row, apart from the stamps."""
+        return self.columns if self.errors is None else (*self.columns, self.errors)
 
 
 class Checks(Strict):
@@ -230,7 +239,7 @@ class Limits(Strict):
     min_rows: int = Field(1, ge=0, description="Fewest input rows of a partition.")
     max_quarantined_fraction: float = Field(0.001, ge=0, le=1, description="Above it the audit fails (0..1).")
     max_drift_psi: float = Field(1.0, gt=0, description="Score PSI against training above which the audit fails.")
-    batch_rows: int = Field(65_536, ge=1, description="Rows read and scored at a time.")
+    batch_rows: int = Field(131_072, ge=1, description="Rows read and scored at a time.")
     batch_bytes: int = Field(64 * 2**20, ge=1, description="Most bytes, decoded, read and scored at a time.")
     unit_bytes: int = Field(
         128 * 2**20, ge=1, description="Most bytes of a work unit: uncompressed Parquet, read columns."
@@ -260,7 +269,7 @@ class ScoringSpec(Strict):
     def _columns_agree(self) -> Self:
         if self.partition.column not in self.key:
             raise ValueError(f"'key' must contain the partition column {self.partition.column!r}")
-        names = [*self.key, *self.passthrough, *self.output.columns]
+        names = [*self.key, *self.passthrough, *self.output.staged]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise ValueError(f"columns appear twice in key, passthrough and output: {', '.join(twice)}")

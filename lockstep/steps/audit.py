@@ -67,7 +67,7 @@ def _check(folder: RunFolder) -> Verdict:
         partition=plan.partition,
         passed=passed(results),
         checked_at=now,
-        rows=manifest.rows_scored,
+        rows=manifest.rows_staged,
         manifest_sha256=digest,
         docs=f"{DOCS}/index.html" if readable else None,
         results=tuple(results),

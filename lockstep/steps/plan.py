@@ -3,6 +3,7 @@
 import datetime as dt
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def plan_run(
     spec = loaded.spec
     texts = spec_texts(loaded)
     model = resolve_model(settings.tracking_uri, spec.model.name, alias=spec.model.alias, version=version)
-    _check_output(spec.output.column, model)
+    _check_outputs(spec.output.columns, model)
     sources = take_snapshot(spec, partition, settings.data_root)
     hashed = spec_hash(spec, {name: text for name, text in texts.items() if name not in spec.reporting.values()})
     data = input_digest(_identity(f) for f in sources)
@@ -102,11 +103,13 @@ def _identity(file: SourceFile) -> tuple[str | int, ...]:
     return (file.view, file.path, file.size_bytes, file.mtime_ns, *version)
 
 
-def _check_output(column: str, model: ModelIdentity) -> None:
+def _check_outputs(columns: Sequence[str], model: ModelIdentity) -> None:
     names = [output.name for output in model.outputs]
-    if column not in names:
-        where = f"the outputs of model {model.name} version {model.version}"
-        raise ColumnMissing(column, where=where, expected="the output.column of the spec", got=names)
+    for column in columns:
+        if column not in names:
+            where = f"the outputs of model {model.name} version {model.version}"
+            expected = "an output.column or output.further of the spec"
+            raise ColumnMissing(column, where=where, expected=expected, got=names)
 
 
 def _freeze(folder: RunFolder, plan: Plan, *, loaded: LoadedSpec, texts: dict[str, str]) -> Plan:

@@ -80,6 +80,6 @@ def _request(folder: RunFolder, plan: Plan, *, now: dt.datetime) -> PublishReque
         code_version=plan.code_version,
         run_folder=str(folder.path),
         files=files,
-        rows=manifest.rows_scored,
+        rows=manifest.rows_staged,
         now=now,
     )

@@ -258,3 +258,17 @@ def test_a_key_that_is_no_text_is_set_aside_readably(folder: RunFolder, tmp_path
     result = scorer.score(unit)
     assert result.quarantined is not None
     assert pq.read_table(folder.file(result.quarantined)).column("id").to_pylist() == ["a", "\ufffd\ufffd"]
+
+
+def test_with_an_error_column_bad_rows_stay_with_their_reason(folder: RunFolder, unit: Unit) -> None:
+    made = plan(folder.path)
+    output = made.spec.output.model_copy(update={"errors": "error"})
+    made = made.model_copy(update={"spec": made.spec.model_copy(update={"output": output})})
+    result = UnitScorer(folder, made, Scorer(Root(), SIGNATURE, block_rows=4), baseline=None).score(unit)
+    assert (result.rows_in, result.rows_scored, result.rows_quarantined, result.rows_staged) == (25, 22, 3, 25)
+    assert result.quarantined is None
+    rows = pq.read_table(folder.file(result.staged)).to_pylist()
+    assert [row["id"] for row in rows if row["error"] is not None] == [0, 7, 24]
+    for row in rows:
+        assert row["error"] in (None, NOT_FINITE)
+        assert row["score"] == (None if row["error"] else np.sqrt(row["id"]))

@@ -95,7 +95,7 @@ def run(tmp_path: Path, scorer: Scorer) -> RunFolder:
         results.append(
             UnitResult(
                 unit=f"u{number}", staged=f"out{number}.parquet", rows_in=part.num_rows, rows_scored=len(good),
-                rows_quarantined=part.num_rows - len(good), size_bytes=1, sha256="x",
+                rows_quarantined=part.num_rows - len(good), rows_staged=len(good), size_bytes=1, sha256="x",
             )
         )  # fmt: skip
     folder.write_json(INPUT, ScoringInput(rows=ROWS, columns={}, units=tuple(units)))

@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from lockstep.errors import PublishError, StaleRun, StepOutOfOrder
 from lockstep.run.folder import AUDIT, MANIFEST, PUBLICATION, RunFolder
 from lockstep.run.identity import file_sha256
+from lockstep.scoring.reasons import NOT_FINITE
+from lockstep.steps.audit import audit
 from lockstep.steps.publish import publish
-from tests.unit.steps.runs import make_run, make_settings, renew_claim
+from tests.unit.steps.runs import km_risk, make_run, make_settings, renew_claim
 
 
 def pass_audit(folder: RunFolder, **changes: Any) -> RunFolder:
@@ -112,3 +115,16 @@ def test_a_wrong_reporting_query_says_that_the_scores_are_live(tmp_path: Path) -
             publish(folder, settings)
     assert folder.has(PUBLICATION)
     assert table(tmp_path, "SELECT count(*) FROM parcel_scores") == [(40,)]
+
+
+def test_rows_without_a_score_are_published_with_their_reason_when_the_spec_asks_for_it(tmp_path: Path) -> None:
+    def score(batch: pa.RecordBatch) -> np.ndarray:
+        return np.where(batch.column("km").to_numpy() == 37, np.nan, km_risk(batch))
+
+    folder = make_run(tmp_path, score=score, output={"column": "risk", "errors": "error"})
+    settings = make_settings(tmp_path)
+    audit(folder, settings)
+    assert publish(folder, settings)["rows"] == 40
+    assert publish(folder, settings)["outcome"] == "noop"
+    assert table(tmp_path, "SELECT count(*), count(risk), count(error) FROM parcel_scores") == [(40, 39, 1)]
+    assert table(tmp_path, "SELECT id, error FROM parcel_scores WHERE risk IS NULL") == [(1, NOT_FINITE)]
