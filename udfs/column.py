@@ -104,7 +104,9 @@ def score_column(
     def scored(*columns: pa.Array) -> pa.Array:
         return score(columns)
 
-    return ColumnScorer(identity, arrow_udf(scored, returnType=score.spark_type))
+    # The overloads know no function of any number of columns.
+    udf = arrow_udf(scored, returnType=score.spark_type)  # type: ignore[call-overload]
+    return ColumnScorer(identity, udf)
 
 
 def register(
@@ -147,7 +149,7 @@ def register(
             return pa.array([], pa.float64())
         return scores[names[0]](columns).cast(pa.float64())
 
-    spark.udf.register(name, arrow_udf(scored, returnType="double"))
+    spark.udf.register(name, arrow_udf(scored, returnType="double"))  # type: ignore[call-overload]
     return known
 
 
