@@ -37,7 +37,13 @@ def score_units(
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             folder = RunFolder(Path(run_folder))
             plan = folder.plan(step="score")
-            scorer, baseline = load_once(plan.model, plan.cache_root, device=assigned_device(device))
+            scorer, baseline = load_once(
+                plan.model,
+                plan.cache_root,
+                device=assigned_device(device),
+                precision=plan.spec.model.precision,
+                environment=plan.spec.model.environment,
+            )
             units = UnitScorer(
                 folder, plan, scorer, baseline=baseline, bad_rows_allowed=bad_rows_allowed, run_rows=run_rows
             )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from lockstep.registry.cache import fetch_artifact
+from lockstep.registry.environment import Policy, require_environment
 from lockstep.registry.loading import baseline, load_scorer
 from lockstep.run.plan import ModelIdentity
 from lockstep.scoring.backends import Execution
@@ -17,7 +18,8 @@ MODELS_PER_WORKER = 2
 
 
 @lru_cache(maxsize=MODELS_PER_WORKER)
-def _loaded(artifact: Path, execution: Execution) -> tuple[Scorer, Profile | None]:
+def _loaded(artifact: Path, execution: Execution, *, environment: Policy, title: str) -> tuple[Scorer, Profile | None]:
+    require_environment(artifact, environment, title=title)
     # Spark runs one worker per core, so a worker is one thread of computing; Arrow would take all cores for each.
     pa.set_cpu_count(1)
     loaded = load_scorer(artifact, execution=execution, search=True), baseline(artifact)
@@ -27,14 +29,31 @@ def _loaded(artifact: Path, execution: Execution) -> tuple[Scorer, Profile | Non
     return loaded
 
 
-def load_once(model: ModelIdentity, cache_root: str, *, device: str = "auto") -> tuple[Scorer, Profile | None]:
+def load_once(
+    model: ModelIdentity,
+    cache_root: str,
+    *,
+    device: str = "auto",
+    precision: str = "float32",
+    environment: Policy = "warn",
+) -> tuple[Scorer, Profile | None]:
     """Return the Scorer of a frozen model and its training baseline, loaded at most once per worker process.
+
+    Args:
+        model: Of the plan.
+        cache_root: Node cache of artifacts.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        precision: Of the plan, which measured a reduced one.
+        environment: What to do when this node's libraries are not the model's.
 
     Raises:
         ArtifactInvalid: The artifact is not what was planned, or cannot be loaded.
+        RequirementsDiffer: This node's libraries are not the model's, and that is refused.
         DeviceMissing: A GPU is asked for and there is none.
     """
-    return _loaded(fetch_artifact(model, Path(cache_root)), Execution(device=device))
+    artifact = fetch_artifact(model, Path(cache_root))
+    execution = Execution(device=device, precision=precision)
+    return _loaded(artifact, execution, environment=environment, title=f"{model.name} version {model.version}")
 
 
 def assigned_device(wanted: str) -> str:

@@ -11,6 +11,7 @@ from lockstep.cli.options import ModelVersion, SpecName, loaded_spec, settings
 
 if TYPE_CHECKING:
     from lockstep.serving.data_plane import Limits
+    from lockstep.specs.spec import ModelRef
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -46,18 +47,18 @@ def command(
         if host not in LOOPBACK:
             _log.warning("listening on %s without authentication or TLS: put a gateway in front", host)
         try:
-            _serve(sock, reference.name, alias=alias or reference.alias, version=model_version, limits=limits)
+            _serve(sock, reference, alias=alias or reference.alias, version=model_version, limits=limits)
         except KeyboardInterrupt:
             pass  # stopped while it was loading; nothing was in progress
     _log.info("stopped")
 
 
-def _serve(sock: socket.socket, model: str, *, alias: str, version: int | None, limits: "Limits") -> None:
+def _serve(sock: socket.socket, model: "ModelRef", *, alias: str, version: int | None, limits: "Limits") -> None:
     from lockstep.serving.app import build_app
     from lockstep.serving.server import build_server
     from lockstep.serving.startup import build_plane, load_model, warm_up
 
-    loaded = load_model(settings(), model, alias=alias, version=version)
+    loaded = load_model(settings(), model.name, alias=alias, version=version, declared=model)
     warm_up(loaded)
     identity = loaded.served.identity
     _log.info("serving model %s version %d, digest %s", identity.name, identity.version, identity.digest)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from lockstep.data.snapshot import check_same, table_files
 from lockstep.data.table_scan import Day, TableScan, scan_table
@@ -58,13 +59,13 @@ def _with_footers(scan: TableScan) -> list[DataFile]:
     files = [scanned.file for scanned in scan.files]
     with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
         footers = list(pool.map(lambda file: read_footer(file.path), files))
-    known = (_mapped(scan, replace(f, footer=footer)) for f, footer in zip(files, footers, strict=True))
+    known = (mapped(scan, f, footer) for f, footer in zip(files, footers, strict=True))
     return [file for file in known if file is not None]
 
 
-def _mapped(scan: TableScan, file: DataFile) -> DataFile | None:
+def mapped(scan: TableScan, file: DataFile, footer: pq.FileMetaData) -> DataFile | None:
     """Give a file the names of the table; none: its rows have no day, because they are older than the day column."""
-    constants, renamed = scan.columns_of(file.footer)
+    constants, renamed = scan.columns_of(footer)
     constants = {**constants, **file.constants}
     where = file.where
     if where is not None and where.column in constants:
@@ -74,7 +75,7 @@ def _mapped(scan: TableScan, file: DataFile) -> DataFile | None:
     elif where is not None:
         where = where.model_copy(update={"column": renamed.get(where.column, where.column)})
     renamed = {name: stored for name, stored in renamed.items() if name not in constants}
-    return replace(file, constants=constants, renamed=renamed, where=where)
+    return replace(file, footer=footer, constants=constants, renamed=renamed, where=where)
 
 
 def _columns(scan: TableScan, files: Sequence[DataFile], *, declared: pa.Schema) -> pa.Schema:

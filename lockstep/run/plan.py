@@ -54,8 +54,32 @@ class SourceFile(Record):
     version: str = ""
 
 
+class PrecisionMeasure(Record):
+    """What reduced precision does to the scores, measured when the run was planned.
+
+    Attributes:
+        source: Where the sample is from: the table, the model's baseline or its input example.
+        rows: Sampled rows.
+        max_difference, mean_difference: Absolute, from float32, over all published outputs.
+        limit: What the spec allows.
+    """
+
+    precision: str
+    device: str
+    source: str
+    rows: int
+    max_difference: float
+    mean_difference: float
+    limit: float
+
+
 class Plan(Record):
-    """The frozen identity of a scoring run (`plan.json`)."""
+    """The frozen identity of a scoring run (`plan.json`).
+
+    Attributes:
+        environment: Libraries that differ from those that the model was logged with, one text each.
+        precision: Measured where the spec asks for another than float32.
+    """
 
     format: int = 1
     run_key: str
@@ -70,6 +94,8 @@ class Plan(Record):
     cache_root: str
     code_version: str
     planned_at: dt.datetime
+    environment: tuple[str, ...] = ()
+    precision: PrecisionMeasure | None = None
 
     def bad_rows_allowed(self, rows: int) -> int:
         """Return how many of `rows` input rows may be quarantined before the audit fails."""

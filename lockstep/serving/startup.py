@@ -1,7 +1,9 @@
 """What happens once, before the first request: resolve, fetch, load, warm up."""
 
 import asyncio
+import logging
 from dataclasses import dataclass
+from pathlib import Path
 
 import orjson
 import pyarrow as pa
@@ -9,15 +11,20 @@ import pyarrow as pa
 from lockstep.errors import ArtifactInvalid, RequestInvalid
 from lockstep.registry.artifact import read_artifact
 from lockstep.registry.cache import fetch_artifact
+from lockstep.registry.environment import require_environment
 from lockstep.registry.loading import load_scorer
 from lockstep.registry.resolve import resolve_model
 from lockstep.run.plan import ModelIdentity
+from lockstep.scoring.backends import Execution
 from lockstep.scoring.signature import described
 from lockstep.serving.data_plane import DataPlane, Limits, Question, ServedModel, Trace
 from lockstep.serving.errors import RowsUnscorable
 from lockstep.serving.formats import decode_json
 from lockstep.serving.metrics import Metrics
 from lockstep.specs.settings import Settings
+from lockstep.specs.spec import ModelRef
+
+log = logging.getLogger(__name__)
 
 # Bodies are small, so that they are decoded and scored as a lone request is; the batch goes through the thread.
 WARM_UP_ROUNDS = 3
@@ -37,19 +44,43 @@ class LoadedModel:
     example: bytes | None
 
 
-def load_model(settings: Settings, name: str, *, alias: str | None, version: int | None) -> LoadedModel:
+def load_model(
+    settings: Settings, name: str, *, alias: str | None, version: int | None, declared: ModelRef | None = None
+) -> LoadedModel:
     """Resolve a registered model once, fetch it into the node cache and load it.
+
+    Args:
+        settings: Where things are.
+        name: Registered model.
+        alias: To resolve when no version is given.
+        version: Exact version.
+        declared: What the spec says of precision and libraries; none: float32, and a warning when libraries differ.
 
     Raises:
         RegistryError: The registry cannot give it, it cannot be loaded, or it takes what no request can hold.
+        PrecisionRefused: The spec's reduced precision moves the scores too far.
     """
     identity = resolve_model(settings.tracking_uri, name, alias=alias, version=version)
     refuse_tensor_inputs(identity)
     path = fetch_artifact(identity, settings.cache_root)
-    served = ServedModel(identity, load_scorer(path))
+    declared = declared or ModelRef(name=name)
+    title = f"{identity.name} version {identity.version}"
+    require_environment(path, declared.environment, title=title)
+    served = ServedModel(identity, load_scorer(path, execution=_execution(path, declared, title=title)))
     relative = read_artifact(path, model=identity.name).input_example
     stored = path / relative if relative is not None else None
     return LoadedModel(served, stored.read_bytes() if stored is not None and stored.is_file() else None)
+
+
+def _execution(path: Path, declared: ModelRef, *, title: str) -> Execution:
+    """Return how the batch scores too; reduced precision is measured first, as it is when a run is planned."""
+    execution = Execution(precision=declared.precision)
+    if declared.precision != "float32":
+        from lockstep.registry.precision import measure_precision
+
+        measured = measure_precision(path, execution, title=title, limit=declared.max_precision_difference)
+        log.info("%s moves scores by up to %.3g (%s)", measured.precision, measured.max_difference, measured.source)
+    return execution
 
 
 def refuse_tensor_inputs(identity: ModelIdentity) -> None:

@@ -89,6 +89,15 @@ class ModelRef(Strict):
 
     name: str = Field(min_length=1, description="Registered model name in MLflow.")
     alias: str = Field("champion", min_length=1, description="Alias resolved to a version once per run.")
+    environment: Literal["refuse", "warn", "ignore"] = Field(
+        "warn", description="When other libraries are installed than the model was logged with."
+    )
+    precision: Literal["float32", "bfloat16", "float16", "int8"] = Field(
+        "float32", description="Numbers that the model computes in; a reduced one is measured when a run is planned."
+    )
+    max_precision_difference: float = Field(
+        1e-3, gt=0, description="Most that reduced precision may move a score, absolute; above it nothing is planned."
+    )
 
 
 class Schedule(Strict):

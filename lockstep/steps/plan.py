@@ -17,6 +17,7 @@ from lockstep.run.identity import input_digest, run_key, spec_hash
 from lockstep.run.plan import Claim, ModelIdentity, Plan, SourceFile
 from lockstep.specs.loading import SPEC_FILE, LoadedSpec
 from lockstep.specs.settings import Settings
+from lockstep.steps.model_checks import check_environment, check_precision
 
 SPEC_FOLDER = "spec"
 
@@ -54,6 +55,7 @@ def plan_run(
     Raises:
         RegistryError: The model cannot be had.
         InputError: The input cannot be scored.
+        PrecisionRefused: Reduced precision moves the scores too far.
         PublishError: The warehouse cannot be opened.
         RunFolderUnusable: The run folder cannot be written.
     """
@@ -65,6 +67,7 @@ def plan_run(
     hashed = spec_hash(spec, {name: text for name, text in texts.items() if name not in spec.reporting.values()})
     data = input_digest(_identity(f) for f in sources)
     key = run_key(spec=hashed, partition=partition, model=model.digest, data=data)
+    folder = RunFolder.of(settings.runs_root, spec=spec.name, partition=partition, run_key=key)
     plan = Plan(
         run_key=key,
         partition=partition,
@@ -78,8 +81,9 @@ def plan_run(
         cache_root=str(settings.cache_root),
         code_version=code_version(settings.project_root),
         planned_at=dt.datetime.now(dt.UTC),
+        environment=check_environment(spec, model),
+        precision=None if folder.has(PLAN) else check_precision(spec, model, settings, partition=partition),
     )
-    folder = RunFolder.of(settings.runs_root, spec=spec.name, partition=partition, run_key=key)
     warehouse = open_warehouse(spec.publish.warehouse, str(settings.warehouse_path), wait_s=settings.warehouse_wait_s)
     live = warehouse.live_run_key(spec.publish.table, partition)
     if dry_run:

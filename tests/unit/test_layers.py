@@ -13,7 +13,7 @@ ALLOWED = {
     "errors": set(),
     "specs": LIGHT,
     "run": LIGHT,
-    "scoring": {"datasketches", "fsspec", "numpy", "onnxruntime", "pyarrow", "tokenizers", "torch"},
+    "scoring": {"datasketches", "fsspec", "numpy", "onnx", "onnxruntime", "pyarrow", "tokenizers", "torch"},
 }
 
 

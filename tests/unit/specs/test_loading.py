@@ -27,7 +27,7 @@ def test_a_valid_spec_loads_from_its_folder_and_from_its_file(spec_folder: Path)
 
 def test_an_unknown_key_names_its_line_and_the_known_keys(spec_folder: Path) -> None:
     message = broken(spec_folder, "model: {name: churn, alias: champion}", "model:\n  name: churn\n  alais: champion")
-    assert "line 4, key model.alais: unknown key; known keys here: alias, name" in message
+    assert "line 4, key model.alais: unknown key; known keys here: alias, environment, " in message
 
 
 def test_an_unknown_key_deep_inside_a_source(spec_folder: Path) -> None:

@@ -1,0 +1,51 @@
+"""The first rows of a table's day, to try a model on before a run is planned."""
+
+import datetime as dt
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from lockstep.data.table_input import mapped
+from lockstep.data.table_scan import Day, scan_table
+from lockstep.run.plan import Column
+from lockstep.scoring.pieces import read_footer, schema_text
+from lockstep.scoring.signature import Signature, conform
+from lockstep.scoring.units import plan_units, read_unit
+from lockstep.specs.spec import ScoringSpec
+
+UNIT_BYTES = 16 << 20
+
+
+def first_rows(
+    spec: ScoringSpec, partition: dt.date, data_root: Path, *, inputs: Sequence[Column], rows: int
+) -> pa.RecordBatch:
+    """Read the first rows of a table input, at most `rows`, as a model takes them.
+
+    Raises:
+        InputError: The table cannot be read, or does not fit the model.
+    """
+    if spec.input.table is None:
+        raise ValueError("only a table input can be read before the run is planned")
+    scan = scan_table(spec.input.table, Day(spec.partition.column, partition), data_root)
+    signature = Signature(tuple(inputs), ())
+    types = schema_text(signature.schema())
+    names = signature.schema().names
+    found: list[pa.RecordBatch] = []
+    left = rows
+    for scanned in scan.files:
+        file = mapped(scan, scanned.file, read_footer(scanned.file.path))
+        for unit in () if file is None else plan_units(None, [file], unit_bytes=UNIT_BYTES):
+            # Types of partition columns are the model's; those of the files are widened by `conform`.
+            known = unit.model_copy(update={"arrow_schema": types if file and file.constants else ""})
+            for batch in read_unit(None, known, columns=names, batch_rows=left):
+                found.append(conform(batch.slice(0, left), signature, where=f"table {scan.label}"))
+                left -= found[-1].num_rows
+                if left <= 0:
+                    return _joined(found, signature)
+    return _joined(found, signature)
+
+
+def _joined(batches: Sequence[pa.RecordBatch], signature: Signature) -> pa.RecordBatch:
+    table = pa.Table.from_batches(batches, schema=signature.schema()).combine_chunks()
+    return table.to_batches()[0] if table.num_rows else signature.schema().empty_table().to_batches()[0]

@@ -1,0 +1,54 @@
+"""What is checked of a model before a run with it is planned: its libraries, and reduced precision."""
+
+import datetime as dt
+from pathlib import Path
+
+from lockstep.registry.environment import require_environment
+from lockstep.run.plan import ModelIdentity, PrecisionMeasure
+from lockstep.specs.settings import Settings
+from lockstep.specs.spec import ScoringSpec
+
+
+def check_environment(spec: ScoringSpec, model: ModelIdentity) -> tuple[str, ...]:
+    """Return which libraries differ from those that the model was logged with.
+
+    Raises:
+        RequirementsDiffer: One does, and the spec refuses that.
+    """
+    return require_environment(Path(model.location), spec.model.environment, title=_title(model))
+
+
+def check_precision(
+    spec: ScoringSpec, model: ModelIdentity, settings: Settings, *, partition: dt.date
+) -> PrecisionMeasure | None:
+    """Measure the reduced precision that a spec asks for; none for float32, which costs nothing.
+
+    Raises:
+        PrecisionRefused: It moves the scores by more than the spec allows.
+        PrecisionUnsupported: The model cannot be scored in it.
+        InputError: The table cannot be sampled.
+    """
+    if spec.model.precision == "float32":
+        return None
+    from lockstep.registry.cache import fetch_artifact
+    from lockstep.registry.precision import SAMPLE_ROWS, measure_precision
+    from lockstep.scoring.backends import Execution
+
+    sample = None
+    if spec.input.table is not None:
+        from lockstep.data.table_sample import first_rows
+
+        batch = first_rows(spec, partition, settings.data_root, inputs=model.inputs, rows=SAMPLE_ROWS)
+        sample = (batch, f"the first {batch.num_rows:,} rows of table {spec.input.table.label}")
+    return measure_precision(
+        fetch_artifact(model, settings.cache_root),
+        Execution(precision=spec.model.precision),
+        title=_title(model),
+        limit=spec.model.max_precision_difference,
+        outputs=spec.output.columns,
+        sample=sample,
+    )
+
+
+def _title(model: ModelIdentity) -> str:
+    return f"{model.name} version {model.version}"
