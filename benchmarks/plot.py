@@ -16,8 +16,10 @@ STYLE: dict[str, Any] = {"svg.hashsalt": "lockstep", "svg.fonttype": "none", "fo
 def plot_ratios(races: Sequence[Sequence[Record]], path: Path) -> None:
     """Draw how many times the bare loop's time each system took, a panel for each workload."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8, 1.9 * len(races) + 0.3), layout="constrained")
-        for axes, records in zip(figure.subplots(len(races), squeeze=False)[:, 0], races, strict=True):
+        heights = [len(records) + 1 for records in races]
+        figure = Figure(figsize=(8, 0.26 * sum(heights) + 0.3), layout="constrained")
+        panels = figure.subplots(len(races), squeeze=False, height_ratios=heights)[:, 0]
+        for axes, records in zip(panels, races, strict=True):
             shown = [record for record in records if record.ratio_to_bare is not None and record.system != BARE]
             shown.sort(key=lambda record: -(record.ratio_to_bare or 0))
             ratios = [record.ratio_to_bare or 0.0 for record in shown]
