@@ -23,7 +23,7 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup setup-data setup-training setup-control setup-dev setup-text python java data train text demo up \
-	test test-unit test-spark test-integration test-dags test-training bench bench-table setup-bench \
+	test test-unit test-spark test-integration test-gpu test-dags test-training bench bench-table setup-bench \
 	lint fmt type lock docs hooks clean distclean
 
 help: ## List the targets
@@ -102,6 +102,9 @@ test-spark: setup-dev java ## On a local Spark session
 
 test-integration: setup java setup-dev ## Real components together
 	@$(BIN)/python -m pytest tests/integration --timeout 600 $(PYTEST_ARGS)
+
+test-gpu: setup-dev ## On a GPU, and the same lines on the processor; without a GPU it says which lines were not run
+	@$(BIN)/python -m pytest tests/gpu --timeout 600 $(PYTEST_ARGS)
 
 test-dags: setup-control ## Airflow's view of the generated DAGs
 	@.venv/control/bin/python -m pytest tests/dags $(PYTEST_ARGS)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.export.passes import move_to_device_pass
 
 from lockstep.errors import DeviceMissing
 from lockstep.scoring.backends import Arrays
@@ -39,7 +40,10 @@ def load_exported(path: Path, device: torch.device) -> Callable[..., Any]:
     The module that torch makes of a program checks and flattens nested inputs on each call, which takes longer than a
     small network does. The inputs here are flat, and the signature was checked before.
     """
-    module = torch.export.load(path).module(check_guards=False).to(device)
+    program = torch.export.load(path)
+    if device.type != "cpu":  # with the constants that the network makes while it runs
+        program = move_to_device_pass(program, device)
+    module = program.module(check_guards=False).to(device)
     module.graph.set_codegen(torch.fx.graph.CodeGen())
     module.recompile()
     forward: Callable[..., Any] = module.forward
@@ -53,6 +57,8 @@ class TorchRunner:
         self._network = network
         self.device = device
         self._precision = precision
+        if device.type == "cuda":  # cuDNN's default would round float32 to 10 bits of mantissa in convolutions
+            torch.backends.cudnn.allow_tf32 = False
         self._local = threading.local()
 
     def run(self, arrays: Arrays) -> Arrays:
