@@ -76,7 +76,7 @@ class Text:
         text = TextColumn(COLUMN, SCORE, width=1, lengths=PADDED_TOKENS, pad_id=0)
         with lockstep_artifacts(
             _Network(folder),
-            example=(tokens, tokens),
+            example=(tokens, tokens.clone()),  # one tensor for both would become one input
             shapes=(dimensions, dimensions),
             encoding=text.encoding(),
             baseline=None,
