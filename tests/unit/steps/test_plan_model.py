@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -17,6 +19,8 @@ from lockstep.report.facts import read_facts
 from lockstep.report.page import render
 from lockstep.run.folder import PLAN
 from lockstep.run.plan import Plan
+from lockstep.serving.startup import load_model
+from lockstep.specs.spec import ModelRef
 from lockstep.steps.model_checks import check_precision
 from lockstep.steps.plan import PlanOutcome, plan_run
 from tests.unit.steps.runs import DAY, make_settings, make_spec, parcels
@@ -40,23 +44,25 @@ class Risk(torch.nn.Module):
 
 @pytest.fixture(scope="module")
 def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A registry with model `parcels`, logged in another environment."""
+    """A registry with model `parcels`, logged in another environment; version 2 has an input example."""
     folder = tmp_path_factory.mktemp("registry")
     uri, before = f"sqlite:///{folder}/mlflow.db", mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(uri)
     mlflow.create_experiment("parcels", artifact_location=str(folder / "artifacts"))
     mlflow.set_experiment("parcels")
     signature = ModelSignature(Schema([ColSpec(DataType.double, "km")]), Schema([ColSpec(DataType.float, "risk")]))
-    with warnings.catch_warnings(), mlflow.start_run():
-        warnings.simplefilter("ignore")
-        mlflow.pytorch.log_model(
-            Risk(),
-            name="m",
-            signature=signature,
-            serialization_format="pickle",
-            pip_requirements=REQUIREMENTS,
-            registered_model_name="parcels",
-        )
+    for example in (None, pd.DataFrame({"km": [1.0, 99.0]})):
+        with warnings.catch_warnings(), mlflow.start_run():
+            warnings.simplefilter("ignore")
+            mlflow.pytorch.log_model(
+                Risk(),
+                name="m",
+                signature=signature,
+                input_example=example,
+                serialization_format="pickle",
+                pip_requirements=REQUIREMENTS,
+                registered_model_name="parcels",
+            )
     mlflow.MlflowClient().set_registered_model_alias("parcels", "champion", "1")
     mlflow.set_tracking_uri(before)
     return uri
@@ -130,3 +136,18 @@ def test_without_rows_at_hand_and_without_an_example(tmp_path: Path, tracking_ur
     loaded = make_spec(tmp_path, model={"name": "parcels", "precision": "int8"})
     with pytest.raises(PrecisionUnsupported, match="neither a baseline nor an input example"):
         check_precision(loaded.spec, plan.model, make_settings(tmp_path), partition=DAY)
+
+
+def test_the_endpoint_scores_in_the_precision_of_its_spec(tmp_path: Path, tracking_uri: str) -> None:
+    plan = planned(tmp_path, tracking_uri).plan
+    settings = replace(make_settings(tmp_path), tracking_uri=tracking_uri)
+    declared = ModelRef(name="parcels", precision="bfloat16", max_precision_difference=0.05)
+    loaded = load_model(settings, "parcels", alias=None, version=2, declared=declared)
+    batch = parcels(64).to_batches()[0]
+    in_batch = load_once(loaded.served.identity, plan.cache_root, precision="bfloat16")[0].score(batch)
+    assert np.array_equal(loaded.served.scorer.score(batch).values, in_batch.values, equal_nan=True)
+    with pytest.raises(PrecisionUnsupported, match="neither a baseline nor an input example"):
+        load_model(settings, "parcels", alias=None, version=1, declared=declared)
+    refusing = ModelRef(name="parcels", environment="refuse")
+    with pytest.raises(RequirementsDiffer):
+        load_model(settings, "parcels", alias=None, version=2, declared=refusing)
