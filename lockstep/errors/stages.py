@@ -169,7 +169,7 @@ class TooManyBadRows(CheckFailed):
         worst = max(reasons, key=lambda reason: reasons[reason])
         LockstepError.__init__(
             self,
-            f"scoring of partition {partition} stopped: {bad} of the first {read} rows read by one worker have no "
+            f"scoring of partition {partition} stopped: {bad} of the {read} rows that were read have no "
             f"score, and limits.max_quarantined_fraction allows {allowed} of the whole run. Most often: {worst} "
             f"({reasons[worst]} rows). Nothing was published; what was live stays. Mend the input or the model, or "
             "raise the limit in the spec.",

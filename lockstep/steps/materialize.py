@@ -5,6 +5,7 @@ from typing import Any
 
 from lockstep.data.table_input import plan_table_input
 from lockstep.run.folder import INPUT, MANIFEST, RunFolder
+from lockstep.scoring.engine import remove_strays
 from lockstep.specs.settings import Settings
 from lockstep.steps.progress import RunProgress, progress_of
 from lockstep.steps.score import summary
@@ -48,7 +49,9 @@ def score(folder: RunFolder, settings: Settings, *, progress: Progress = _silent
         Rows in, scored and quarantined, units, and whether all of it was `reused`.
     """
     reused = folder.has(MANIFEST)
-    if not reused:
+    if reused:  # the process that wrote the manifest may have died before it had tidied up
+        remove_strays(folder, folder.manifest(step="score").units)
+    else:
         plan, wanted = folder.plan(step="score"), folder.scoring_input(step="score")
         with folder.timed("score"):
             submit_job(

@@ -37,7 +37,7 @@ def score_units_with_spark(
         folder: A run whose input is materialised.
         udf: Makes the function that scores units, given their texts (see `udfs.bulk`).
         result_schema: Spark schema of what it returns.
-        tell: Gets a line of progress now and then.
+        tell: Gets a line of progress now and then, and at the end.
 
     Returns:
         The manifest: for each unit one accepted attempt.
@@ -115,6 +115,8 @@ class _Watch:
         self._thread.join()
         if self._error is not None and kind is not None:
             raise self._error from error
+        if kind is None:
+            self._tell(progress_of(self._folder, self._wanted).line())
 
     def _work(self) -> None:
         looks = 0

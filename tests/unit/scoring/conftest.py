@@ -3,15 +3,22 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
-from lockstep.run.plan import Column
+from lockstep.run.folder import RunFolder
+from lockstep.run.plan import Column, Unit
 from lockstep.scoring.backends import Execution
+from lockstep.scoring.engine import UnitScorer
+from lockstep.scoring.profile import build_baseline
 from lockstep.scoring.scorer import Scorer
 from lockstep.scoring.signature import Signature
 from lockstep.scoring.torch_backend import load
+from lockstep.scoring.units import plan_units
+from tests.unit.scoring import roots
 
 SIGNATURE = Signature(
     (Column(name="city", dtype="string"), Column(name="age", dtype="double"), Column(name="spend", dtype="double")),
@@ -64,4 +71,28 @@ def batch() -> pa.RecordBatch:
             "age": pa.array([float(i % 90) for i in range(100)]),
             "other": pa.array(range(100)),
         }
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    """A run folder with 25 input rows, of which 3 have no score."""
+    x = pa.array([-1.0 if i in (0, 7, 24) else float(i) for i in range(25)])
+    table = pa.table({"day": pa.array([roots.DAY] * 25), "id": pa.array(range(25), pa.int64()), "x": x})
+    pq.write_table(table, tmp_path / "in.parquet")
+    return RunFolder(tmp_path)
+
+
+@pytest.fixture
+def unit(folder: RunFolder) -> Unit:
+    """Its only unit."""
+    return plan_units(folder.path, ["in.parquet"], unit_bytes=1 << 20)[0]
+
+
+@pytest.fixture
+def unit_scorer(folder: RunFolder) -> UnitScorer:
+    """A unit scorer with a baseline."""
+    baseline = build_baseline({"x": np.arange(25.0), "score": np.sqrt(np.arange(25.0))})
+    return UnitScorer(
+        folder, roots.plan(folder.path), Scorer(roots.Root(), roots.SIGNATURE, block_rows=4), baseline=baseline
     )
