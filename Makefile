@@ -5,6 +5,9 @@ PYTHON ?= python3.11
 BIN := .venv/data/bin
 PYTEST_ARGS ?=
 UPGRADE ?=
+# Of `make test-kills`.
+KILLS ?= 300
+SEED ?=
 # Of the benchmarks: see `make bench`.
 WORKLOAD ?= mlp20 mlp200 trees text image
 SYSTEM ?=
@@ -23,7 +26,7 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup setup-data setup-training setup-control setup-dev setup-text python java data train text demo up \
-	test test-unit test-spark test-integration test-gpu test-dags test-training bench bench-table setup-bench \
+	test test-unit test-spark test-integration test-gpu test-dags test-training test-kills bench bench-table setup-bench \
 	lint fmt type lock docs hooks clean distclean
 
 help: ## List the targets
@@ -105,6 +108,10 @@ test-integration: setup java setup-dev ## Real components together
 
 test-gpu: setup-dev ## On a GPU, and the same lines on the processor; without a GPU it says which lines were not run
 	@$(BIN)/python -m pytest tests/gpu --timeout 600 $(PYTEST_ARGS)
+
+test-kills: java setup-dev ## kill -9 at KILLS random moments (SEED repeats them), each run resumed and compared
+	@LOCKSTEP_KILLS=$(KILLS) LOCKSTEP_KILL_SEED=$(SEED) $(BIN)/python -m pytest tests/integration/test_kills.py \
+		--timeout 7200 $(PYTEST_ARGS)
 
 test-dags: setup-control ## Airflow's view of the generated DAGs
 	@.venv/control/bin/python -m pytest tests/dags $(PYTEST_ARGS)
