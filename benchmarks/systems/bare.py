@@ -1,14 +1,15 @@
 """The bare loop: pyarrow and the model, what a good engineer writes who needs nothing but speed.
 
-Either one process per core, each taking the next file, with one thread for everything; or one process that takes file
-after file with a thread per core. Only needed columns are read; a row group is decoded, stacked to float32, scored and
-written at a time. The model's own chunk sizes are those that were fastest here (see each workload).
+Three ways are tried: a process per core, each taking the next file with one thread for everything; the same with
+threads of one process (pyarrow, numpy and torch release the interpreter's lock); and file after file, each with all
+threads of pyarrow and torch. Only needed columns are read; a row group is decoded, stacked to float32, scored and
+written at a time, and no dictionary is tried on columns of unique values. The model's own chunk sizes are those that
+were fastest here (see each workload).
 """
 
-import math
 import multiprocessing
 import os
-from multiprocessing.pool import Pool
+from multiprocessing.pool import Pool, ThreadPool
 from pathlib import Path
 
 import pyarrow as pa
@@ -37,7 +38,7 @@ class Scorer:
         """Read, score and write one file; return its rows."""
         with (
             pq.ParquetFile(source, memory_map=True) as file,
-            pq.ParquetWriter(target, SCHEMA, compression="zstd") as out,
+            pq.ParquetWriter(target, SCHEMA, compression="zstd", use_dictionary=["day"]) as out,
         ):
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group, columns=self.columns, use_threads=self.threads > 1)
@@ -51,25 +52,25 @@ class Bare:
 
     def __init__(self, job: Job, variant: str) -> None:
         self._job = job
+        self._variant = variant
         self._pool: Pool | None = None
         self._here: Scorer | None = None
-        self._processes = job.cores if variant == "one process per core" else 1
 
     def start(self) -> None:
-        if self._processes == 1:
-            self._here = Scorer(self._job, threads=self._job.cores)
+        if self._variant == "a process per core":
+            context = multiprocessing.get_context("spawn")
+            self._pool = context.Pool(self._job.cores, initializer=_load, initargs=(self._job.to_json(),))
             return
-        context = multiprocessing.get_context("spawn")
-        self._pool = context.Pool(self._processes, initializer=_load, initargs=(self._job.to_json(),))
+        at_once = self._job.cores if self._variant == "a thread per core" else 1
+        self._here = Scorer(self._job, threads=self._job.cores // at_once)
+        self._pool = ThreadPool(at_once)
 
     def run(self, output: Path) -> Path:
         output.mkdir(parents=True)
         tasks = [(file, output / file.name) for file in self._job.files]
-        if self._here is not None:
-            rows = [self._here.score_file(*task) for task in tasks]
-        else:
-            rows = self._pool.starmap(_score, tasks, chunksize=1) if self._pool else []
-        if math.fsum(rows) != self._job.rows:
+        score = _score if self._here is None else self._here.score_file
+        rows = self._pool.starmap(score, tasks, chunksize=1) if self._pool else []
+        if sum(rows) != self._job.rows:
             raise RuntimeError(f"expected {self._job.rows} rows, read {rows}")
         return output
 

@@ -51,7 +51,7 @@ SYSTEMS = {
     "bare": Entry(
         "benchmarks.systems.bare:Bare",
         ("pyarrow", "torch"),
-        {"one process per core": {}, "one process, a thread per core": TWO_THREADS},
+        {"a process per core": {}, "a thread per core": {}, "all threads on one file": TWO_THREADS},
     ),
     "lockstep": Entry("benchmarks.systems.lockstep_job:LockstepJob", ("lockstep",)),
     "predict_batch_udf": Entry(

@@ -57,14 +57,15 @@ def test_a_model_scores_alike_whatever_form_a_batch_has(tmp_path: Path, workload
     assert np.allclose(scores, model.predict(model.from_numpy(array)), atol=1e-6)
 
 
-def test_the_bare_loop_writes_every_row(tmp_path: Path) -> None:
+@pytest.mark.parametrize("variant", ["a thread per core", "all threads on one file"])
+def test_the_bare_loop_writes_every_row(tmp_path: Path, variant: str) -> None:
     data, model = tmp_path / "data", tmp_path / "model"
     for folder in (data, model):
         folder.mkdir()
     write_data(SMALL_MLP, 100, data)
     SMALL_MLP.save(model)
     job = Job("mlp20", 100, 1, str(data), str(model), "", "mlp20", 1, "")
-    bare = Bare(job, "one process, a thread per core")
+    bare = Bare(job, variant)
     bare.start()
     written = pq.read_table(bare.run(tmp_path / "out"))
     bare.stop()
