@@ -46,8 +46,9 @@ class Risk(torch.nn.Module):
 def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A registry with model `parcels`, logged in another environment; version 2 has an input example."""
     folder = tmp_path_factory.mktemp("registry")
-    uri, before = f"sqlite:///{folder}/mlflow.db", mlflow.get_tracking_uri()
+    uri, before = f"sqlite:///{folder}/mlflow.db", (mlflow.get_tracking_uri(), mlflow.get_registry_uri())
     mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
     mlflow.create_experiment("parcels", artifact_location=str(folder / "artifacts"))
     mlflow.set_experiment("parcels")
     signature = ModelSignature(Schema([ColSpec(DataType.double, "km")]), Schema([ColSpec(DataType.float, "risk")]))
@@ -64,7 +65,8 @@ def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
                 registered_model_name="parcels",
             )
     mlflow.MlflowClient().set_registered_model_alias("parcels", "champion", "1")
-    mlflow.set_tracking_uri(before)
+    mlflow.set_tracking_uri(before[0])
+    mlflow.set_registry_uri(before[1])
     return uri
 
 
