@@ -134,10 +134,20 @@ def _leaves(footer: pq.FileMetaData, file: DataFile, names: Sequence[str] | None
     return sorted({index for places in column_places(footer, physical).values() for index in places})
 
 
-def _runs(atoms: Sequence[_Atom], limit: float) -> Iterator[list[_Atom]]:
-    """Group neighbouring atoms so that the groups are even: each aims at its share of what is left."""
-    left = sum(atom.weight for atom in atoms)
+def _runs(atoms: Sequence[_Atom], limit: float) -> list[list[_Atom]]:
+    """Group neighbouring atoms into as few even groups within the limit as there can be.
+
+    Where the limit cuts so many groups short that one more is needed, that one would be tiny: all are made smaller.
+    """
     count = _fewest(atoms, limit)
+    while len(runs := [*_even_runs(atoms, limit, count=count)]) > count:
+        count += 1
+    return runs
+
+
+def _even_runs(atoms: Sequence[_Atom], limit: float, *, count: int) -> Iterator[list[_Atom]]:
+    """Group neighbouring atoms; each group aims at its share of what is left."""
+    left = sum(atom.weight for atom in atoms)
     run: list[_Atom] = []
     size = 0.0
     for atom in atoms:
