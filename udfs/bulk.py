@@ -4,6 +4,7 @@ Spark moves only the numbers of the units and the names of their results; the wi
 the Python worker itself and never crosses the JVM.
 """
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -19,8 +20,8 @@ RESULT_SCHEMA = "unit string, staged string"
 
 def score_units(
     run_folder: str, *, device: str = "auto", bad_rows_allowed: int | None = None, run_rows: int | None = None
-) -> Callable[[Sequence[str]], Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]]:
-    """Make what `steps.score` needs: from unit texts to a function for `DataFrame.mapInArrow`.
+) -> Callable[[Sequence[Sequence[str]]], Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]]:
+    """Make what `steps.score` needs: from tasks, each some unit texts, to a function for `DataFrame.mapInArrow`.
 
     Args:
         run_folder: A planned run, on storage that every worker sees.
@@ -29,11 +30,11 @@ def score_units(
         run_rows: Input rows of the whole run (see `UnitScorer`).
 
     Returns:
-        Given the texts (JSON of `Unit`), a function from batches of `id`, the place of a unit among them, to batches of
-        unit id and staged file.
+        Given the texts (JSON of `Unit`) of each task, a function from batches of `id`, the place of a task among them,
+        to batches of unit id and staged file.
     """
 
-    def over(texts: Sequence[str]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def over(tasks: Sequence[Sequence[str]]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             folder = RunFolder(Path(run_folder))
             plan = folder.plan(step="score")
@@ -48,8 +49,8 @@ def score_units(
                 folder, plan, scorer, baseline=baseline, bad_rows_allowed=bad_rows_allowed, run_rows=run_rows
             )
             for batch in batches:
-                for place in batch.column("id").to_pylist():
-                    result = units.score(Unit.model_validate_json(texts[place]))
+                for text in itertools.chain.from_iterable(tasks[place] for place in batch.column("id").to_pylist()):
+                    result = units.score(Unit.model_validate_json(text))
                     yield pa.RecordBatch.from_pydict({"unit": [result.unit], "staged": [result.staged]})
 
         return run

@@ -11,6 +11,7 @@ from lockstep.registry.environment import Policy, require_environment
 from lockstep.registry.loading import baseline, load_scorer
 from lockstep.run.plan import ModelIdentity
 from lockstep.scoring.backends import Execution
+from lockstep.scoring.memory import keep_freed_memory
 from lockstep.scoring.profile import Profile
 from lockstep.scoring.scorer import Scorer
 
@@ -20,6 +21,7 @@ MODELS_PER_WORKER = 2
 @lru_cache(maxsize=MODELS_PER_WORKER)
 def _loaded(artifact: Path, execution: Execution, *, environment: Policy, title: str) -> tuple[Scorer, Profile | None]:
     require_environment(artifact, environment, title=title)
+    keep_freed_memory()
     # Spark runs one worker per core, so a worker is one thread of computing; Arrow would take all cores for each.
     pa.set_cpu_count(1)
     loaded = load_scorer(artifact, execution=execution, search=True), baseline(artifact)

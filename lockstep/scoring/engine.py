@@ -5,8 +5,6 @@ attempt that dies leaves files that no result names and that nobody reads. The s
 the model and the plan alone: not on batch sizes, the attempt or the machine's load.
 """
 
-import resource
-import sys
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -23,6 +21,7 @@ from lockstep.run.identity import file_sha256
 from lockstep.run.manifest import UnitResult
 from lockstep.run.plan import Plan, Unit
 from lockstep.run.progress import PROGRESS, Heartbeat
+from lockstep.scoring.memory import peak_bytes
 from lockstep.scoring.outputs import arrow_array
 from lockstep.scoring.pipeline import Behind, ahead, in_channels
 from lockstep.scoring.profile import Profile
@@ -31,11 +30,12 @@ from lockstep.scoring.run_profile import RowSample, run_counter
 from lockstep.scoring.scorer import ScoredBatch, Scorer
 from lockstep.scoring.staged import COMPRESSION, StagedWriter, Stamps, good_rows, stamp_columns
 from lockstep.scoring.stages import Stages
+from lockstep.scoring.storage import place
 from lockstep.scoring.units import read_unit
 
 STAGING, QUARANTINE = "staging", "quarantine"
 CODE, REASON, UNIT = "code", "reason", "unit"
-# Batches that are read before they are scored, and scored before they are written.
+# Batches that are read before they are scored, and scored before they are written, where stages overlap.
 DEPTH = 2
 # Threads that feed one GPU: one encodes or decodes while the other's batch is computed.
 GPU_CHANNELS = 3
@@ -134,7 +134,8 @@ class UnitScorer:
         tally = _Tally()
         profile = run_counter(self._baseline, (*self._scorer.signature.inputs, *self._outputs))
         sample = RowSample(unit.id, rows=unit.rows, run_rows=self._run_rows or unit.rows)
-        batches = ahead(stages.each("read", self._read(unit, died=died)), depth=DEPTH)
+        depth = DEPTH if self._overlaps(unit) else 0
+        batches = ahead(stages.each("read", self._read(unit, died=died)), depth=depth)
         self._heartbeat.begin(unit.id, tally.reasons)
 
         def scored_of(batch: pa.RecordBatch) -> ScoredBatch:
@@ -145,11 +146,12 @@ class UnitScorer:
         with (
             self._folder.writing(),
             StagedWriter(staged, constant=list(stamp_columns(self._plan))) as writer,
-            Behind(stages.timed("write", writer.write), depth=DEPTH) as behind,
+            Behind(stages.timed("write", writer.write), depth=depth) as behind,
         ):
             for batch, scored in in_channels(scored_of, batches, channels=channels):
                 with stages.stage("assemble"):
-                    behind.put(self._staged(batch, scored))
+                    staged_rows = self._staged(batch, scored)
+                behind.put(staged_rows)
                 with stages.stage("profile"):
                     picked = sample.picked(tally.rows_in, batch.num_rows)
                     profile.update(self._profiled(batch, scored), rows=batch.num_rows, picked=picked)
@@ -179,6 +181,15 @@ class UnitScorer:
             device=self._scorer.device,
             bare_s=None if tally.bare_s is None else round(tally.bare_s, 4),
         )
+
+    def _overlaps(self, unit: Unit) -> bool:
+        """Whether reading and writing have threads of their own.
+
+        They do when there is something to wait for: a GPU, or a store. On the processor every core already has a
+        worker, and the kernel reads ahead from a disk; more threads only take the core, and its cache, from each other.
+        """
+        root = self._folder.path
+        return self._scorer.device != "cpu" or any(not place(p.path, root=root).is_local for p in unit.pieces)
 
     def _read(self, unit: Unit, *, died: int) -> Iterator[pa.RecordBatch]:
         """Read the unit; in smaller batches when attempts at it died, perhaps of lack of memory."""
@@ -266,12 +277,6 @@ def remove_strays(folder: RunFolder, accepted: Sequence[UnitResult]) -> int:
 def _remove_attempt(folder: RunFolder, unit: str, attempt: str) -> None:
     for kind in (QUARANTINE, STAGING):
         folder.file(kind, unit, f"{attempt}.parquet").unlink(missing_ok=True)
-
-
-def peak_bytes() -> int:
-    """Return the largest resident memory that this process has had."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _attempts_that_died(folder: RunFolder, unit: Unit) -> int:

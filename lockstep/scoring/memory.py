@@ -1,7 +1,12 @@
-"""Running out of memory: how it is recognised, and how it is seen coming."""
+"""Memory of a worker: kept between batches, and running out of it: how it is recognised and seen coming."""
 
 import contextlib
+import ctypes
+import resource
+import sys
 from pathlib import Path
+
+import pyarrow as pa
 
 # Below this share of what the process may use, batches are made smaller before the kernel has to kill somebody.
 LOW_WATER = 0.05
@@ -9,6 +14,34 @@ MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup")
 # How libraries that have no class for it say that an allocation failed.
 TELLING = ("out of memory", "can't allocate memory", "failed to allocate memory", "bad allocation", "bad_alloc")
+# Parameters of glibc's mallopt, and the largest block that it takes from its own heap (malloc.h, mallopt(3)).
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+LARGEST_KEPT = 32 << 20
+
+
+def keep_freed_memory() -> bool:
+    """Let this process keep what it frees, for its next batch, instead of giving it back to the kernel.
+
+    Batches are alike, so the memory of one serves the next; to return it and fetch it again, cleared page by page, cost
+    a tenth of a worker's time. The peak is not higher. Arrow, which has an allocator of its own, uses the C library's.
+
+    Returns:
+        Whether it could be done: only with glibc.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return False
+    if not (mallopt(M_TRIM_THRESHOLD, 1 << 30) and mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)):
+        return False
+    pa.set_memory_pool(pa.system_memory_pool())
+    return True
+
+
+def peak_bytes() -> int:
+    """Return the largest resident memory that this process has had."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -1,6 +1,7 @@
 """Stages that overlap: reading ahead, scoring in several channels, writing behind.
 
-Every hand-over is bounded, so that memory does not grow with the input, and the first error of a stage ends all.
+Every hand-over is bounded, so that memory does not grow with the input, and the first error of a stage ends all. With a
+depth of 0 a stage has no thread and does its work when it is asked to.
 """
 
 import queue
@@ -27,6 +28,10 @@ def ahead(items: Iterable[ItemT], *, depth: int) -> Iterator[ItemT]:
 
     An error of the source is raised where the item would have come. When the consumer stops early the thread ends.
     """
+    return _in_thread(items, depth=depth) if depth else iter(items)
+
+
+def _in_thread(items: Iterable[ItemT], *, depth: int) -> Iterator[ItemT]:
     waiting: queue.Queue[ItemT | _End] = queue.Queue(maxsize=depth)
     stopped = threading.Event()
 
@@ -93,20 +98,27 @@ class Behind(Generic[ItemT]):
 
     def __init__(self, function: Callable[[ItemT], None], *, depth: int) -> None:
         self._function = function
+        self._in_thread = depth > 0
         self._waiting: queue.Queue[ItemT | _End] = queue.Queue(maxsize=depth)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="write-behind", daemon=True)
 
     def put(self, item: ItemT) -> None:
         """Hand over an item; raises the error of an earlier one."""
+        if not self._in_thread:
+            self._function(item)
+            return
         self._raise()
         self._waiting.put(item)
 
     def __enter__(self) -> "Behind[ItemT]":
-        self._thread.start()
+        if self._in_thread:
+            self._thread.start()
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
+        if not self._in_thread:
+            return
         self._waiting.put(_End())
         self._thread.join()
         if kind is None:

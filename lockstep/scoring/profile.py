@@ -14,14 +14,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lockstep.scoring.moments import Numbers, moments_of
 from lockstep.scoring.sketches import FrequentSketch, QuantileSketch
 
-Floats: TypeAlias = npt.NDArray[np.float64]
 Picked: TypeAlias = npt.NDArray[np.intp] | None  # sampled rows of a batch; none: all
 
 DECILES = np.arange(0.1, 0.95, 0.1)
 TOP_VALUES = 50
-DOT_ROWS = 8_192
 # A column is no category if a value is longer, if a batch has more values, or if a larger share of its rows differ.
 LONGEST_CATEGORY, MOST_CATEGORIES, MOST_DISTINCT = 64, 5_000, 0.5
 
@@ -49,21 +48,21 @@ class NumericColumn:
     def __post_init__(self) -> None:
         self.counts = self.counts or [0] * (len(self.edges) + 1)
 
-    def update(self, values: Floats, *, picked: Picked = None) -> None:
-        """Count `(rows,) float64` values."""
-        total = float(values.sum())
-        known = values if np.isfinite(total) else values[np.isfinite(values)]
+    def update(self, values: Numbers, *, picked: Picked = None) -> None:
+        """Count `(rows,)` floats."""
+        found = moments_of(values)
+        known = found.known
         self.nulls += len(values) - len(known)
         if not len(known):
             return
         self.count += len(known)
-        self.sum += total if known is values else float(known.sum())
-        self.sum_sq += _sum_of_squares(known)
-        self._widen(float(known.min()), float(known.max()))
+        self.sum += found.sum
+        self.sum_sq += found.sum_sq
+        self._widen(found.min, found.max)
         sample = known if picked is None else values[picked]
         self._sample(sample if known is values else sample[np.isfinite(sample)])
 
-    def _sample(self, values: Floats) -> None:
+    def _sample(self, values: Numbers) -> None:
         if self.edges:
             bins = np.searchsorted(np.asarray(self.edges), values, side="left")
             self.counts = [int(n) for n in np.asarray(self.counts) + np.bincount(bins, minlength=len(self.counts))]
@@ -234,7 +233,7 @@ def _is_free_text(values: Sequence[str], *, rows: int) -> bool:
     return len(values) > MOST_CATEGORIES or (rows > len(DECILES) and len(values) > rows * MOST_DISTINCT)
 
 
-def _edges(values: Floats) -> tuple[float, ...]:
+def _edges(values: Numbers) -> tuple[float, ...]:
     known = values[np.isfinite(values)]
     if not len(known):
         return ()
@@ -246,16 +245,10 @@ def _commonest(values: pa.Array) -> list[str]:
     return [item["values"] for item in sorted(counted, key=lambda c: (-c["counts"], c["values"]))[:TOP_VALUES]]
 
 
-def _sum_of_squares(values: Floats) -> float:
-    """Add up squares in pieces so short that BLAS, which is fastest at it, starts no threads."""
-    pieces = (values[start : start + DOT_ROWS] for start in range(0, len(values), DOT_ROWS))
-    return float(sum(np.dot(piece, piece) for piece in pieces))
-
-
-def _floats(values: Values) -> Floats:
+def _floats(values: Values) -> Numbers:
     if not isinstance(values, np.ndarray):
         if pa.types.is_boolean(values.type):
             values = values.cast(pa.uint8())
         values = values.to_numpy(zero_copy_only=False)
-    floats: Floats = values.astype(np.float64)
+    floats: Numbers = values if values.dtype == np.float32 else values.astype(np.float64, copy=False)
     return floats

@@ -22,9 +22,9 @@ class QuantileSketch:
 
         self._sketch = sketch if sketch is not None else datasketches.kll_floats_sketch(KLL_K)
 
-    def update(self, values: npt.NDArray[np.float64]) -> None:
+    def update(self, values: npt.NDArray[np.floating[Any]]) -> None:
         """Add finite values."""
-        self._sketch.update(values.astype(np.float32))
+        self._sketch.update(values.astype(np.float32, copy=False))
 
     def merge(self, other: "QuantileSketch") -> None:
         """Add what another sketch has seen."""

@@ -90,7 +90,8 @@ class StagedWriter:
         if self._writer is None or not rows:
             return
         table = pa.Table.from_batches(self._waiting)
-        self._writer.write_table(table.slice(0, rows).combine_chunks(), row_group_size=rows)
+        group = table.slice(0, rows).combine_chunks()
+        self._writer.write_table(pa.Table.from_arrays(group.columns, schema=self._writer.schema), row_group_size=rows)
         self._waiting = table.slice(rows).to_batches()
         self._rows -= rows
 
@@ -123,24 +124,36 @@ def _width(kind: pa.DataType) -> int:
 
 
 def _open(path: Path, schema: pa.Schema, *, constant: Sequence[str]) -> pq.ParquetWriter:
-    plain = pa.schema([pa.field(field.name, _plain(field.type)) for field in schema])
+    # A column that is declared to have no nulls is written faster.
+    schema = pa.schema([field.with_nullable(field.name not in constant) for field in schema])
+    plain = pa.schema([pa.field(field.name, _plain(field.type), nullable=field.nullable) for field in schema])
     texts = {field.name for field in plain if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)}
     encoded = [field.name for field in plain if field.name in texts or field.name in constant]
-    integers = [field for field in plain if pa.types.is_integer(field.type) and field.name not in constant]
-    # Scores hardly repeat, so a dictionary of them is work for nothing.
+    encodings = {field.name: _encoding(field.type) for field in plain if field.name not in encoded}
     writer = pq.ParquetWriter(
         path,
         schema,
         compression=COMPRESSION,
         coerce_timestamps="us",
         use_dictionary=encoded,
-        column_encoding={field.name: "DELTA_BINARY_PACKED" for field in integers} or None,
+        column_encoding={name: encoding for name, encoding in encodings.items() if encoding} or None,
         write_statistics=[field.name for field in plain if field.name not in constant],
         store_schema=False,
     )
     stored = base64.b64encode(plain.serialize().to_pybytes()).decode("ascii")
     writer.add_key_value_metadata({SCHEMA_KEY: stored})
     return writer
+
+
+def _encoding(kind: pa.DataType) -> str | None:
+    """Return the Parquet encoding of a column that is no dictionary; none for the plain one.
+
+    Scores hardly repeat; split into streams of bytes, only their first bytes and padding are left to compress, which
+    takes half the time and a tenth less space. Keys mostly grow by small steps.
+    """
+    if pa.types.is_integer(kind):
+        return "DELTA_BINARY_PACKED"
+    return "BYTE_STREAM_SPLIT" if pa.types.is_float32(kind) or pa.types.is_float64(kind) else None
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

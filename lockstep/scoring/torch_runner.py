@@ -12,6 +12,7 @@ from torch.export.passes import move_to_device_pass
 
 from lockstep.errors import DeviceMissing
 from lockstep.scoring.backends import Arrays
+from lockstep.scoring.torch_graph import overwrite_activations
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -45,7 +46,7 @@ def load_exported(path: Path, device: torch.device) -> Callable[..., Any]:
         program = move_to_device_pass(program, device)
     module = program.module(check_guards=False).to(device)
     module.graph.set_codegen(torch.fx.graph.CodeGen())
-    module.recompile()
+    overwrite_activations(module)
     forward: Callable[..., Any] = module.forward
     return forward
 

@@ -16,7 +16,7 @@ def threads() -> int:
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.lists(st.integers()), st.integers(1, 3), st.integers(1, 4))
+@given(st.lists(st.integers()), st.integers(0, 3), st.integers(1, 4))
 def test_all_items_in_order(items: list[int], depth: int, channels: int) -> None:
     written: list[int] = []
     with Behind(written.append, depth=depth) as behind:
@@ -102,3 +102,14 @@ def test_channels_work_at_the_same_time() -> None:
         return item
 
     assert [item for item, _ in in_channels(wait, range(4), channels=2)] == [0, 1, 2, 3]
+
+
+def test_without_depth_everything_happens_in_this_thread() -> None:
+    written: list[int] = []
+    with Behind(written.append, depth=0) as behind:
+        for item in ahead(iter(range(3)), depth=0):
+            assert threads() == 0
+            behind.put(item)
+            assert written[-1] == item
+    with Behind([].remove, depth=0) as behind, pytest.raises(ValueError, match="not in list"):
+        behind.put(1)

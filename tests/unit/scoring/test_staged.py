@@ -58,7 +58,8 @@ def test_stamps_are_plain_columns_for_readers(tmp_path: Path) -> None:
             columns = {"id": pa.array(range(rows), pa.int64()), **stamps.columns(rows)}
             writer.write(pa.RecordBatch.from_pydict(columns))
     table = pq.read_table(tmp_path / "a.parquet")
-    assert table.schema == pa.schema([("id", pa.int64()), ("model", pa.string()), ("version", pa.int64())])
+    stamped = [pa.field("model", pa.string(), nullable=False), pa.field("version", pa.int64(), nullable=False)]
+    assert table.schema == pa.schema([pa.field("id", pa.int64()), *stamped])
     assert table.num_rows == 112
     assert set(table.column("model").to_pylist()) == {"m"}
     assert set(table.column("version").to_pylist()) == {3}
