@@ -16,7 +16,7 @@ from lockstep.scoring import engine
 from lockstep.scoring.units import read_unit
 from lockstep.steps.score import UnitFunction
 
-Over = Callable[[Sequence[str]], UnitFunction]
+Over = Callable[[Sequence[Sequence[str]]], UnitFunction]
 POLL_S, PATIENCE_S = 0.02, 120.0
 LOST = "lost"  # file in the run folder: the attempt that waited has ended
 
@@ -47,15 +47,15 @@ TROUBLES = {trouble.__name__: trouble for trouble in (wait_for_rival, wait_in_va
 def holding(udf: Over, folder: Path, *, unit: str, trouble: str) -> Over:
     """Make the first attempt at `unit` go wrong; `udf` is what `udfs.bulk.score_units` made."""
 
-    def over(texts: Sequence[str]) -> UnitFunction:
-        scored = udf(texts)
+    def over(tasks: Sequence[Sequence[str]]) -> UnitFunction:
+        scored = udf(tasks)
 
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for batch in batches:
-                units = [Unit.model_validate_json(texts[place]) for place in batch.column("id").to_pylist()]
-                held = any(one.id == unit for one in units) and first_attempt()
+                texts = [text for place in batch.column("id").to_pylist() for text in tasks[place]]
+                held = any(Unit.model_validate_json(text).id == unit for text in texts) and first_attempt()
                 if held:
-                    engine.read_unit = reading(RunFolder(folder), trouble)  # type: ignore[assignment]
+                    engine.read_unit = reading(RunFolder(folder), trouble, held=unit)  # type: ignore[assignment]
                 try:
                     yield from scored(iter([batch]))
                 finally:
@@ -74,11 +74,11 @@ def first_attempt() -> bool:
     return context is not None and context.attemptNumber() == 0
 
 
-def reading(folder: RunFolder, trouble: str) -> Callable[..., Iterator[pa.RecordBatch]]:
-    """Return a `read_unit` that does the trouble before the first batch and between it and the next."""
+def reading(folder: RunFolder, trouble: str, *, held: str) -> Callable[..., Iterator[pa.RecordBatch]]:
+    """Return a `read_unit` that does the trouble before the held unit's first batch and between it and the next."""
 
     def read(root: Path | None, unit: Unit, **kwargs: Any) -> Iterator[pa.RecordBatch]:
-        troubles = TROUBLES[trouble](folder, unit)
+        troubles = TROUBLES[trouble](folder, unit) if unit.id == held else iter(())
         for batch in read_unit(root, unit, **kwargs):
             next(troubles, None)
             yield batch
