@@ -4,7 +4,7 @@ Three ways are tried: a process per core, each taking the next file with one thr
 threads of one process (pyarrow, numpy and torch release the interpreter's lock); and file after file, each with all
 threads of pyarrow and torch. Only needed columns are read; a row group is decoded, stacked to float32, scored and
 written at a time, and no dictionary is tried on columns of unique values. The model's own chunk sizes are those that
-were fastest here (see each workload).
+were fastest here (see each workload). Freed memory stays with the process, as in Lockstep's workers.
 """
 
 import multiprocessing
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.job import Job
 from benchmarks.workloads.workload import KEYS, SCORE, Model, find_workload
+from lockstep.scoring.memory import keep_freed_memory
 
 SCHEMA = pa.schema([("day", pa.date32()), ("id", pa.int64()), (SCORE, pa.float64())])
 
@@ -27,6 +28,7 @@ class Scorer:
     def __init__(self, job: Job, *, threads: int) -> None:
         import torch
 
+        keep_freed_memory()
         torch.set_num_threads(threads)
         pa.set_cpu_count(threads)
         workload = find_workload(job.workload)

@@ -10,7 +10,7 @@ all agree, a noisy measurement costs speed at most.
 import json
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -54,6 +54,11 @@ class BlockSizes:
         self._search = search
         self._ladders: dict[str, Ladder] = {}
         self._read = False
+
+    @property
+    def ladders(self) -> Mapping[str, Ladder]:
+        """What is known so far, by shape of the inputs."""
+        return self._ladders
 
     def usable(self, run: Run, arrays: Arrays) -> list[int]:
         """Return the sizes to use for rows of this shape, largest first; the base is always the last.
