@@ -26,6 +26,7 @@ from lockstep.scoring.outputs import arrow_array
 from lockstep.scoring.pipeline import Behind, ahead, in_channels
 from lockstep.scoring.profile import Profile
 from lockstep.scoring.reasons import code_of
+from lockstep.scoring.rows import readable
 from lockstep.scoring.run_profile import RowSample, run_counter
 from lockstep.scoring.scorer import ScoredBatch, Scorer
 from lockstep.scoring.staged import COMPRESSION, StagedWriter, Stamps, good_rows, stamp_columns
@@ -221,7 +222,7 @@ class UnitScorer:
 
     def _quarantined(self, batch: pa.RecordBatch, scored: ScoredBatch, *, unit: str) -> pa.RecordBatch:
         rows, reasons = pa.array(list(scored.reasons), pa.int64()), list(scored.reasons.values())
-        columns = {name: _readable(pc.take(batch.column(name), rows)) for name in self._plan.spec.key}
+        columns = {name: readable(pc.take(batch.column(name), rows)) for name in self._plan.spec.key}
         columns[CODE] = pa.array([code_of(reason) for reason in reasons], pa.string())
         columns[REASON] = pa.array(reasons, pa.string())
         columns[UNIT] = pa.repeat(pa.scalar(unit), len(rows))
@@ -293,13 +294,3 @@ def _nulled(values: pa.Array, reasons: pa.Array) -> pa.Array:
     if reasons.null_count == len(reasons) or pa.types.is_fixed_size_list(values.type):
         return values
     return pc.if_else(reasons.is_null(), values, None)
-
-
-def _readable(array: pa.Array) -> pa.Array:
-    """Return a key column whose text is valid, so that the quarantine can be read whatever was wrong with a row."""
-    if not pa.types.is_string(array.type):
-        return array
-    values = [
-        None if value is None else value.decode("utf-8", "replace") for value in array.cast(pa.binary()).to_pylist()
-    ]
-    return pa.array(values, pa.string())

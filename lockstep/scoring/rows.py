@@ -78,3 +78,13 @@ def _is_utf8(value: bytes) -> bool:
 def _rows(mask: pa.Array) -> list[int]:
     found: list[int] = np.flatnonzero(mask.to_numpy(zero_copy_only=False)).tolist()
     return found
+
+
+def readable(array: pa.Array) -> pa.Array:
+    """Return a key column whose text is valid, so that the quarantine can be read whatever was wrong with a row."""
+    if not pa.types.is_string(array.type):
+        return array
+    values = [
+        None if value is None else value.decode("utf-8", "replace") for value in array.cast(pa.binary()).to_pylist()
+    ]
+    return pa.array(values, pa.string())

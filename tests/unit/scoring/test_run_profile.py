@@ -83,3 +83,10 @@ def test_counts_and_extremes_cover_rows_that_are_not_sampled() -> None:
     assert (numbers.min, numbers.max, numbers.count, numbers.nulls) == (-7.0, 5.0, 3, 1)  # type: ignore[union-attr]
     assert numbers.counts == [1]
     assert (texts.count, texts.nulls, texts.other) == (3, 1, 1)  # type: ignore[union-attr]
+
+
+def test_a_sketch_takes_memory_that_is_read_only() -> None:
+    counter = run_counter(None, [Column(name="x", dtype="float")])
+    batch = pa.record_batch({"x": pa.array([1.0, 2.0, 3.0], pa.float32())})
+    counter.update({"x": batch.column("x")}, rows=3)
+    assert Profile.from_json(counter.to_json()).columns["x"].max == 3.0
