@@ -80,7 +80,8 @@ def _describe(folder: RunFolder, plan: Plan) -> ScoringInput:
     schema = pq.read_schema(folder.file(files[0])) if files else pa.schema([])
     query = plan.spec.input.feature_query
     check(schema, Signature(plan.model.inputs, plan.model.outputs), where=f"the result of {query}")
-    units = plan_units(folder.path, files, unit_bytes=plan.spec.limits.unit_bytes)
+    limits = plan.spec.limits
+    units = plan_units(folder.path, files, unit_bytes=limits.unit_bytes, unit_rows=limits.unit_rows)
     rows = sum(unit.rows for unit in units)
     if rows < plan.spec.limits.min_rows:
         raise EmptyPartition(query, path=str(folder.file(INPUT_FOLDER)), partition=str(plan.partition))

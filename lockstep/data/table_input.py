@@ -46,7 +46,8 @@ def plan_table_input(folder: RunFolder, table: Table) -> ScoringInput:
     if scan.schema is None:
         wanted = pa.schema([_agreed(field, files) for field in wanted])
     check(wanted, signature, where=f"table {scan.label}")
-    units = plan_units(None, files, unit_bytes=plan.spec.limits.unit_bytes, schema=wanted)
+    limits = plan.spec.limits
+    units = plan_units(None, files, unit_bytes=limits.unit_bytes, unit_rows=limits.unit_rows, schema=wanted)
     rows = sum(unit.rows for unit in units)
     if rows < plan.spec.limits.min_rows:
         raise EmptyPartition("table", path=scan.label, partition=str(plan.partition))

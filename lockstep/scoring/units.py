@@ -30,9 +30,11 @@ OPEN_BYTES = 256 << 10
 OPEN_SHARE = 64
 # A row group is cut into parts of at least as many rows: what lies before a part is decoded too.
 SPLIT_ROWS = 8_192
-# Small inputs still make some units, for as many workers, unless they become tiny.
-FEWEST_UNITS = 16
-SMALLEST_UNIT_BYTES = 8 << 20
+UNIT_ROWS = 2 << 20
+# Small inputs still make some units, for as many workers, unless they become tiny. For that a row group is cut only
+# where decoding what lies before costs next to nothing.
+FEWEST_UNITS, SMALLEST_UNIT_ROWS = 16, 256
+SMALL_GROUP_BYTES = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -56,20 +58,58 @@ class DataFile:
 
 @dataclass(frozen=True)
 class _Atom:
-    """What is never cut: a row group, or a part of a huge one.
+    """What a unit is made of: a row group, or a part of one.
 
     Attributes:
-        matching: Rows that count, of the `span`.
-        size: Uncompressed bytes; `weight` adds the cost of opening the file.
+        size: Uncompressed bytes.
+        weight: Share of a full unit, by bytes or by rows, whichever is more, and the cost of opening the file.
         ends: Whether it reaches the end of its row group.
     """
 
     file: DataFile
-    group: int
     span: Span
     size: float
     weight: float
-    ends: bool
+    ends: bool = True
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """What a unit may hold; see `plan_units`."""
+
+    unit_bytes: int
+    unit_rows: int
+    split_rows: int
+
+    def atoms(self, root: Path | None, file: DataFile, *, names: Sequence[str] | None) -> Iterator[_Atom]:
+        """Return the row groups of a file that have rows that count."""
+        footer = file.footer if file.footer is not None else read_footer(file.path, root=root)
+        leaves = _leaves(footer, file, names)
+        opening = min(OPEN_BYTES / self.unit_bytes, 1 / OPEN_SHARE)
+        for span in spans(file.path, footer, root=root, day=file.where):
+            group = footer.row_group(span.group)
+            size = sum(group.column(index).total_uncompressed_size for index in leaves) * span.rows / group.num_rows
+            ends = span.start + span.rows == group.num_rows
+            yield _Atom(file, span, size, self._weight(size, span) + opening, ends)
+            opening = 0.0
+
+    def cut(self, atom: _Atom, *, weight: float) -> Iterator[_Atom]:
+        """Cut a row group that is too large for a unit, or a small one that weighs more than `weight`."""
+        span, opening = atom.span, atom.weight - self._weight(atom.size, atom.span)
+        count = max(
+            min(math.ceil(atom.size / self.unit_bytes), span.rows // max(self.split_rows, 1)),
+            math.ceil(span.matching / self.unit_rows),
+        )
+        if weight < 1 and atom.size <= SMALL_GROUP_BYTES:
+            count = max(count, min(math.ceil(atom.weight / weight), span.rows // SMALLEST_UNIT_ROWS))
+        parts = [part for part in span.parts(max(count, 1)) if part.matching]
+        for part in parts:
+            size = atom.size * part.rows / span.rows
+            yield _Atom(atom.file, part, size, self._weight(size, part) + opening, atom.ends and part is parts[-1])
+            opening = 0.0
+
+    def _weight(self, size: float, span: Span) -> float:
+        return max(size / self.unit_bytes, span.matching / self.unit_rows)
 
 
 def plan_units(
@@ -77,19 +117,23 @@ def plan_units(
     files: Sequence[str | DataFile],
     *,
     unit_bytes: int,
+    unit_rows: int = UNIT_ROWS,
     schema: pa.Schema | None = None,
     split_rows: int = SPLIT_ROWS,
 ) -> tuple[Unit, ...]:
     """Cut files into units of even size.
 
-    Row groups are packed into units of at most `unit_bytes`, also across files; a larger row group is cut by rows.
+    Row groups are packed into units of at most `unit_bytes` and `unit_rows`, also across files; a larger row group is
+    cut by rows. Small inputs are cut further, into `FEWEST_UNITS` units, unless these get less than
+    `SMALLEST_UNIT_ROWS` rows.
 
     Args:
         root: Folder that relative file names start from.
         files: Parquet files; their order fixes the unit ids.
         unit_bytes: Most bytes of a unit, unless a single row group of few rows is larger.
+        unit_rows: Most rows of a unit.
         schema: The wanted columns; only their bytes count, and every unit has their types. None: all columns.
-        split_rows: Fewest rows of a part of a row group.
+        split_rows: Fewest rows of a part of a row group that is cut for its bytes.
 
     Returns:
         Units that hold every row that counts exactly once; files without rows give none.
@@ -97,34 +141,15 @@ def plan_units(
     Raises:
         FileUnreadable: A file is not there, or not a Parquet file.
     """
-    known = [f if isinstance(f, DataFile) else DataFile(f) for f in files]
     names = None if schema is None else schema.names
-    opening = min(OPEN_BYTES, unit_bytes / OPEN_SHARE)
-    atoms: list[_Atom] = []
-    for file in known:
-        first = opening
-        for atom in _atoms(root, file, names=names, limit=unit_bytes, split_rows=split_rows):
-            atoms.append(_Atom(atom.file, atom.group, atom.span, atom.size, atom.size + first, atom.ends))
-            first = 0.0
-    total = sum(atom.weight for atom in atoms)
-    limit = min(float(unit_bytes), max(total / FEWEST_UNITS, float(SMALLEST_UNIT_BYTES)))
+    limits = _Limits(unit_bytes, unit_rows, split_rows)
+    known_files = [f if isinstance(f, DataFile) else DataFile(f) for f in files]
+    groups = [group for file in known_files for group in limits.atoms(root, file, names=names)]
+    rows, weight = sum(group.span.matching for group in groups), sum(group.weight for group in groups)
+    limit = min(1.0, weight * max(1 / FEWEST_UNITS, SMALLEST_UNIT_ROWS / max(rows, 1)))
+    atoms = [atom for group in groups for atom in limits.cut(group, weight=limit)]
     text = "" if schema is None else schema_text(schema)
     return tuple(_unit(number, run, text) for number, run in enumerate(_runs(atoms, limit)))
-
-
-def _atoms(
-    root: Path | None, file: DataFile, *, names: Sequence[str] | None, limit: int, split_rows: int
-) -> Iterator[_Atom]:
-    footer = file.footer if file.footer is not None else read_footer(file.path, root=root)
-    leaves = _leaves(footer, file, names)
-    for span in spans(file.path, footer, root=root, day=file.where):
-        group = footer.row_group(span.group)
-        size = sum(group.column(index).total_uncompressed_size for index in leaves) * span.rows / group.num_rows
-        parts = max(1, min(math.ceil(size / limit), span.rows // max(split_rows, 1)))
-        for part in span.parts(parts):
-            if part.matching:
-                share = size * part.rows / span.rows
-                yield _Atom(file, part.group, part, share, share, part.start + part.rows == group.num_rows)
 
 
 def _leaves(footer: pq.FileMetaData, file: DataFile, names: Sequence[str] | None) -> Sequence[int]:
@@ -191,17 +216,17 @@ def _unit(number: int, atoms: Sequence[_Atom], arrow_schema: str) -> Unit:
 def _continues(before: _Atom, atom: _Atom) -> bool:
     if before.file is not atom.file or before.span.mixed != atom.span.mixed:
         return False
-    if before.group == atom.group:
+    if before.span.group == atom.span.group:
         return before.span.start + before.span.rows == atom.span.start
-    return before.ends and before.group + 1 == atom.group and atom.span.start == 0
+    return before.ends and before.span.group + 1 == atom.span.group and atom.span.start == 0
 
 
 def _piece(atoms: Sequence[_Atom]) -> Piece:
     first, file = atoms[0], atoms[0].file
     return Piece(
         path=file.path,
-        row_group_start=first.group,
-        row_group_stop=atoms[-1].group + 1,
+        row_group_start=first.span.group,
+        row_group_stop=atoms[-1].span.group + 1,
         rows=sum(atom.span.rows for atom in atoms),
         row_start=first.span.start,
         constants=dict(file.constants),

@@ -253,6 +253,7 @@ class Limits(Strict):
     unit_bytes: int = Field(
         128 * 2**20, ge=1, description="Most bytes of a work unit: uncompressed Parquet, read columns."
     )
+    unit_rows: int = Field(2 * 2**20, ge=1, description="Most rows of a work unit; fewer for a model that is slow.")
     timeout_s: int = Field(3_600, ge=1, description="Longest time of one Spark job, in seconds.")
 
 

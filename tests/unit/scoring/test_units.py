@@ -96,10 +96,9 @@ def test_units_are_even_and_within_the_limit(sizes: list[int], unit_bytes: int) 
 def test_small_row_groups_are_packed_and_big_ones_are_cut(tmp_path: Path) -> None:
     files = write(tmp_path, [(1000, 100)])
     assert len(plan_units(tmp_path, files, unit_bytes=1)) == 10
-    assert len(plan_units(tmp_path, files, unit_bytes=1 << 30)) == 1
     assert [u.rows for u in plan_units(tmp_path, files, unit_bytes=1, split_rows=50)] == [50] * 20
-    pieces = [u.pieces for u in plan_units(tmp_path, files, unit_bytes=1 << 30)]
-    assert [(p.row_group_start, p.row_group_stop, p.row_start, p.rows) for [p] in pieces] == [(0, 10, 0, 1000)]
+    pieces = [u.pieces for u in plan_units(tmp_path, write(tmp_path, [(200, 20)]), unit_bytes=1 << 30)]
+    assert [(p.row_group_start, p.row_group_stop, p.row_start, p.rows) for [p] in pieces] == [(0, 10, 0, 200)]
 
 
 def test_many_small_files_make_one_unit(tmp_path: Path) -> None:
@@ -110,13 +109,24 @@ def test_many_small_files_make_one_unit(tmp_path: Path) -> None:
 
 
 def test_there_is_no_tiny_last_unit(tmp_path: Path) -> None:
-    files = write(tmp_path, [(1100, 10)])
-    sizes = [unit.rows for unit in plan_units(tmp_path, files, unit_bytes=100_000)]
-    assert len(sizes) == 1
+    files = write(tmp_path, [(220, 2)])
     size = plan_units(tmp_path, files, unit_bytes=1 << 30)[0].size_bytes
     sizes = [unit.rows for unit in plan_units(tmp_path, files, unit_bytes=size * 10 // 11)]
     assert len(sizes) == 2
-    assert min(sizes) >= 500
+    assert min(sizes) >= 100
+
+
+@pytest.mark.parametrize(("rows", "units"), [(1, 1), (511, 1), (512, 2), (2_700, 10), (100_000, 16)])
+def test_small_inputs_make_units_for_several_workers(tmp_path: Path, rows: int, units: int) -> None:
+    whole = plan_units(tmp_path, write(tmp_path, [(rows, rows)]), unit_bytes=1 << 30)
+    assert len(whole) == units, "a small row group is cut"
+    assert max(u.rows for u in whole) - min(u.rows for u in whole) <= 1
+
+
+def test_a_unit_has_a_limit_of_rows_too(tmp_path: Path) -> None:
+    files = write(tmp_path, [(100, 40), (200, 200)])
+    units = plan_units(tmp_path, files, unit_bytes=1 << 30, unit_rows=50)
+    assert [unit.rows for unit in units] == [40, 40, 20, 50, 50, 50, 50]
 
 
 def test_only_the_wanted_columns_count_and_are_read(tmp_path: Path) -> None:
@@ -174,7 +184,7 @@ def test_tensors_keep_their_type(tmp_path: Path) -> None:
 
 
 def test_reading_stops_when_it_is_no_longer_wanted(tmp_path: Path) -> None:
-    [unit] = plan_units(tmp_path, write(tmp_path, [(1000, 100)]), unit_bytes=1 << 30)
+    [unit] = plan_units(tmp_path, write(tmp_path, [(200, 20)]), unit_bytes=1 << 30)
     batches: Iterator[pa.RecordBatch] = read_unit(tmp_path, unit, columns=["id"], batch_rows=10)
     next(batches)
     batches.close()  # type: ignore[attr-defined]
