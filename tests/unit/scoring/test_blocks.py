@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lockstep.scoring.backends import Arrays
-from lockstep.scoring.blocks import SEARCH_S, SEARCH_SHARE, BlockSizes, same_bits, shape_of
+from lockstep.scoring.blocks import CHECKED_BLOCKS, SEARCH_S, SEARCH_SHARE, BlockSizes, same_bits, shape_of
 
 ROWS = 2_048
 
@@ -48,9 +48,10 @@ def test_a_size_that_differs_in_one_bit_is_never_used(model: object, arrays: Arr
     assert max(BlockSizes(16, search=True).usable(model, arrays)) <= 64  # type: ignore[arg-type]
 
 
-def test_without_search_or_with_few_rows_there_is_the_base_alone(arrays: Arrays) -> None:
+def test_without_search_there_is_the_base_alone_and_with_few_rows_nothing_larger(arrays: Arrays) -> None:
     assert BlockSizes(16).usable(by_row, arrays) == [16]
-    assert BlockSizes(2 * ROWS, search=True).usable(by_row, arrays) == [2 * ROWS]
+    assert BlockSizes(2 * ROWS, search=True).usable(by_row, arrays)[0] == 2 * ROWS
+    assert BlockSizes(16, search=True).usable(by_row, tuple(array[:1] for array in arrays)) == [16, 8, 4, 2]
 
 
 def test_a_small_sample_leaves_the_rest_of_the_search_to_a_larger_one(arrays: Arrays) -> None:
@@ -98,10 +99,9 @@ def test_searching_is_bounded_by_the_time_that_has_passed(arrays: Arrays) -> Non
 
 def test_a_certificate_is_checked_at_first_and_now_and_then(arrays: Arrays) -> None:
     blocks = BlockSizes(16)
-    assert not blocks.wants_check(arrays, size=16)
-    due = [blocks.wants_check(arrays, size=4_096) for _ in range(20)]
+    due = [blocks.wants_check(arrays) for _ in range(40)]
     assert due[0]
-    assert 2 <= sum(due) <= 3
+    assert sum(due) == 1 + (40 - 1) * ROWS // (CHECKED_BLOCKS * 16)
 
 
 def test_what_another_process_found_is_not_searched_again(arrays: Arrays, tmp_path: Path) -> None:

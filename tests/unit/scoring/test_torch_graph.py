@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lockstep.scoring.torch_graph import IN_PLACE, overwrite_activations
+from lockstep.scoring.torch_graph import IN_PLACE, bind_weights, overwrite_activations
 
 
 class Network(torch.nn.Module):
@@ -57,6 +57,16 @@ def test_every_activation_gives_the_same_bits(function: torch._ops.OpOverload) -
         expected = module.forward(rows)
         assert overwrite_activations(module) == 1
         assert torch.equal(module.forward(rows), expected)
+
+
+def test_bound_weights_are_those_of_the_module() -> None:
+    rows = torch.randn(4, 8)
+    module = exported(Network(), rows)
+    with torch.inference_mode():
+        expected = module.forward(rows)
+        assert bind_weights(module) == 4
+        assert torch.equal(module.forward(rows), expected)
+    assert all(node.target in vars(module) for node in module.graph.nodes if node.op == "get_attr")
 
 
 def test_an_activation_of_the_input_itself_stays() -> None:
