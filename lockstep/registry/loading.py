@@ -3,7 +3,7 @@
 import json
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module, metadata
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def load_scorer(path: Path, *, execution: Execution | None = None, search: bool 
         PrecisionUnsupported: The model's kind does not know the precision.
     """
     artifact = read_artifact(path, model=path.name)
-    chosen = execution or Execution()
+    chosen = replace(execution or Execution(), cache=path.parent / "networks")
     backend = _backend(artifact, chosen)
     store = path.parent / "blocks" / f"{fingerprint(backend.device, chosen)}.json"
     blocks = BlockSizes(artifact.block_rows, store=store, search=search)

@@ -18,7 +18,8 @@ from lockstep.registry.model_arrays import column_arrays, match_names, matrix, s
 from lockstep.scoring.array_backend import ArrayBackend, Encode, in_calls_of
 from lockstep.scoring.backends import Arrays, Backend, Execution
 from lockstep.scoring.int8_linear import quantize
-from lockstep.scoring.torch_runner import TorchRunner, choose_device, load_exported
+from lockstep.scoring.torch_program import load_exported
+from lockstep.scoring.torch_runner import TorchRunner, choose_device
 
 FLAVOR = "pytorch"
 EXPORTED_FILE = "model.pt2"

@@ -23,11 +23,13 @@ class Execution:
         precision: `float32`, or a reduced one that a measured guard has allowed: `bfloat16`, `float16`, `int8`.
         threads: Processor threads of one forward pass. One by default, because the split of a sum over threads may
             change its last bit, and because Spark and the endpoint already run one process per core.
+        cache: Folder for what is worked out from the artifact once per machine; none to keep nothing.
     """
 
     device: str = "auto"
     precision: str = "float32"
     threads: int = 1
+    cache: Path | None = None
 
 
 @dataclass(frozen=True)

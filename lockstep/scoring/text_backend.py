@@ -18,7 +18,8 @@ from tokenizers import Tokenizer
 
 from lockstep.scoring.backends import Arrays, Encoded, Execution, Group
 from lockstep.scoring.reasons import NULL_REFUSED
-from lockstep.scoring.torch_runner import TorchRunner, choose_device, load_exported
+from lockstep.scoring.torch_program import load_exported
+from lockstep.scoring.torch_runner import TorchRunner, choose_device
 
 NETWORK_FILE, TOKENIZER_FILE, ENCODING_FILE = "network.pt2", "tokenizer.json", "encoding.json"
 
@@ -99,7 +100,7 @@ def load(files: Path, execution: Execution) -> TextBackend:
     device = choose_device(execution.device)
     torch.set_num_threads(execution.threads)
     encoding = TextEncoding.read(files / ENCODING_FILE)
-    network = load_exported(files / NETWORK_FILE, device)
+    network = load_exported(files / NETWORK_FILE, device, cache=execution.cache)
     runner = TorchRunner(network, device, precision=execution.precision)
     return TextBackend(runner, _tokenizer(files / TOKENIZER_FILE, longest=encoding.lengths[-1]), encoding)
 

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 import torch
 
 from lockstep.scoring.backends import Arrays, Encoded, Execution, Group
-from lockstep.scoring.torch_runner import TorchRunner, choose_device, load_exported
+from lockstep.scoring.torch_program import load_exported
+from lockstep.scoring.torch_runner import TorchRunner, choose_device
 
 NETWORK_FILE, ENCODING_FILE = "network.pt2", "encoding.json"
 
@@ -105,6 +106,6 @@ def load(files: Path, execution: Execution) -> TorchBackend:
     """
     device = choose_device(execution.device)
     torch.set_num_threads(execution.threads)
-    network = load_exported(files / NETWORK_FILE, device)
+    network = load_exported(files / NETWORK_FILE, device, cache=execution.cache)
     runner = TorchRunner(network, device, precision=execution.precision)
     return TorchBackend(runner, Encoding.read(files / ENCODING_FILE))

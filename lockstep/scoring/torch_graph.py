@@ -68,7 +68,7 @@ def bind_weights(module: GraphModule) -> int:
             value = operator.attrgetter(str(node.target))(module)
             if isinstance(value, torch.Tensor):
                 node.target = f"weight_{bound}"
-                vars(module)[node.target] = value
+                vars(module)[node.target] = value.detach()
                 bound += 1
     module.recompile()
     return bound

@@ -2,16 +2,13 @@
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.export.passes import move_to_device_pass
 
 from lockstep.errors import DeviceMissing
 from lockstep.scoring.backends import Arrays
-from lockstep.scoring.torch_graph import bind_weights, overwrite_activations
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -32,23 +29,6 @@ def choose_device(wanted: str) -> torch.device:
     if device.type != "cuda" or device.index >= count:
         raise DeviceMissing(wanted, found=f"{count} GPUs" if count else "no GPU")
     return device
-
-
-def load_exported(path: Path, device: torch.device) -> Callable[..., Any]:
-    """Load a `torch.export` program as a plain function from tensors to a tuple of tensors.
-
-    The module that torch makes of a program checks and flattens nested inputs on each call, which takes longer than a
-    small network does. The inputs here are flat, and the signature was checked before.
-    """
-    program = torch.export.load(path)
-    if device.type != "cpu":  # with the constants that the network makes while it runs
-        program = move_to_device_pass(program, device)
-    module = program.module(check_guards=False).to(device)
-    module.graph.set_codegen(torch.fx.graph.CodeGen())
-    overwrite_activations(module)
-    bind_weights(module)
-    forward: Callable[..., Any] = module.forward
-    return forward
 
 
 class TorchRunner:

@@ -20,7 +20,8 @@ from lockstep.scoring.backends import Execution
 from lockstep.scoring.blocks import BlockSizes
 from lockstep.scoring.onnx_runner import CUDA, choose_providers
 from lockstep.scoring.scorer import Scorer
-from lockstep.scoring.torch_runner import choose_device, load_exported
+from lockstep.scoring.torch_program import load_exported
+from lockstep.scoring.torch_runner import choose_device
 from tests.gpu.networks import KINDS, Greedy
 from tests.unit.registry import mlflow_models as models
 
