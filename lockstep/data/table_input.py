@@ -44,7 +44,8 @@ def plan_table_input(folder: RunFolder, table: Table) -> ScoringInput:
     columns = _columns(scan, files, declared=signature.schema())
     wanted = _wanted(plan, columns, label=scan.label)
     if scan.schema is None:
-        wanted = pa.schema([_agreed(field, files) for field in wanted])
+        held = [(file, _stored(file)) for file in files]
+        wanted = pa.schema([_agreed(field, held) for field in wanted])
     check(wanted, signature, where=f"table {scan.label}")
     limits = plan.spec.limits
     units = plan_units(None, files, unit_bytes=limits.unit_bytes, unit_rows=limits.unit_rows, schema=wanted)
@@ -113,13 +114,12 @@ def _wanted(plan: Plan, columns: pa.Schema, *, label: str) -> pa.Schema:
     return pa.schema(fields)
 
 
-def _agreed(field: pa.Field, files: Sequence[DataFile]) -> pa.Field:
+def _agreed(field: pa.Field, files: Sequence[tuple[DataFile, pa.Schema]]) -> pa.Field:
     """Widen a column's type until it holds that of every file, or refuse: plain files have no schema of their own."""
     kind = field.type
-    for file in files:
+    for file, stored in files:
         if field.name in file.constants:
             continue
-        stored = _stored(file)
         index = stored.get_field_index(field.name)
         if index < 0:
             expected = "it, as in the other files of the table"

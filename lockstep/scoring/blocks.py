@@ -186,11 +186,10 @@ class BlockSizes:
 
     @staticmethod
     def _time(run: Run, arrays: Arrays, size: int) -> float:
-        block = tuple(array[:size] for array in arrays)
         took: list[float] = []
         while len(took) < 2 or (len(took) < TIMED_RUNS and sum(took) < TIMED_S):
             clock = time.perf_counter()
-            run(block)
+            run(tuple(array[:size] for array in arrays))  # some arrays are put together when they are sliced
             took.append(time.perf_counter() - clock)
         return size / max(min(took), 1e-9)
 

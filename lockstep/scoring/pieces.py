@@ -235,9 +235,10 @@ def _small(batch: pa.RecordBatch, batch_bytes: int) -> Iterator[pa.RecordBatch]:
 def row_bytes(file: pq.ParquetFile, piece: Piece, *, columns: Sequence[str]) -> float:
     """Guess the bytes of a decoded row: exact for numbers, from sizes and statistics of the footer for the rest."""
     total, guessed = 0.0, []
+    schema = file.schema_arrow  # is made anew each time
     for name in columns:
         try:
-            total += file.schema_arrow.field(name).type.bit_width / 8
+            total += schema.field(name).type.bit_width / 8
         except ValueError:  # no fixed width
             guessed.append(name)
     if guessed:
