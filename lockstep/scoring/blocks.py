@@ -92,7 +92,7 @@ class BlockSizes:
         return ladder.usable() if ladder else [self.base]
 
     def wants_check(self, arrays: Arrays) -> bool:
-        """Whether a block of these rows is to be scored in base blocks too: the first, and later one now and then."""
+        """Whether a block of another size is to be scored in base blocks too: the first, and later one now and then."""
         shape = shape_of(arrays)
         unchecked = self._unchecked.get(shape)
         due = unchecked is None or unchecked >= CHECKED_BLOCKS * self.base

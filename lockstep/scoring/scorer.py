@@ -124,7 +124,7 @@ class Scorer:
     def _score_group(self, group: Group, outputs: OutputArrays) -> None:
         arrays, rows = group.arrays, len(group.arrays[0])
         sizes = self._sizes(arrays)
-        start, check = 0, self.blocks.wants_check(arrays)
+        start, asked = 0, False
         while start < rows:
             size = block_size(sizes, rows=rows - start, base=self.block_rows)
             block = tuple(array[start : start + size] for array in arrays)
@@ -138,9 +138,9 @@ class Scorer:
                     continue  # the same rows again, in smaller blocks
                 self._bisect(block, index, outputs)
             else:
-                if check and size != self.block_rows:
-                    check = False
-                    if not self._agrees_with_base(block, result):
+                if size != self.block_rows and not asked:
+                    asked = True
+                    if self.blocks.wants_check(arrays) and not self._agrees_with_base(block, result):
                         sizes, start = self._sizes(arrays), 0  # all rows again, in blocks of the base size
                         continue
                 outputs.put(slice(start, stop) if group.rows is None else index, result)

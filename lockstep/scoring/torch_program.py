@@ -18,9 +18,12 @@ from typing import Any
 import torch
 from torch.fx import GraphModule
 
+from lockstep.run.identity import file_sha256
 from lockstep.scoring.torch_graph import bind_weights, overwrite_activations
 
 Forward = Callable[..., Any]
+# To be raised with any change to what is kept or how a program is rewritten.
+FORMAT = 1
 # All that a kept function may name besides its weights.
 NAMES = {"torch": torch, "device": torch.device, "inf": math.inf, "nan": math.nan, "NoneType": type(None)}
 UNREADABLE = (OSError, RuntimeError, ValueError, KeyError, TypeError, SyntaxError, EOFError, pickle.UnpicklingError)
@@ -35,7 +38,7 @@ def load_exported(path: Path, device: torch.device, *, cache: Path | None = None
         cache: Folder of this artifact for what is kept between processes; none to keep nothing. A file there that
             cannot be read is made anew.
     """
-    kept = cache / f"{path.stem}-{device.type}-{torch.__version__}.pt" if cache is not None else None
+    kept = cache / _name(path, device) if cache is not None else None
     if kept is not None and kept.is_file():
         try:
             return _read(kept, device)
@@ -46,6 +49,11 @@ def load_exported(path: Path, device: torch.device, *, cache: Path | None = None
         _keep(module, kept)
     forward: Forward = module.forward
     return forward
+
+
+def _name(path: Path, device: torch.device) -> str:
+    """Name what a kept function holds for; by the program's own bytes, so that it is never that of another model."""
+    return f"{file_sha256(path)}-{device.type}-{torch.__version__}-{FORMAT}.pt"
 
 
 def _module(path: Path, device: torch.device) -> GraphModule:

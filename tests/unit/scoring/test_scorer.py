@@ -181,6 +181,17 @@ def test_few_rows_run_in_a_smaller_certified_block() -> None:
     assert sizes == [16, 4]
 
 
+def test_a_batch_of_one_base_block_does_not_use_up_the_check() -> None:
+    class Changed(Fragile):
+        def run(self, arrays: Arrays) -> Arrays:
+            self.block_rows = len(arrays[0])
+            return tuple(array + (len(array) > 4) for array in super().run(arrays))
+
+    scorer = Scorer(Changed(0), NUMBERS, block_rows=4, blocks=certified(4, 16))
+    scorer.score(numbers([20.0] * 4))
+    assert scorer.score(numbers([20.0] * 16)).values.tolist() == [40.0] * 16
+
+
 def test_bad_rows_in_large_blocks() -> None:
     class Any(Fragile):
         def run(self, arrays: Arrays) -> Arrays:

@@ -65,6 +65,16 @@ def test_the_kept_function_gives_the_same_bits(program: Path, tmp_path: Path, mo
     assert kept.stat().st_size < 100_000
 
 
+def test_another_model_in_the_same_cache_is_not_mistaken_for_it(program: Path, tmp_path: Path) -> None:
+    first = results(load_exported(program, CPU, cache=tmp_path / "kept"))
+    other = Network().eval()
+    torch.nn.init.zeros_(other.first.weight)
+    example = (torch.zeros((5, 4), dtype=torch.int64), torch.randn(5, 8))
+    shapes = {"ids": {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}, "rows": {0: torch.export.Dim.DYNAMIC}}
+    torch.export.save(torch.export.export(other, example, dynamic_shapes=shapes), program)
+    assert not same(results(load_exported(program, CPU, cache=tmp_path / "kept")), first)
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"\x80\x02N."])
 def test_a_damaged_file_is_made_anew(program: Path, tmp_path: Path, content: bytes) -> None:
     expected = results(load_exported(program, CPU, cache=tmp_path / "kept"))
