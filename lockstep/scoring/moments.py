@@ -1,5 +1,6 @@
 """Count, extremes and moments of an array of numbers."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -34,18 +35,18 @@ def moments_of(values: Numbers) -> Moments:
     """Return the moments of `(n,)` numbers; NaN and infinities are left out."""
     if not len(values):
         return Moments(values)
-    low, high = values.min(), values.max()
-    if not (np.isfinite(low) and np.isfinite(high)):
+    low, high = float(values.min()), float(values.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
         known = values[np.isfinite(values)]
         return moments_of(known)
     total, squares = _sums(values)
-    return Moments(values, total, squares, float(low), float(high))
+    return Moments(values, total, squares, low, high)
 
 
 def _sums(values: Numbers) -> tuple[float, float]:
     if values.dtype == np.float32 and len(values) >= PIECE_ROWS:
         total, squares = _float32_sums(values)
-        if np.isfinite(squares):
+        if math.isfinite(squares):
             return total, squares
     exact = values.astype(np.float64, copy=False)
     # In pieces so short that BLAS starts no threads.

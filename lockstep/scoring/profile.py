@@ -23,6 +23,8 @@ DECILES = np.arange(0.1, 0.95, 0.1)
 TOP_VALUES = 50
 # A column is no category if a value is longer, if a batch has more values, or if a larger share of its rows differ.
 LONGEST_CATEGORY, MOST_CATEGORIES, MOST_DISTINCT = 64, 5_000, 0.5
+# Sampled numbers of a column that wait to be sorted and counted together.
+WAITING = 16_384
 
 
 @dataclass
@@ -33,6 +35,7 @@ class NumericColumn:
         edges: Upper bounds of all bins but the last: bin i holds `edges[i-1] < x <= edges[i]`.
         counts: `len(edges) + 1` counts, of sampled rows.
         sketch: Quantiles of sampled rows; training baselines have none.
+        waiting: Numbers of sampled rows that `settle` will put into both.
     """
 
     edges: tuple[float, ...] = ()
@@ -44,6 +47,7 @@ class NumericColumn:
     max: float | None = None
     counts: list[int] = field(default_factory=list)
     sketch: QuantileSketch | None = None
+    waiting: list[Numbers] = field(default_factory=list, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self.counts = self.counts or [0] * (len(self.edges) + 1)
@@ -59,17 +63,26 @@ class NumericColumn:
         self.sum += found.sum
         self.sum_sq += found.sum_sq
         self._widen(found.min, found.max)
-        sample = known if picked is None else values[picked]
-        self._sample(sample if known is values else sample[np.isfinite(sample)])
-
-    def _sample(self, values: Numbers) -> None:
-        if self.edges:
-            bins = np.searchsorted(np.asarray(self.edges), values, side="left")
-            self.counts = [int(n) for n in np.asarray(self.counts) + np.bincount(bins, minlength=len(self.counts))]
+        if picked is None:
+            self._count(known)
         else:
-            self.counts[0] += len(values)
+            self.waiting.append(values[picked])
+            if len(self.waiting) * len(picked) >= WAITING:
+                self.settle()
+
+    def settle(self) -> None:
+        """Count the sampled rows that wait for it."""
+        if self.waiting:
+            values = np.concatenate(self.waiting)
+            self.waiting = []
+            self._count(values[np.isfinite(values)])
+
+    def _count(self, values: Numbers) -> None:
+        ordered = np.sort(values)  # vectorised: bins and sketch then cost a third of what they do in any order
+        ends = [0, *np.searchsorted(ordered, np.asarray(self.edges), side="right"), len(ordered)]
+        self.counts = [count + int(n) for count, n in zip(self.counts, np.diff(ends), strict=True)]
         if self.sketch is not None:
-            self.sketch.update(values)
+            self.sketch.update(ordered)
 
     def _widen(self, low: float | None, high: float | None) -> None:
         if low is not None:
@@ -79,6 +92,8 @@ class NumericColumn:
 
     def merge(self, other: "NumericColumn") -> None:
         """Add the counts of a column with the same edges."""
+        self.settle()
+        other.settle()
         self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
         self.nulls += other.nulls
         self.count += other.count
@@ -90,8 +105,9 @@ class NumericColumn:
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object."""
+        self.settle()
         sketch = {"sketch": self.sketch.to_text()} if self.sketch is not None else {}
-        facts = {name: value for name, value in vars(self).items() if name != "sketch"}
+        facts = {name: value for name, value in vars(self).items() if name not in {"sketch", "waiting"}}
         return {"kind": "numeric", **facts, "edges": list(self.edges), **sketch}
 
 

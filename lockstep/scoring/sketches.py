@@ -24,7 +24,7 @@ class QuantileSketch:
 
     def update(self, values: npt.NDArray[np.floating[Any]]) -> None:
         """Add finite values."""
-        self._sketch.update(np.array(values, dtype=np.float32))  # a copy: Arrow's memory is read-only
+        self._sketch.update(np.require(values, dtype=np.float32, requirements="W"))  # Arrow's memory is read-only
 
     def merge(self, other: "QuantileSketch") -> None:
         """Add what another sketch has seen."""

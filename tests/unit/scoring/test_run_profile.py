@@ -81,8 +81,33 @@ def test_counts_and_extremes_cover_rows_that_are_not_sampled() -> None:
     profile.update({"x": values, "s": pa.array(["a", None, "b", "b"])}, rows=4, picked=np.array([0]))
     numbers, texts = profile.columns["x"], profile.columns["s"]
     assert (numbers.min, numbers.max, numbers.count, numbers.nulls) == (-7.0, 5.0, 3, 1)  # type: ignore[union-attr]
+    numbers.settle()  # type: ignore[union-attr]
     assert numbers.counts == [1]
     assert (texts.count, texts.nulls, texts.other) == (3, 1, 1)  # type: ignore[union-attr]
+
+
+@given(st.lists(st.integers(0, 3_000), min_size=1, max_size=30), st.integers(0, 9))
+def test_sampled_rows_of_all_batches_are_counted_once(sizes: list[int], stride: int) -> None:
+    values = np.random.default_rng(stride).standard_normal(sum(sizes)).astype(np.float32)
+    values[::7] = np.nan
+    profile = run_counter(build_baseline({"x": np.arange(-1.0, 1.0, 0.1)}), COLUMNS)
+    start, seen = 0, []
+    for rows in sizes:
+        picked = np.arange(0, rows, stride) if stride else None
+        batch = values[start : start + rows]
+        profile.update({"x": batch}, rows=rows, picked=picked)
+        seen.append(batch if picked is None else batch[picked])
+        start += rows
+    known = np.concatenate(seen)
+    known = known[np.isfinite(known)]
+    column = Profile.from_json(profile.to_json()).columns["x"]
+    assert isinstance(column, NumericColumn)
+    bins = np.searchsorted(np.asarray(column.edges), known, side="left")
+    assert column.counts == np.bincount(bins, minlength=len(column.edges) + 1).tolist()
+    assert column.count == np.isfinite(values).sum()
+    if len(known):
+        assert column.sketch is not None
+        assert abs((known <= column.sketch.quantiles([0.5])[0]).mean() - 0.5) < 0.03 + 1 / len(known)
 
 
 def test_a_sketch_takes_memory_that_is_read_only() -> None:
