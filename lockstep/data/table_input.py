@@ -41,7 +41,7 @@ def plan_table_input(folder: RunFolder, table: Table) -> ScoringInput:
     check_same(plan, table_files(scan))
     files = _with_footers(scan)
     signature = Signature(plan.model.inputs, plan.model.outputs)
-    columns = _columns(scan, files, declared=signature.schema())
+    columns = _columns(scan, files, declared=signature.schema)
     wanted = _wanted(plan, columns, label=scan.label)
     if scan.schema is None:
         held = [(file, _stored(file)) for file in files]

@@ -29,8 +29,8 @@ def first_rows(
         raise ValueError("only a table input can be read before the run is planned")
     scan = scan_table(spec.input.table, Day(spec.partition.column, partition), data_root)
     signature = Signature(tuple(inputs), ())
-    types = schema_text(signature.schema())
-    names = signature.schema().names
+    types = schema_text(signature.schema)
+    names = signature.schema.names
     found: list[pa.RecordBatch] = []
     left = rows
     for scanned in scan.files:
@@ -47,5 +47,5 @@ def first_rows(
 
 
 def _joined(batches: Sequence[pa.RecordBatch], signature: Signature) -> pa.RecordBatch:
-    table = pa.Table.from_batches(batches, schema=signature.schema()).combine_chunks()
-    return table.to_batches()[0] if table.num_rows else signature.schema().empty_table().to_batches()[0]
+    table = pa.Table.from_batches(batches, schema=signature.schema).combine_chunks()
+    return table.to_batches()[0] if table.num_rows else signature.schema.empty_table().to_batches()[0]

@@ -21,7 +21,7 @@ from lockstep.scoring.memory import host_is_low, is_out_of_memory
 from lockstep.scoring.outputs import OutputArrays
 from lockstep.scoring.reasons import MODEL_RAISED, OUT_OF_MEMORY
 from lockstep.scoring.rows import bad_rows
-from lockstep.scoring.signature import Signature, conform, select
+from lockstep.scoring.signature import Signature, select, widened
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class Scorer:
         outputs = OutputArrays(self.signature.outputs, rows=batch.num_rows)
         outputs.reasons.update(bad_rows(chosen, self.signature))
         good = np.delete(np.arange(batch.num_rows), list(outputs.reasons)) if outputs.reasons else None
-        fit = conform(chosen if good is None else chosen.take(pa.array(good)), self.signature, where=where)
+        fit = widened(chosen if good is None else chosen.take(pa.array(good)), self.signature)
         if fit.num_rows:
             self._score_rows(fit, outputs, places=good)
         outputs.refuse_not_finite()

@@ -1,5 +1,6 @@
 """The model's signature as an Arrow schema, and the one place where data is made to fit it."""
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -35,8 +36,9 @@ class Signature:
     inputs: tuple[Column, ...]
     outputs: tuple[Column, ...]
 
+    @functools.cached_property
     def schema(self) -> pa.Schema:
-        """Return the inputs as an Arrow schema."""
+        """The inputs as an Arrow schema."""
         return pa.schema([pa.field(column.name, arrow_type(column)) for column in self.inputs])
 
 
@@ -100,7 +102,7 @@ def select(batch: pa.RecordBatch, signature: Signature, *, where: str) -> pa.Rec
     """
     check(batch.schema, signature, where=where)
     arrays = []
-    for field in signature.schema():
+    for field in signature.schema:
         index = batch.schema.get_field_index(field.name)
         arrays.append(pa.nulls(batch.num_rows, field.type) if index < 0 else batch.column(index))
     return pa.RecordBatch.from_arrays(arrays, names=[column.name for column in signature.inputs])
@@ -115,8 +117,12 @@ def conform(batch: pa.RecordBatch, signature: Signature, *, where: str) -> pa.Re
         pyarrow.ArrowInvalid: A row does not fit: a list of another length, text that is no UTF-8. Such rows are
             found by `lockstep.scoring.rows`.
     """
-    chosen = select(batch, signature, where=where)
-    schema = signature.schema()
+    return widened(select(batch, signature, where=where), signature)
+
+
+def widened(chosen: pa.RecordBatch, signature: Signature) -> pa.RecordBatch:
+    """Widen selected columns to the signature's own types; raises what `conform` does for rows that do not fit."""
+    schema = signature.schema
     if chosen.schema.equals(schema):
         return chosen
     return pa.RecordBatch.from_arrays([_widen(a, f.type) for a, f in zip(chosen, schema, strict=True)], schema=schema)
@@ -132,7 +138,7 @@ def _widen(array: pa.Array, wanted: pa.DataType) -> pa.Array:
 
 def check(schema: pa.Schema, signature: Signature, *, where: str) -> None:
     """Check a schema against the signature without touching data; raises as `select` does."""
-    for column, wanted in zip(signature.inputs, signature.schema(), strict=True):
+    for column, wanted in zip(signature.inputs, signature.schema, strict=True):
         index = schema.get_field_index(column.name)
         if index < 0 and column.required:
             raise ColumnMissing(

@@ -146,7 +146,7 @@ def build_batch(columns: Mapping[str, Values], signature: Signature) -> pa.Recor
             f"columns differ in length: {first!r} has {lengths[first]} values, {other!r} has {lengths[other]}"
         )
     rows = next(iter(lengths.values()), 0)
-    schema = signature.schema()
+    schema = signature.schema
     arrays = [
         read_column(column, wanted[column.name]) if column.name in wanted else pa.nulls(rows, field.type)
         for column, field in zip(signature.inputs, schema, strict=True)
@@ -165,5 +165,5 @@ def require(names: Container[str], signature: Signature) -> None:
 
 def empty_batch(signature: Signature) -> pa.RecordBatch:
     """Return a batch of the signature's schema without rows."""
-    schema = signature.schema()
+    schema = signature.schema
     return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)

@@ -116,7 +116,7 @@ def warm_up(loaded: LoadedModel) -> None:
 
 async def _score_both_ways(loaded: LoadedModel) -> None:
     signature = loaded.served.scorer.signature
-    nulls = orjson.dumps({"columns": signature.schema().names, "data": [[None] * len(signature.inputs)]})
+    nulls = orjson.dumps({"columns": signature.schema.names, "data": [[None] * len(signature.inputs)]})
     body = b'{"dataframe_split":' + (loaded.example or nulls) + b"}"
     plane = build_plane(loaded, Limits())
     try:

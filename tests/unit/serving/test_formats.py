@@ -37,7 +37,7 @@ rows_strategy = st.lists(
             "at": st.none() | moments,
             "note": st.none() | texts,
         }
-    ).map(lambda row: {name: row[name] for name in SIGNATURE.schema().names}),
+    ).map(lambda row: {name: row[name] for name in SIGNATURE.schema.names}),
     min_size=1,
     max_size=12,
 )
@@ -48,7 +48,7 @@ def _dump(value: Any) -> bytes:
 
 
 def _columns(rows: Rows) -> dict[str, list[Any]]:
-    return {name: [row[name] for row in rows] for name in SIGNATURE.schema().names}
+    return {name: [row[name] for row in rows] for name in SIGNATURE.schema.names}
 
 
 def _tensors(rows: Rows) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def test_all_encodings_decode_to_the_same_batch(rows: Rows) -> None:
     first, *others = encodings(rows).items()
     for name, batch in others:
         assert batch.equals(first[1]), f"{name} differs from {first[0]}"
-        assert batch.schema == SIGNATURE.schema()
+        assert batch.schema == SIGNATURE.schema
 
 
 @settings(max_examples=30, deadline=None)
@@ -112,19 +112,19 @@ def test_a_row_scores_the_same_bits_in_a_request_of_any_size(rows: Rows, size: i
 @pytest.mark.parametrize(
     "body",
     [
-        {"dataframe_split": {"columns": list(SIGNATURE.schema().names), "data": []}},
+        {"dataframe_split": {"columns": list(SIGNATURE.schema.names), "data": []}},
         {"dataframe_records": []},
         {"instances": []},
-        {"inputs": {name: [] for name in SIGNATURE.schema().names}},
+        {"inputs": {name: [] for name in SIGNATURE.schema.names}},
     ],
 )
 def test_no_rows_is_an_empty_batch(body: dict[str, Any]) -> None:
     batch = decode_json(_dump(body), SIGNATURE)
-    assert (batch.num_rows, batch.schema) == (0, SIGNATURE.schema())
+    assert (batch.num_rows, batch.schema) == (0, SIGNATURE.schema)
 
 
 def test_csv_with_a_header_only_is_an_empty_batch() -> None:
-    assert decode_csv(",".join(SIGNATURE.schema().names).encode(), SIGNATURE).num_rows == 0
+    assert decode_csv(",".join(SIGNATURE.schema.names).encode(), SIGNATURE).num_rows == 0
 
 
 def test_inputs_of_single_values_are_one_row(row: dict[str, Any]) -> None:

@@ -57,7 +57,7 @@ def source() -> pa.Table:
         row["distance"] = None
     rows[BAD]["carrier"] = "XX"
     columns: dict[str, Any] = {"day": [dt.date(2024, 1, 2)] * ROWS, "id": list(range(ROWS))}
-    for field in SIGNATURE.schema():
+    for field in SIGNATURE.schema:
         values = [row[field.name] for row in rows]
         if pa.types.is_timestamp(field.type):
             values = [dt.datetime.fromisoformat(v) for v in values]
