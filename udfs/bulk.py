@@ -1,27 +1,28 @@
 """The bulk form: `mapInArrow` over work units.
 
-Spark moves only the numbers of the units and the names of their results; the wide input is read, scored and written by
-the Python worker itself and never crosses the JVM.
+Spark moves only the numbers of tasks and the names of results; the wide input is read, scored and written by the Python
+worker itself and never crosses the JVM. A task takes units from the job's queue until none is left.
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
 
 from lockstep.run.folder import RunFolder
-from lockstep.run.plan import Unit
+from lockstep.run.plan import Plan, Unit
+from lockstep.run.queue import UnitQueue
 from lockstep.scoring.engine import UnitScorer
-from udfs.worker import assigned_device, load_once
+from udfs.worker import assigned_device, keep_loaded, load_once
 
 RESULT_SCHEMA = "unit string, staged string"
 
 
 def score_units(
     run_folder: str, *, device: str = "auto", bad_rows_allowed: int | None = None, run_rows: int | None = None
-) -> Callable[[Sequence[Sequence[str]]], Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]]:
-    """Make what `steps.score` needs: from tasks, each some unit texts, to a function for `DataFrame.mapInArrow`.
+) -> Callable[[Mapping[str, str], str], Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]]:
+    """Make what `steps.score` needs: from units and the id of a job to a function for `DataFrame.mapInArrow`.
 
     Args:
         run_folder: A planned run, on storage that every worker sees.
@@ -30,27 +31,30 @@ def score_units(
         run_rows: Input rows of the whole run (see `UnitScorer`).
 
     Returns:
-        Given the texts (JSON of `Unit`) of each task, a function from batches of `id`, the place of a task among them,
-        to batches of unit id and staged file.
+        Given the units (id to JSON, in the order in which they are wanted) and the id of the job whose queue offers
+        them, a function from batches of `id`, the number of a task, to batches of unit id and staged file.
     """
 
-    def over(tasks: Sequence[Sequence[str]]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def scorer_of(folder: RunFolder, plan: Plan) -> UnitScorer:
+        scorer, baseline = load_once(
+            plan.model,
+            plan.cache_root,
+            device=assigned_device(device),
+            precision=plan.spec.model.precision,
+            environment=plan.spec.model.environment,
+        )
+        return UnitScorer(folder, plan, scorer, baseline=baseline, bad_rows_allowed=bad_rows_allowed, run_rows=run_rows)
+
+    def over(texts: Mapping[str, str], job: str) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             folder = RunFolder(Path(run_folder))
-            plan = folder.plan(step="score")
-            scorer, baseline = load_once(
-                plan.model,
-                plan.cache_root,
-                device=assigned_device(device),
-                precision=plan.spec.model.precision,
-                environment=plan.spec.model.environment,
-            )
-            units = UnitScorer(
-                folder, plan, scorer, baseline=baseline, bad_rows_allowed=bad_rows_allowed, run_rows=run_rows
-            )
-            for batch in batches:
-                for text in itertools.chain.from_iterable(tasks[place] for place in batch.column("id").to_pylist()):
-                    result = units.score(Unit.model_validate_json(text))
+            plan, queue = folder.plan(step="score"), UnitQueue(folder, job)
+            units: UnitScorer | None = None  # a task that finds nothing left loads no model
+            for task in itertools.chain.from_iterable(batch.column("id").to_pylist() for batch in batches):
+                for unit in queue.units(texts, task=task):
+                    units = units or scorer_of(folder, plan)
+                    result = units.score(Unit.model_validate_json(texts[unit]))
+                    keep_loaded(plan.model.digest)
                     yield pa.RecordBatch.from_pydict({"unit": [result.unit], "staged": [result.staged]})
 
         return run

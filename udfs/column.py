@@ -27,7 +27,7 @@ from lockstep.scoring.outputs import arrow_array
 from lockstep.scoring.scorer import ScoredBatch
 from lockstep.scoring.signature import Signature
 from lockstep.specs.settings import Settings, device
-from udfs.worker import assigned_device, load_once
+from udfs.worker import assigned_device, keep_loaded, load_once
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as SparkColumn
@@ -191,6 +191,7 @@ class _Score:
         """Score a batch of columns."""
         scorer, _ = load_once(self.model, self.cache_root, device=assigned_device(self.device))
         scored = scorer.score(self._batch(columns), where="the query")
+        keep_loaded(self.model.digest)
         outputs = [_nulled(array, scored) for array in self._arrays(scored)]
         if len(outputs) == 1 and not self.errors:
             return outputs[0]

@@ -24,11 +24,7 @@ def _loaded(artifact: Path, execution: Execution, *, environment: Policy, title:
     keep_freed_memory()
     # Spark runs one worker per core, so a worker is one thread of computing; Arrow would take all cores for each.
     pa.set_cpu_count(1)
-    loaded = load_scorer(artifact, execution=execution, search=True), baseline(artifact)
-    # PySpark collects garbage after each task. What torch and the model brought, some 500,000 objects, stays for the
-    # life of the process; looking through it took longer than a small unit.
-    gc.freeze()
-    return loaded
+    return load_scorer(artifact, execution=execution, search=True), baseline(artifact)
 
 
 def load_once(
@@ -56,6 +52,17 @@ def load_once(
     artifact = fetch_artifact(model, Path(cache_root))
     execution = Execution(device=device, precision=precision)
     return _loaded(artifact, execution, environment=environment, title=f"{model.name} version {model.version}")
+
+
+@lru_cache(maxsize=MODELS_PER_WORKER)
+def keep_loaded(digest: str) -> None:  # noqa: ARG001 - once for each
+    """Spare what a model brought from the garbage collector, once the model has scored for the first time.
+
+    PySpark collects garbage after each task. Libraries and model, some 250,000 objects, stay for the life of the
+    process; looking through them took longer than a small unit. Many are only made when a model first scores.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def assigned_device(wanted: str) -> str:

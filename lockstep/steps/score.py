@@ -1,8 +1,8 @@
 """Score: every work unit once, through Spark, into staged files and a manifest."""
 
-import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lockstep.errors import LockstepError, TooManyBadRows
@@ -10,6 +10,7 @@ from lockstep.run.folder import MANIFEST, RunFolder
 from lockstep.run.manifest import Manifest, UnitResult
 from lockstep.run.plan import ScoringInput, Unit
 from lockstep.run.progress import clear_progress
+from lockstep.run.queue import UnitQueue, clear_queues
 from lockstep.scoring.engine import finished, remove_strays
 from lockstep.scoring.profile import Profile
 from lockstep.steps.progress import RunProgress, progress_of
@@ -18,18 +19,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import SparkSession
 
-# A function for `mapInArrow` over the numbers of tasks.
+# A function for `mapInArrow` over the numbers of tasks, and what makes it of units (see `udfs.bulk`).
 UnitFunction = Callable[[Iterator["pa.RecordBatch"]], Iterator["pa.RecordBatch"]]
+UnitUdf = Callable[[Mapping[str, str], str], UnitFunction]
 WATCH_S, TELL_EVERY = 1.0, 10
-# Units that one task scores at most. A task costs Spark some 10 ms, a unit that fails repeats those before it no more.
-MOST_UNITS_A_TASK = 4
 
 
 def score_units_with_spark(
     spark: "SparkSession",
     folder: RunFolder,
     *,
-    udf: Callable[[Sequence[Sequence[str]]], UnitFunction],
+    udf: UnitUdf,
     result_schema: str,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Manifest:
@@ -38,7 +38,7 @@ def score_units_with_spark(
     Args:
         spark: A running session.
         folder: A run whose input is materialised.
-        udf: Makes the function that scores units, given their texts by task (see `udfs.bulk`).
+        udf: Makes the function that scores units (see `udfs.bulk`).
         result_schema: Spark schema of what it returns.
         tell: Gets a line of progress now and then, and at the end.
 
@@ -52,29 +52,27 @@ def score_units_with_spark(
     wanted = folder.scoring_input(step="score")
     todo = [unit for unit in wanted.units if finished(folder, unit) is None]
     clear_progress(folder)
+    clear_queues(folder)
     if todo:
-        tasks = share_out(_largest_first(todo), cores=spark.sparkContext.defaultParallelism)
-        texts = [[unit.model_dump_json() for unit in units] for units in tasks]
-        # One Spark partition for each task: a free core takes the next.
-        numbers = spark.range(0, len(texts), 1, len(texts))
+        job, tasks = uuid.uuid4().hex, count_tasks(spark, len(todo))
+        texts = {unit.id: unit.model_dump_json() for unit in _largest_first(todo)}
+        UnitQueue(folder, job).fill(texts)
+        # One Spark partition for each task.
+        numbers = spark.range(0, tasks, 1, tasks)
         with _Watch(spark, folder, wanted, allowed=plan.bad_rows_allowed(wanted.rows), tell=tell):
-            numbers.mapInArrow(udf(texts), result_schema).collect()
+            numbers.mapInArrow(udf(texts, job), result_schema).collect()
+        clear_queues(folder)
     return write_manifest(folder)
 
 
-def share_out(units: Sequence[Unit], *, cores: int) -> list[Sequence[Unit]]:
-    """Put units into tasks, several into the first and one into the last, so that all cores end together.
+def count_tasks(spark: "SparkSession", units: int) -> int:
+    """Return how many tasks shall share so many units.
 
-    A task takes its share of half of what is left (guided self-scheduling: Polychronopoulos and Kuck, IEEE Transactions
-    on Computers 36(12), 1987), and at most `MOST_UNITS_A_TASK`.
+    On one machine a task for each core. On a cluster, whose executors come and go, one for each unit: a task that finds
+    nothing left ends at once.
     """
-    tasks: list[Sequence[Unit]] = []
-    start = 0
-    while start < len(units):
-        share = math.ceil((len(units) - start) / (2 * max(cores, 1)))
-        tasks.append(units[start : start + min(share, MOST_UNITS_A_TASK)])
-        start += len(tasks[-1])
-    return tasks
+    context = spark.sparkContext
+    return min(units, context.defaultParallelism) if str(context.master).startswith("local") else units
 
 
 def write_manifest(folder: RunFolder) -> Manifest:

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,8 @@ from lockstep.run.folder import RunFolder
 from lockstep.run.plan import Unit
 from lockstep.scoring import engine
 from lockstep.scoring.units import read_unit
-from lockstep.steps.score import UnitFunction
+from lockstep.steps.score import UnitFunction, UnitUdf
 
-Over = Callable[[Sequence[Sequence[str]]], UnitFunction]
 POLL_S, PATIENCE_S = 0.02, 120.0
 LOST = "lost"  # file in the run folder: the attempt that waited has ended
 
@@ -44,24 +43,22 @@ def die_half_way(_folder: RunFolder, _unit: Unit) -> Iterator[None]:
 TROUBLES = {trouble.__name__: trouble for trouble in (wait_for_rival, wait_in_vain, die_half_way)}
 
 
-def holding(udf: Over, folder: Path, *, unit: str, trouble: str) -> Over:
+def holding(udf: UnitUdf, folder: Path, *, unit: str, trouble: str) -> UnitUdf:
     """Make the first attempt at `unit` go wrong; `udf` is what `udfs.bulk.score_units` made."""
 
-    def over(tasks: Sequence[Sequence[str]]) -> UnitFunction:
-        scored = udf(tasks)
+    def over(texts: Mapping[str, str], job: str) -> UnitFunction:
+        scored = udf(texts, job)
 
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for batch in batches:
-                texts = [text for place in batch.column("id").to_pylist() for text in tasks[place]]
-                held = any(Unit.model_validate_json(text).id == unit for text in texts) and first_attempt()
-                if held:
-                    engine.read_unit = reading(RunFolder(folder), trouble, held=unit)  # type: ignore[assignment]
-                try:
-                    yield from scored(iter([batch]))
-                finally:
-                    engine.read_unit = read_unit
-                if held:
-                    (folder / LOST).touch()
+            held: list[str] = []
+            if first_attempt():
+                engine.read_unit = reading(RunFolder(folder), trouble, unit=unit, held=held)  # type: ignore[assignment]
+            try:
+                yield from scored(batches)
+            finally:
+                engine.read_unit = read_unit
+            if held:
+                (folder / LOST).touch()
 
         return run
 
@@ -74,12 +71,18 @@ def first_attempt() -> bool:
     return context is not None and context.attemptNumber() == 0
 
 
-def reading(folder: RunFolder, trouble: str, *, held: str) -> Callable[..., Iterator[pa.RecordBatch]]:
-    """Return a `read_unit` that does the trouble before the held unit's first batch and between it and the next."""
+def reading(folder: RunFolder, trouble: str, *, unit: str, held: list[str]) -> Callable[..., Iterator[pa.RecordBatch]]:
+    """Return a `read_unit` that does the trouble before a unit's first batch and between it and the next.
 
-    def read(root: Path | None, unit: Unit, **kwargs: Any) -> Iterator[pa.RecordBatch]:
-        troubles = TROUBLES[trouble](folder, unit) if unit.id == held else iter(())
-        for batch in read_unit(root, unit, **kwargs):
+    Once that unit is read its id is put into `held`.
+    """
+
+    def read(root: Path | None, wanted: Unit, **kwargs: Any) -> Iterator[pa.RecordBatch]:
+        troubles: Iterator[None] = iter(())
+        if wanted.id == unit:
+            held.append(unit)
+            troubles = TROUBLES[trouble](folder, wanted)
+        for batch in read_unit(root, wanted, **kwargs):
             next(troubles, None)
             yield batch
         next(troubles, None)

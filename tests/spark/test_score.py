@@ -19,7 +19,6 @@ from lockstep.run.plan import ModelIdentity
 from lockstep.scoring.engine import UnitScorer
 from lockstep.scoring.reasons import NOT_FINITE
 from lockstep.steps import score
-from lockstep.steps import score as steps
 from lockstep.steps.job import ERROR_MARK, error_in_log, run_job
 from lockstep.steps.score import score_units_with_spark, write_manifest
 from tests.integration.held_units import LOST, holding
@@ -174,7 +173,6 @@ def test_bad_rows_of_several_units_stop_the_job(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """No unit has more than the run may have; together they have, while one unit is still in work."""
-    monkeypatch.setattr(steps, "MOST_UNITS_A_TASK", 1)  # the unit in work holds up no other
     bad = [unit * UNIT_ROWS + i for unit in range(1, UNITS) for i in range(80)]
     folder = RunFolder(make_template(tmp_path, model, units=UNITS, unit_rows=UNIT_ROWS, bad=bad).path)
     rows = UNITS * UNIT_ROWS

@@ -1,27 +1,19 @@
 """Units shared out over tasks."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+from types import SimpleNamespace
+from typing import Any
 
-from lockstep.run.plan import Unit
-from lockstep.steps.score import MOST_UNITS_A_TASK, share_out
+import pytest
 
-
-def units(count: int) -> list[Unit]:
-    return [Unit(id=f"u{number:05d}", pieces=(), rows=1, size_bytes=1) for number in range(count)]
+from lockstep.steps.score import count_tasks
 
 
-@given(count=st.integers(0, 200), cores=st.integers(0, 64))
-def test_each_unit_is_in_one_task_and_tasks_get_smaller(count: int, cores: int) -> None:
-    given_units = units(count)
-    tasks = share_out(given_units, cores=cores)
-    assert [unit for task in tasks for unit in task] == given_units
-    sizes = [len(task) for task in tasks]
-    assert sizes == sorted(sizes, reverse=True)
-    assert max(sizes, default=0) <= MOST_UNITS_A_TASK
-    assert not sizes or sizes[-1] == 1
-
-
-def test_cores_that_are_not_outnumbered_get_a_unit_each() -> None:
-    assert [len(task) for task in share_out(units(8), cores=4)] == [1] * 8
-    assert [len(task) for task in share_out(units(20), cores=2)] == [4, 4, 3, 3, 2, 1, 1, 1, 1]
+@pytest.mark.parametrize(
+    ("master", "units", "tasks"),
+    [("local[2]", 20, 2), ("local[2]", 1, 1), ("local[*]", 2, 2), ("spark://master:7077", 20, 20), ("yarn", 3, 3)],
+)
+def test_a_core_of_this_machine_gets_a_task_and_a_cluster_one_for_each_unit(
+    master: str, units: int, tasks: int
+) -> None:
+    session: Any = SimpleNamespace(sparkContext=SimpleNamespace(master=master, defaultParallelism=2))
+    assert count_tasks(session, units) == tasks

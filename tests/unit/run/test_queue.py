@@ -1,0 +1,86 @@
+"""The queue of units: each is taken once, whatever the tasks do."""
+
+import itertools
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lockstep.errors import RunFolderUnusable
+from lockstep.run.folder import RunFolder
+from lockstep.run.queue import QUEUE, UnitQueue, clear_queues
+
+UNITS = [f"u{number:05d}" for number in range(12)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path)
+
+
+@given(st.integers(0, 12), st.lists(st.integers(0, 3), max_size=40))
+def test_each_unit_goes_to_one_task_in_the_wanted_order(count: int, turns: list[int]) -> None:
+    with TemporaryDirectory() as path:
+        queue = UnitQueue(RunFolder(Path(path)), "job")
+        queue.fill(UNITS[:count])
+        tasks: dict[int, Iterator[str]] = {task: queue.units(UNITS, task=task) for task in range(4)}
+        taken: dict[int, list[str]] = {task: [] for task in tasks}
+        for task in turns:
+            taken[task] += itertools.islice(tasks[task], 1)
+        for task, units in tasks.items():
+            taken[task] += units
+        assert sorted(itertools.chain.from_iterable(taken.values())) == UNITS[:count]
+        assert all(some == sorted(some) for some in taken.values())
+
+
+def test_racing_tasks_share_without_overlap(folder: RunFolder) -> None:
+    names = [f"u{number:05d}" for number in range(300)]
+    UnitQueue(folder, "job").fill(names)
+    taken: list[list[str]] = [[] for _ in range(8)]
+    barrier = threading.Barrier(8)
+
+    def work(task: int) -> None:
+        queue = UnitQueue(folder, "job")
+        barrier.wait()
+        taken[task].extend(queue.units(names, task=task))
+
+    threads = [threading.Thread(target=work, args=(task,)) for task in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(itertools.chain.from_iterable(taken)) == names
+
+
+def test_a_task_that_is_tried_again_first_gets_what_it_had_taken(folder: RunFolder) -> None:
+    queue = UnitQueue(folder, "job")
+    queue.fill(UNITS[:4])
+    first, other = queue.units(UNITS, task=1), queue.units(UNITS, task=11)
+    assert (next(first), next(other), next(first)) == (UNITS[0], UNITS[1], UNITS[2])
+    again = UnitQueue(folder, "job").units(UNITS, task=1)  # the worker died
+    assert list(again) == [UNITS[0], UNITS[2], UNITS[3]]
+    assert not list(other)
+
+
+def test_tasks_of_a_job_that_has_ended_find_nothing(folder: RunFolder) -> None:
+    queue = UnitQueue(folder, "earlier")
+    queue.fill(UNITS)
+    orphan = queue.units(UNITS, task=0)
+    assert next(orphan) == UNITS[0]
+    clear_queues(folder)
+    UnitQueue(folder, "later").fill(UNITS)
+    assert not list(orphan)
+    assert list(UnitQueue(folder, "later").units(UNITS, task=0)) == UNITS
+    clear_queues(folder)
+    clear_queues(folder)
+    assert not folder.file(QUEUE).exists()
+
+
+def test_a_folder_that_cannot_be_written_is_told(folder: RunFolder) -> None:
+    folder.file(QUEUE).write_text("")
+    with pytest.raises(RunFolderUnusable):
+        UnitQueue(folder, "job").fill(UNITS)
