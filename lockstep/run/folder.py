@@ -77,18 +77,12 @@ class RunFolder:
         text = value.model_dump_json(indent=2) if isinstance(value, BaseModel) else json.dumps(value, indent=2)
         self.write_text(name, text + "\n")
 
-    def read_json(self, name: str, *, step: str) -> dict[str, Any]:
-        """Read a JSON file for `step`, or raise `StepOutOfOrder` when it is not there."""
+    def read_record(self, name: str, record: type[RecordT], *, step: str) -> RecordT:
+        """Read a record for `step`; one that is not there, or of another format, raises `StepOutOfOrder`."""
         try:
-            value: dict[str, Any] = json.loads(self.file(name).read_text(encoding="utf-8"))
+            return record.model_validate_json(self.file(name).read_bytes())
         except FileNotFoundError as error:
             raise StepOutOfOrder(step, needs=name, folder=str(self.path)) from error
-        return value
-
-    def read_record(self, name: str, record: type[RecordT], *, step: str) -> RecordT:
-        """Read a record for `step`; a file of another format raises `StepOutOfOrder` too."""
-        try:
-            return record.model_validate(self.read_json(name, step=step))
         except ValidationError as error:
             raise StepOutOfOrder(step, needs=f"a {name} of this version of Lockstep", folder=str(self.path)) from error
 

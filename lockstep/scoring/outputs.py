@@ -39,6 +39,9 @@ class OutputArrays:
         if len(block) != len(self._arrays):
             raise OutputMismatch(expected=f"{len(self._arrays)} outputs", got=f"{len(block)}")
         for column, array, values in zip(self._columns, self._arrays, block, strict=True):
+            if values.shape[1:] == array.shape[1:]:
+                array[places] = values
+                continue
             if math.prod(values.shape[1:]) != math.prod(array.shape[1:]):
                 expected = f"{column.name} as {described(column)} per row"
                 raise OutputMismatch(expected=expected, got=f"an array of shape {values.shape[1:]} per row")

@@ -129,13 +129,14 @@ class Scorer:
             size = block_size(sizes, rows=rows - start, base=self.block_rows)
             block = tuple(array[start : start + size] for array in arrays)
             stop = start + len(block[0])
-            index = np.arange(start, stop) if group.rows is None else group.rows[start:stop]
+            places = slice(start, stop) if group.rows is None else group.rows[start:stop]
             try:
                 result = self._run_padded(block, size)
             except Exception as error:  # noqa: BLE001 - a model may raise anything; the row is kept with the reason
                 if is_out_of_memory(error) and self.blocks.shrink(arrays):
                     sizes = self._sizes(arrays)
                     continue  # the same rows again, in smaller blocks
+                index = np.arange(start, stop) if group.rows is None else group.rows[start:stop]
                 self._bisect(block, index, outputs)
             else:
                 if size != self.block_rows and not asked:
@@ -143,7 +144,7 @@ class Scorer:
                     if self.blocks.wants_check(arrays) and not self._agrees_with_base(block, result):
                         sizes, start = self._sizes(arrays), 0  # all rows again, in blocks of the base size
                         continue
-                outputs.put(slice(start, stop) if group.rows is None else index, result)
+                outputs.put(places, result)
             start = stop
         outputs.bare_s = _sum(outputs.bare_s, self.blocks.bare_seconds(arrays))
 
