@@ -58,8 +58,8 @@ def load_once(
 def keep_loaded(digest: str) -> None:  # noqa: ARG001 - once for each
     """Spare what a model brought from the garbage collector, once the model has scored for the first time.
 
-    PySpark collects garbage after each task. Libraries and model, some 250,000 objects, stay for the life of the
-    process; looking through them took longer than a small unit. Many are only made when a model first scores.
+    PySpark collects garbage after each task. Libraries and model stay for the life of the process; looking through
+    them takes longer than a small unit. Many of their objects are only made when a model first scores.
     """
     gc.collect()
     gc.freeze()

@@ -52,7 +52,6 @@ def score_units_with_spark(
     wanted = folder.scoring_input(step="score")
     todo = [unit for unit in wanted.units if finished(folder, unit) is None]
     clear_progress(folder)
-    clear_queues(folder)
     if todo:
         job, tasks = uuid.uuid4().hex, count_tasks(spark, len(todo))
         texts = {unit.id: unit.model_dump_json() for unit in _largest_first(todo)}
@@ -61,7 +60,7 @@ def score_units_with_spark(
         numbers = spark.range(0, tasks, 1, tasks)
         with _Watch(spark, folder, wanted, allowed=plan.bad_rows_allowed(wanted.rows), tell=tell):
             numbers.mapInArrow(udf(texts, job), result_schema).collect()
-        clear_queues(folder)
+        clear_queues(folder)  # not before: a driver that is thought dead may still be at work with its own
     return write_manifest(folder)
 
 

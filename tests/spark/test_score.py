@@ -16,6 +16,7 @@ from lockstep.registry.loading import load_scorer
 from lockstep.run.exit_codes import exit_code
 from lockstep.run.folder import MANIFEST, RunFolder
 from lockstep.run.plan import ModelIdentity
+from lockstep.run.queue import QUEUE, UnitQueue
 from lockstep.scoring.engine import UnitScorer
 from lockstep.scoring.reasons import NOT_FINITE
 from lockstep.steps import score
@@ -93,9 +94,17 @@ def test_a_session_gives_the_bytes_of_one_process(
     spark: SparkSession, template: Template, expected: list[tuple[str, str, str | None]], tmp_path: Path, watch: None
 ) -> None:
     folder, lines = template.copy(tmp_path / "run"), list[str]()
+    rival = UnitQueue(folder, "a-driver-that-is-thought-dead")
+    rival.fill(template.units())
+
+    def tell(line: str) -> None:
+        assert list(rival.units(template.units()[:1], task=0)), "its tasks would end with units unfinished"
+        lines.append(line)
+
     udf = score_units(str(folder.path), run_rows=template.rows)
-    manifest = score_units_with_spark(spark, folder, udf=udf, result_schema=RESULT_SCHEMA, tell=lines.append)
+    manifest = score_units_with_spark(spark, folder, udf=udf, result_schema=RESULT_SCHEMA, tell=tell)
     check_whole(folder, template)
+    assert not folder.file(QUEUE).exists()
     assert content(folder) == expected
     assert manifest.reasons == {NOT_FINITE: len(template.bad)}
     assert manifest.profile["rows"] == template.rows
