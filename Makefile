@@ -26,7 +26,7 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup setup-data setup-training setup-control setup-dev setup-text python java data train text demo up \
-	test test-unit test-spark test-integration test-gpu test-dags test-training test-kills bench bench-table setup-bench \
+	test test-unit test-publish test-spark test-integration test-gpu test-dags test-training test-kills bench bench-table setup-bench \
 	lint fmt type lock docs hooks clean distclean
 
 help: ## List the targets
@@ -87,8 +87,8 @@ up: setup ## MLflow, Airflow and the endpoint together, until Ctrl-C
 
 test: setup setup-dev setup-text ## All tests, with coverage of lockstep/
 	@failed=''; \
-	printf '\n== unit, spark, integration (data environment)\n'; \
-	$(BIN)/python -m pytest tests/unit tests/spark tests/integration --timeout 600 \
+	printf '\n== unit, publish, spark, integration (data environment)\n'; \
+	$(BIN)/python -m pytest tests/unit tests/publish tests/spark tests/integration --timeout 600 \
 		--cov --cov-report term $(PYTEST_ARGS) || failed="$$failed data"; \
 	printf '\n== dags (control environment)\n'; \
 	.venv/control/bin/python -m pytest tests/dags $(PYTEST_ARGS) || failed="$$failed dags"; \
@@ -99,6 +99,9 @@ test: setup setup-dev setup-text ## All tests, with coverage of lockstep/
 
 test-unit: setup-dev ## Without JVM, socket or GPU; under a minute
 	@$(BIN)/python -m pytest tests/unit --timeout 60 $(PYTEST_ARGS)
+
+test-publish: setup-dev ## Every warehouse against the same promises: DuckDB, PostgreSQL, Iceberg, Delta
+	@$(BIN)/python -m pytest tests/publish --timeout 600 $(PYTEST_ARGS)
 
 test-spark: setup-dev java ## On a local Spark session
 	@$(BIN)/python -m pytest tests/spark --timeout 600 $(PYTEST_ARGS)

@@ -80,7 +80,7 @@ class LockstepJob:
             input_digest="bench",
             sources=take_snapshot(self._spec, DAY, settings.data_root),
             data_root=str(settings.data_root),
-            warehouse=str(settings.warehouse_path),
+            warehouse=settings.warehouse("duckdb"),
             cache_root=str(settings.cache_root),
             code_version=self._code,
             planned_at=dt.datetime.now(dt.UTC),

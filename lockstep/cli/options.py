@@ -1,7 +1,7 @@
 """Arguments and options that several commands share."""
 
 import os
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,6 +13,9 @@ ModelVersion = Annotated[
     int | None, typer.Option("--model-version", min=1, help="Exact model version; without it, the spec's alias.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines on standard output.")]
+WarehouseKind = Annotated[
+    Literal["duckdb", "postgresql", "iceberg", "delta"], typer.Option("--warehouse", help="Kind of warehouse.")
+]
 
 
 def settings() -> Settings:

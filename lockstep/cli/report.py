@@ -7,12 +7,11 @@ import math
 import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lockstep.cli.options import AsJson, SpecName, loaded_spec, settings
+from lockstep.cli.options import AsJson, SpecName, WarehouseKind, loaded_spec, settings
 from lockstep.errors import PublishError
 from lockstep.publish.contract import Warehouse
 from lockstep.publish.reporting import reporting_tables
@@ -36,12 +35,16 @@ def table(
         int | None, typer.Option(min=1, help=f"Most rows; without it {SHOWN_ROWS} on the screen, all as CSV or JSON.")
     ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    kind: WarehouseKind = "duckdb",
     as_json: AsJson = False,
 ) -> None:
     """Print a table of the warehouse, ordered by its columns from the left."""
     if as_csv and as_json:
         raise typer.BadParameter("give --csv or --json, not both")
-    warehouse = _warehouse(settings(), name)
+    warehouse = _warehouse(settings(), kind)
+    if name not in warehouse.tables():
+        known = ", ".join(warehouse.tables())
+        raise typer.BadParameter(f"no table {name!r} in {warehouse.location}; it has: {known}")
     shown = limit if limit or as_csv or as_json else SHOWN_ROWS
     columns, rows = warehouse.read_table(name, limit=None if shown is None else shown + 1)
     more = shown is not None and len(rows) > shown
@@ -64,26 +67,19 @@ def refresh(
     loaded, where = loaded_spec(name), settings()
     days = None if date is None else [parse_partition(date)]
     queries = {table: loaded.file(file) for table, file in loaded.spec.reporting.items()}
-    warehouse = open_warehouse(loaded.spec.publish.warehouse, str(where.warehouse_path), wait_s=where.warehouse_wait_s)
-    _require_tables(warehouse.tables(), where.warehouse_path)
+    warehouse = _warehouse(where, loaded.spec.publish.warehouse)
     for target in reporting_tables(loaded.spec, queries, data_root=where.data_root):
         print(f"{target.name}: {warehouse.refresh_reporting(target, days):,} rows recomputed")
 
 
-def _warehouse(where: Settings, name: str) -> Warehouse:
-    warehouse = open_warehouse("duckdb", str(where.warehouse_path), wait_s=where.warehouse_wait_s)
-    known = warehouse.tables()
-    _require_tables(known, where.warehouse_path)
-    if name not in known:
-        raise typer.BadParameter(f"no table {name!r} in {where.warehouse_path}; it has: {', '.join(known)}")
-    return warehouse
-
-
-def _require_tables(known: Sequence[str], path: Path) -> None:
-    if not known:
+def _warehouse(where: Settings, kind: str) -> Warehouse:
+    warehouse = open_warehouse(kind, where.warehouse(kind), wait_s=where.warehouse_wait_s)
+    if not warehouse.tables():
         raise PublishError(
-            f"there is no warehouse at {path} yet: nothing was published. Run `lockstep run SPEC --date D`."
+            f"there is no warehouse at {warehouse.location} yet: nothing was published. "
+            "Run `lockstep run SPEC --date D`."
         )
+    return warehouse
 
 
 def _plain(value: Any) -> Any:

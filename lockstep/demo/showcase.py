@@ -21,7 +21,9 @@ LINEAGE = "model_lineage"
 
 def show_tables(spec: ScoringSpec, settings: Settings, story: Story) -> None:
     """Print the reporting tables and which model made which day."""
-    warehouse = open_warehouse(spec.publish.warehouse, str(settings.warehouse_path), wait_s=settings.warehouse_wait_s)
+    warehouse = open_warehouse(
+        spec.publish.warehouse, settings.warehouse(spec.publish.warehouse), wait_s=settings.warehouse_wait_s
+    )
     for name in spec.reporting:
         _show(warehouse, name, story, what="predicted risk beside what happened")
     _show(warehouse, LINEAGE, story, what="which model made which day; a day run again unchanged counts as a no-op")

@@ -7,6 +7,7 @@
     │   ├── JavaNotFound
     │   ├── RunFolderUnusable      full, read-only or not a folder
     │   ├── SparkJobFailed
+    │   ├── ExtraMissing           a warehouse's libraries are not installed
     │   ├── MemoryExhausted        (retryable) not even the smallest block fits
     │   └── DeviceMissing          a GPU was asked for
     ├── RegistryError              the model registry cannot give the model
@@ -34,7 +35,10 @@
     ├── RequestInvalid             a request to the endpoint does not fit the signature
     ├── StepOutOfOrder             a step lacks what an earlier step writes
     └── PublishError               the warehouse refused
-        ├── WarehouseLocked        (retryable)
+        ├── WarehouseBusy          (retryable) others keep it from writing
+        │   ├── WarehouseLocked        another process has it open
+        │   ├── CommitConflict         other writers came first, again and again
+        │   └── WarehouseUnreachable   it does not answer
         ├── StaleRun               a newer run owns the partition
         └── StagedFileChanged
 
@@ -69,7 +73,6 @@ from lockstep.errors.stages import (
     OutputMismatch,
     PrecisionRefused,
     PrecisionUnsupported,
-    PublishError,
     RegistryError,
     RegistryUnavailable,
     RequestInvalid,
@@ -78,11 +81,18 @@ from lockstep.errors.stages import (
     SettingsError,
     SparkJobFailed,
     SpecError,
-    StagedFileChanged,
-    StaleRun,
     StepOutOfOrder,
     TooManyBadRows,
+)
+from lockstep.errors.warehouses import (
+    CommitConflict,
+    ExtraMissing,
+    PublishError,
+    StagedFileChanged,
+    StaleRun,
+    WarehouseBusy,
     WarehouseLocked,
+    WarehouseUnreachable,
 )
 
 __all__ = [
@@ -90,10 +100,12 @@ __all__ = [
     "CheckFailed",
     "ColumnMissing",
     "ColumnTypeMismatch",
+    "CommitConflict",
     "DateInvalid",
     "DeviceMissing",
     "EmptyPartition",
     "EnvironmentFault",
+    "ExtraMissing",
     "FileUnreadable",
     "InputChanged",
     "InputError",
@@ -122,7 +134,9 @@ __all__ = [
     "TableNotFound",
     "TableUnsupported",
     "TooManyBadRows",
+    "WarehouseBusy",
     "WarehouseLocked",
+    "WarehouseUnreachable",
     "revive",
 ]
 

@@ -195,42 +195,5 @@ class StepOutOfOrder(LockstepError):
         super().__init__(f"step {step!r} needs {needs}, which is not in {folder}. Run the earlier steps first.")
 
 
-class PublishError(LockstepError):
-    """The warehouse refused the publication; what was live stays."""
-
-
-class WarehouseLocked(PublishError):
-    """Another process holds the warehouse."""
-
-    retryable = True
-
-    def __init__(self, path: str, *, holder: str, waited_s: float) -> None:
-        super().__init__(
-            f"warehouse {path} is locked by {holder}; waited {waited_s:.0f} s. Nothing was published and what was live "
-            "stays. Close that process (or raise LOCKSTEP_WAREHOUSE_WAIT_S) and run the same command again."
-        )
-
-
-class StaleRun(PublishError):
-    """A newer run has published, so this one must not overwrite it."""
-
-    def __init__(self, table: str, *, partition: str, token: int, newest: int) -> None:
-        super().__init__(
-            f"this run may no longer publish partition {partition} of {table}: its fencing token is {token}, but a run "
-            f"planned later (token {newest}) is already live. What is live stays. "
-            "To publish this run all the same, plan it again."
-        )
-
-
-class StagedFileChanged(PublishError):
-    """A staged file is not the one that was audited."""
-
-    def __init__(self, path: str, *, expected: str, got: str) -> None:
-        super().__init__(
-            f"staged file {path} is not what was scored: expected {expected}, got {got}. "
-            "Nothing was published. Delete the run folder and run the same command again."
-        )
-
-
 class RequestInvalid(LockstepError):
     """A request to the endpoint does not fit the model's signature. Never carries the data itself."""

@@ -7,14 +7,15 @@ from lockstep.errors import StepOutOfOrder
 from lockstep.publish.contract import ReportingTable
 from lockstep.specs.spec import ScoringSpec, Source
 
-SQL_TYPES = {
-    "string": "VARCHAR",
-    "int": "INTEGER",
-    "long": "BIGINT",
-    "double": "DOUBLE",
-    "boolean": "BOOLEAN",
-    "date": "DATE",
-    "timestamp": "TIMESTAMPTZ",
+# Arrow's name of each column type of a spec.
+ARROW_TYPES = {
+    "string": "string",
+    "int": "int32",
+    "long": "int64",
+    "double": "double",
+    "boolean": "bool",
+    "date": "date32[day]",
+    "timestamp": "timestamp[us, tz=UTC]",
 }
 
 
@@ -32,7 +33,7 @@ def reporting_tables(spec: ScoringSpec, queries: Mapping[str, Path], *, data_roo
         return []
     current = next(source for source in spec.input.sources.values() if source.is_current)
     columns = {
-        name: SQL_TYPES[kind]
+        name: ARROW_TYPES[kind]
         for source in spec.input.sources.values()
         if source.path == current.path
         for name, kind in source.columns.items()

@@ -2,16 +2,44 @@
 
 from collections.abc import Callable
 
+from lockstep.errors import ExtraMissing
 from lockstep.publish.contract import Warehouse
 
 
 def _duckdb(location: str, wait_s: float) -> Warehouse:
-    from lockstep.publish.duckdb_warehouse import DuckDBWarehouse
+    from lockstep.publish.sql.duckdb_engine import DuckDBEngine
+    from lockstep.publish.sql.warehouse import SqlWarehouse
 
-    return DuckDBWarehouse(location, wait_s)
+    return SqlWarehouse(DuckDBEngine(location, wait_s))
 
 
-WAREHOUSES: dict[str, Callable[[str, float], Warehouse]] = {"duckdb": _duckdb}
+def _postgresql(location: str, wait_s: float) -> Warehouse:
+    from lockstep.publish.sql.postgres_engine import PostgresEngine
+    from lockstep.publish.sql.warehouse import SqlWarehouse
+
+    return SqlWarehouse(PostgresEngine(location, wait_s))
+
+
+def _iceberg(location: str, wait_s: float) -> Warehouse:
+    from lockstep.publish.lake.iceberg_engine import IcebergEngine
+    from lockstep.publish.lake.warehouse import LakeWarehouse
+
+    return LakeWarehouse(IcebergEngine(location), wait_s)
+
+
+def _delta(location: str, wait_s: float) -> Warehouse:
+    from lockstep.publish.lake.delta_engine import DeltaEngine
+    from lockstep.publish.lake.warehouse import LakeWarehouse
+
+    return LakeWarehouse(DeltaEngine(location), wait_s)
+
+
+WAREHOUSES: dict[str, Callable[[str, float], Warehouse]] = {
+    "duckdb": _duckdb,
+    "postgresql": _postgresql,
+    "iceberg": _iceberg,
+    "delta": _delta,
+}
 
 
 def open_warehouse(kind: str, location: str, *, wait_s: float) -> Warehouse:
@@ -19,7 +47,14 @@ def open_warehouse(kind: str, location: str, *, wait_s: float) -> Warehouse:
 
     Args:
         kind: As in the spec's `publish.warehouse`.
-        location: For DuckDB, the path of the file.
-        wait_s: How long an operation waits for another process that holds the warehouse, in seconds.
+        location: Path of the DuckDB file; connection string of PostgreSQL; folder or catalog of Iceberg; folder or URL
+            of Delta tables.
+        wait_s: How long an operation waits for other writers, in seconds.
+
+    Raises:
+        ExtraMissing: The libraries of this warehouse are not installed.
     """
-    return WAREHOUSES[kind](location, wait_s)
+    try:
+        return WAREHOUSES[kind](location, wait_s)
+    except ModuleNotFoundError as error:
+        raise ExtraMissing(kind, module=str(error.name), extra=kind) from error

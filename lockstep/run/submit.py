@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockstep.specs.settings import TELEMETRY_OFF, Settings
+from lockstep.specs.settings import TELEMETRY_OFF, WAREHOUSE_VARIABLES, Settings
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,12 @@ def step_env(settings: Settings) -> dict[str, str]:
         "LOCKSTEP_HOME": str(settings.home),
         "LOCKSTEP_DATA": str(settings.data_root),
         "LOCKSTEP_RUNS": str(settings.runs_root),
-        "LOCKSTEP_WAREHOUSE": str(settings.warehouse_path),
+        **{WAREHOUSE_VARIABLES[kind]: location for kind, location in settings.warehouses.items() if location},
         "LOCKSTEP_WAREHOUSE_WAIT_S": str(settings.warehouse_wait_s),
         "LOCKSTEP_CACHE": str(settings.cache_root),
         "LOCKSTEP_MODELS": str(settings.models_root),
         "LOCKSTEP_SPARK_PROFILE": settings.spark_profile,
+        "LOCKSTEP_ACTOR": settings.actor,
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
         "PYTHONPATH": str(settings.project_root),
         "PYTHONUNBUFFERED": "1",

@@ -1,8 +1,10 @@
 """Where things are on this machine, from environment variables. Read once, at the edge."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from lockstep.errors import SettingsError
 
@@ -17,7 +19,12 @@ TELEMETRY_OFF = {
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
 }
 
-
+WAREHOUSE_VARIABLES = {
+    "duckdb": "LOCKSTEP_WAREHOUSE",
+    "postgresql": "LOCKSTEP_POSTGRESQL",
+    "iceberg": "LOCKSTEP_ICEBERG",
+    "delta": "LOCKSTEP_DELTA",
+}
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -30,24 +37,26 @@ class Settings:
         project_root: Folder of `jobs/`, `spark-conf/` and `models/`.
         data_root: Source tables.
         runs_root: Run folders.
-        warehouse_path: DuckDB file.
+        warehouses: Location of each kind of warehouse, where it is known.
         warehouse_wait_s: How long to wait for a locked warehouse, in seconds.
         cache_root: Node cache of model artifacts.
         models_root: Scoring specs.
         tracking_uri: MLflow tracking and registry URI.
         spark_profile: Name of a file in `spark-conf/`.
+        actor: Who is at work, for the ledger.
     """
 
     home: Path
     project_root: Path
     data_root: Path
     runs_root: Path
-    warehouse_path: Path
+    warehouses: Mapping[str, str]
     warehouse_wait_s: float
     cache_root: Path
     models_root: Path
     tracking_uri: str
     spark_profile: str
+    actor: str = ""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
@@ -73,13 +82,31 @@ class Settings:
             project_root=project,
             data_root=local("LOCKSTEP_DATA", home / "data"),
             runs_root=local("LOCKSTEP_RUNS", home / "runs"),
-            warehouse_path=local("LOCKSTEP_WAREHOUSE", home / "warehouse.duckdb"),
+            warehouses={
+                "duckdb": str(local(WAREHOUSE_VARIABLES["duckdb"], home / "warehouse.duckdb")),
+                "postgresql": _without_password(environ, WAREHOUSE_VARIABLES["postgresql"]),
+                "iceberg": environ.get(WAREHOUSE_VARIABLES["iceberg"]) or str(home / "iceberg"),
+                "delta": str(local(WAREHOUSE_VARIABLES["delta"], home / "delta")),
+            },
             warehouse_wait_s=_seconds(environ, "LOCKSTEP_WAREHOUSE_WAIT_S", default=30.0),
             cache_root=local("LOCKSTEP_CACHE", home / "cache"),
             models_root=local("LOCKSTEP_MODELS", project / "models"),
             tracking_uri=environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow' / 'mlflow.db'}",
             spark_profile=environ.get("LOCKSTEP_SPARK_PROFILE", "local"),
+            actor=environ.get("LOCKSTEP_ACTOR") or environ.get("USER") or f"user {os.getuid()}",
         )
+
+    def warehouse(self, kind: str) -> str:
+        """Return where the warehouse of a kind is.
+
+        Raises:
+            SettingsError: Nobody said so.
+        """
+        found = self.warehouses.get(kind)
+        if not found:
+            expected = "where the warehouse is, such as postgresql://user@host:5432/database (docs/publishing.md)"
+            raise SettingsError(WAREHOUSE_VARIABLES[kind], got="nothing", expected=expected)
+        return found
 
 
 def device(environ: Mapping[str, str]) -> str:
@@ -92,6 +119,15 @@ def device(environ: Mapping[str, str]) -> str:
     if wanted not in DEVICES:
         raise SettingsError("LOCKSTEP_DEVICE", got=wanted, expected=f"one of {', '.join(DEVICES)}")
     return wanted
+
+
+def _without_password(environ: Mapping[str, str], variable: str) -> str:
+    """Return a connection string, which plans and the ledger name, so it must not hold a secret."""
+    value = environ.get(variable, "")
+    if urlsplit(value).password is not None or "password=" in value.lower():
+        expected = "a connection string without a password; give that in PGPASSWORD, a password file or a service file"
+        raise SettingsError(variable, got="one with a password", expected=expected)
+    return value
 
 
 def _seconds(environ: Mapping[str, str], variable: str, *, default: float) -> float:

@@ -238,7 +238,7 @@ class Checks(Strict):
 class Publish(Strict):
     """Where the scores go live."""
 
-    warehouse: Literal["duckdb"] = Field("duckdb", description="Kind of warehouse.")
+    warehouse: Literal["duckdb", "postgresql", "iceberg", "delta"] = Field("duckdb", description="Kind of warehouse.")
     table: Identifier = Field(description="Published table; its partition is replaced as a whole.")
 
 
@@ -285,6 +285,10 @@ class ScoringSpec(Strict):
             raise ValueError(f"columns appear twice in key, passthrough and output: {', '.join(twice)}")
         if self.input.table is not None and self.reporting:
             raise ValueError("'reporting' needs 'input.query': its view of outcomes is a source")
+        if self.reporting and self.publish.warehouse in {"iceberg", "delta"}:
+            raise ValueError(
+                "'reporting' needs publish.warehouse duckdb or postgresql: tables alone compute no queries"
+            )
         return self
 
     @property

@@ -10,7 +10,6 @@ from pathlib import Path
 import lockstep
 from lockstep.data.snapshot import take_snapshot
 from lockstep.errors import ColumnMissing, RunFolderUnusable
-from lockstep.publish.warehouse import open_warehouse
 from lockstep.registry.resolve import resolve_model
 from lockstep.run.folder import CLAIM, PLAN, RunFolder
 from lockstep.run.identity import input_digest, run_key, spec_hash
@@ -18,6 +17,7 @@ from lockstep.run.plan import Claim, ModelIdentity, Plan, SourceFile
 from lockstep.specs.loading import SPEC_FILE, LoadedSpec
 from lockstep.specs.settings import Settings
 from lockstep.steps.model_checks import check_environment, check_precision
+from lockstep.steps.request import warehouse_of
 
 SPEC_FOLDER = "spec"
 
@@ -77,21 +77,21 @@ def plan_run(
         input_digest=data,
         sources=sources,
         data_root=str(settings.data_root),
-        warehouse=str(settings.warehouse_path),
+        warehouse=settings.warehouse(spec.publish.warehouse),
         cache_root=str(settings.cache_root),
         code_version=code_version(settings.project_root),
         planned_at=dt.datetime.now(dt.UTC),
         environment=check_environment(spec, model),
         precision=None if folder.has(PLAN) else check_precision(spec, model, settings, partition=partition),
     )
-    warehouse = open_warehouse(spec.publish.warehouse, str(settings.warehouse_path), wait_s=settings.warehouse_wait_s)
-    live = warehouse.live_run_key(spec.publish.table, partition)
+    warehouse = warehouse_of(plan, settings)
+    live = warehouse.live(spec.publish.table, partition)
     if dry_run:
-        return PlanOutcome(folder, plan, None, live)
+        return PlanOutcome(folder, plan, None, live.run_key if live else None)
     plan = _freeze(folder, plan, loaded=loaded, texts=texts)
     claim = warehouse.claim(spec.publish.table, partition=partition, run_key=key, now=dt.datetime.now(dt.UTC))
     folder.write_json(CLAIM, claim)
-    return PlanOutcome(folder, plan, claim, live)
+    return PlanOutcome(folder, plan, claim, live.run_key if live else None)
 
 
 def spec_texts(loaded: LoadedSpec) -> dict[str, str]:

@@ -11,7 +11,7 @@ SELECT
   avg(s.probability_late) AS mean_predicted_risk,
   avg(CAST(o.arr_delay >= 15 AS INTEGER)) AS observed_late_rate,
   count(o.arr_delay) AS labelled_flights,
-  avg(CAST(o.arr_delay >= 15 AS INTEGER)) - avg(s.probability_late) FILTER (o.arr_delay IS NOT NULL) AS calibration,
+  avg(CAST(o.arr_delay >= 15 AS INTEGER)) - avg(s.probability_late) FILTER (WHERE o.arr_delay IS NOT NULL) AS calibration,
   max(s.model_version) AS model_version
 FROM scores s
 LEFT JOIN outcomes o USING (flight_date, carrier, flight, origin, dest, sched_dep_time)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from lockstep.cli.report import app
 from lockstep.errors import PublishError
-from lockstep.publish.duckdb_connection import Patience, connected
+from lockstep.publish.sql.duckdb_connection import Patience, connected
 
 COLUMNS = 'day DATE, "at" TIMESTAMPTZ, carrier VARCHAR, share DOUBLE, n BIGINT, price DECIMAL(6, 2)'
 FIRST = "(DATE '2013-08-01', '2013-08-02 01:00:00+00', 'AA', 0.25, 3, 1.5)"

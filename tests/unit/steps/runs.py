@@ -112,7 +112,12 @@ def parcels(rows: int = 40, *, day: dt.date = DAY, **columns: Any) -> pa.Table:
 def make_settings(root: Path) -> Settings:
     """Settings below a folder."""
     return Settings.from_env(
-        {"LOCKSTEP_HOME": str(root), "LOCKSTEP_MODELS": str(root / "models"), "LOCKSTEP_WAREHOUSE_WAIT_S": "5"}
+        {
+            "LOCKSTEP_HOME": str(root),
+            "LOCKSTEP_MODELS": str(root / "models"),
+            "LOCKSTEP_WAREHOUSE_WAIT_S": "5",
+            "LOCKSTEP_ACTOR": "tester",
+        }
     )
 
 
@@ -184,7 +189,7 @@ def plan_run(
         input_digest=data,
         sources=(source,),
         data_root=str(settings.data_root),
-        warehouse=str(settings.warehouse_path),
+        warehouse=settings.warehouse("duckdb"),
         cache_root=str(settings.cache_root),
         code_version="0.1.0",
         planned_at=dt.datetime.now(dt.UTC),

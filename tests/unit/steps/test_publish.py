@@ -35,7 +35,7 @@ def pass_audit(folder: RunFolder, **changes: Any) -> RunFolder:
 
 
 def table(root: Path, query: str) -> list[tuple[Any, ...]]:
-    with duckdb.connect(str(make_settings(root).warehouse_path), read_only=True) as connection:
+    with duckdb.connect(make_settings(root).warehouse("duckdb"), read_only=True) as connection:
         return connection.execute(query).fetchall()
 
 
@@ -48,6 +48,7 @@ def test_publishing_twice_is_publishing_once(tmp_path: Path) -> None:
         "replaced_rows": 0,
         "outcome": "published",
         "token": 1,
+        "changes": [],
         "reporting": {"by_depot": 2},
         "reused": False,
     }
@@ -108,14 +109,15 @@ def test_the_newer_model_stays(tmp_path: Path) -> None:
     assert lineage == [(1, 2, 0)]
 
 
-def test_a_wrong_reporting_query_says_that_the_scores_are_live(tmp_path: Path) -> None:
+def test_a_wrong_reporting_query_publishes_nothing_and_is_an_entry_of_the_ledger(tmp_path: Path) -> None:
     folder, settings = pass_audit(make_run(tmp_path)), make_settings(tmp_path)
     folder.file("spec", "reporting", "by_depot.sql").write_text("SELECT nothing")
     for _ in range(2):
-        with pytest.raises(PublishError, match="The scores are live"):
+        with pytest.raises(PublishError, match="Nothing was changed"):
             publish(folder, settings)
-    assert folder.has(PUBLICATION)
-    assert table(tmp_path, "SELECT count(*) FROM parcel_scores") == [(40,)]
+    assert not folder.has(PUBLICATION)
+    entries = table(tmp_path, "SELECT outcome, reason LIKE '%by_depot.sql failed%', actor FROM lockstep_ledger")
+    assert entries == [("refused", True, "tester")] * 2
 
 
 def test_rows_without_a_score_are_published_with_their_reason_when_the_spec_asks_for_it(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ import duckdb
 import pytest
 
 from lockstep.errors import PublishError, WarehouseLocked
-from lockstep.publish.duckdb_connection import Patience, connected
+from lockstep.publish.patience import Patience
+from lockstep.publish.sql.duckdb_connection import connected
+from lockstep.publish.sql.duckdb_engine import DuckDBEngine
 
 HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
 
@@ -59,8 +61,12 @@ def test_it_waits_for_the_lock_with_growing_pauses(tmp_path: Path) -> None:
 
 def test_the_file_is_free_after_the_body_whatever_happened(tmp_path: Path) -> None:
     path = tmp_path / "w.duckdb"
-    with pytest.raises(PublishError, match="Catalog Error: Table with name nothing"), connected(path, Patience(0)) as c:
-        c.execute("FROM nothing")
+    engine = DuckDBEngine(str(path), wait_s=0)
+    with (
+        pytest.raises(PublishError, match=r"Catalog Error: Table with name nothing.*what was live stays"),
+        engine.transaction() as session,
+    ):
+        session.rows("FROM nothing")
     with held(path):
         pass
 

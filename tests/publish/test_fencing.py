@@ -4,38 +4,49 @@ import datetime as dt
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import duckdb
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 
 from lockstep.errors import StaleRun
-from lockstep.publish.contract import PublishRequest, StagedFile
-from lockstep.publish.duckdb_warehouse import DuckDBWarehouse
-from tests.unit.publish.staged import staged_file, staged_table
+from tests.publish.conftest import SCHEMAS
+from tests.publish.places import KINDS, make_place
+from tests.publish.postgres_server import Server
+from tests.publish.staged import DAY, NOON, publish_request, staged_file, staged_table
 
-DAY = dt.date(2013, 8, 1)
-NOW = dt.datetime(2013, 8, 2, tzinfo=dt.UTC)
 RUNS = {"a": 2, "b": 3, "c": 5}
 
 
 class Publishing(RuleBasedStateMachine):
     """Several runs of one partition, planned and published in any order, also twice and late."""
 
+    kind: str
+    server: Server | None = None
     planned: Bundle[tuple[str, int]] = Bundle("planned")
 
     @initialize()
     def start(self) -> None:
         self.folder = TemporaryDirectory()
         root = Path(self.folder.name)
-        self.warehouse = DuckDBWarehouse(str(root / "w.duckdb"), 1.0)
-        self.files: dict[str, StagedFile] = {}
+        schema = self.server.create(f"f{next(SCHEMAS)}") if self.server else None
+        self.place = make_place(self.kind, root, postgres=schema)
+        self.files = {}
         for run_key, rows in RUNS.items():
             pq.write_table(staged_table(run_key, rows=rows), root / f"{run_key}.parquet")
             self.files[run_key] = staged_file(root / f"{run_key}.parquet")
         self.newest: tuple[int, str] | None = None
+        self.moment = 0
 
     def teardown(self) -> None:
         if hasattr(self, "folder"):
@@ -43,7 +54,7 @@ class Publishing(RuleBasedStateMachine):
 
     @rule(target=planned, run_key=st.sampled_from(sorted(RUNS)))
     def plan(self, run_key: str) -> tuple[str, int]:
-        claim = self.warehouse.claim("t", partition=DAY, run_key=run_key, now=NOW)
+        claim = self.place.open().claim("scores_table", partition=DAY, run_key=run_key, now=NOON)
         assert claim.already_live == (self.newest is not None and self.newest[1] == run_key)
         return run_key, claim.token
 
@@ -58,8 +69,11 @@ class Publishing(RuleBasedStateMachine):
 
     def _publish(self, run_key: str, token: int) -> None:
         live = self.newest
+        self.moment += 1
+        now = NOON + dt.timedelta(seconds=self.moment)
+        request = publish_request(run_key, token, files=[self.files[run_key]], rows=RUNS[run_key], now=now)
         try:
-            done = self.warehouse.publish(self._request(run_key, token))
+            done = self.place.open().publish(request)
         except StaleRun:
             assert live is not None
             assert live[0] > token
@@ -69,36 +83,29 @@ class Publishing(RuleBasedStateMachine):
         assert done.outcome == ("noop" if live is not None and live[1] == run_key else "published")
         self.newest = max(live, (token, run_key)) if live else (token, run_key)
 
-    def _request(self, run_key: str, token: int) -> PublishRequest:
-        return PublishRequest(
-            table="t",
-            partition_column="flight_date",
-            partition=DAY,
-            run_key=run_key,
-            token=token,
-            spec="s",
-            spec_hash="h",
-            model_name="m",
-            model_version=1,
-            model_digest="d",
-            code_version="0",
-            run_folder="r",
-            files=[self.files[run_key]],
-            rows=RUNS[run_key],
-            now=NOW,
-        )
-
     @invariant()
     def the_live_rows_are_the_newest_run_whole(self) -> None:
-        if not hasattr(self, "warehouse") or self.newest is None:
+        if not hasattr(self, "place") or self.newest is None:
             return
-        with duckdb.connect(self.warehouse.location, read_only=True) as connection:
-            rows = connection.execute("SELECT run_key, count(*) FROM t GROUP BY ALL").fetchall()
-            lineage = connection.execute("SELECT run_key, rows FROM model_lineage").fetchall()
-        assert rows == lineage == [(self.newest[1], RUNS[self.newest[1]])]
+        run_key = self.newest[1]
+        assert self.place.live() == [(DAY, run_key, RUNS[run_key])]
+        live = self.place.open().live("scores_table", DAY)
+        assert live is not None
+        assert (live.run_key, live.rows) == (run_key, RUNS[run_key])
+        columns, rows = self.place.open().read_table("model_lineage", limit=None)
+        assert [dict(zip(columns, row, strict=True))["run_key"] for row in rows] == [run_key]
 
 
-TestPublishing = pytest.mark.slow(Publishing.TestCase)
-TestPublishing.settings = settings(
-    max_examples=10, stateful_step_count=10, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_publishing(kind: str, request: pytest.FixtureRequest) -> None:
+    server = request.getfixturevalue("postgres") if kind == "postgresql" else None
+    machine = type("Publishing", (Publishing,), {"kind": kind, "server": server})
+    quick = settings(
+        max_examples=8,
+        stateful_step_count=8,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+        database=None,
+    )
+    run_state_machine_as_test(machine, settings=quick)

@@ -1,16 +1,14 @@
 """Open a DuckDB file for as short as possible; wait, within bounds, for another process that has it open."""
 
 import contextlib
-import random
 import re
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 
 from lockstep.errors import PublishError, WarehouseLocked
+from lockstep.publish.patience import Patience
 
 # No extension is ever fetched.
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -18,43 +16,26 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": False,
 }
 HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
-UNPUBLISHED = "Nothing was published and what was live stays."
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How to wait for a locked file: with growing, jittered pauses."""
-
-    wait_s: float
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-    jitter: Callable[[], float] = random.random
 
 
 @contextlib.contextmanager
-def connected(
-    path: Path, patience: Patience, *, read_only: bool = False, consequence: str = UNPUBLISHED
-) -> Iterator[duckdb.DuckDBPyConnection]:
+def connected(path: Path, patience: Patience, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the file, and close it when the body is done.
 
     Args:
         path: The file; created with its parents unless `read_only`.
         patience: How long to wait for its lock.
         read_only: Open for reading only.
-        consequence: What a failure of the body means, for its message.
 
     Raises:
         WarehouseLocked: Another process held it all the time, or another thread changed the same rows.
-        PublishError: It cannot be opened, or an operation failed.
+        PublishError: It cannot be opened.
     """
     connection = _wait_for(path, patience, read_only=read_only)
     try:
         yield connection
     except duckdb.TransactionException as error:
         raise WarehouseLocked(str(path), holder="another transaction of this process", waited_s=0) from error
-    except duckdb.Error as error:
-        raise PublishError(f"warehouse {path} failed: {first_line(error)}. {consequence}") from error
     finally:
         connection.close()
 
@@ -73,18 +54,15 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 def _wait_for(path: Path, patience: Patience, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-    began, pause_s = patience.clock(), FIRST_PAUSE_S
-    while True:
+    waited_s, refused = 0.0, duckdb.Error()
+    for _, waited_s in patience.attempts(f"the lock of warehouse {path}"):  # noqa: B007 - told after the loop
         try:
             return _connect(path, read_only=read_only)
         except duckdb.Error as error:
             if not _is_lock(error):
                 raise PublishError(_unusable(path, first_line(error))) from error
-            waited_s = patience.clock() - began
-            if waited_s >= patience.wait_s:
-                raise WarehouseLocked(str(path), holder=_holder(error), waited_s=waited_s) from error
-            patience.sleep(min(pause_s * (0.5 + patience.jitter()), patience.wait_s - waited_s))
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            refused = error
+    raise WarehouseLocked(str(path), holder=_holder(refused), waited_s=waited_s) from refused
 
 
 def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:

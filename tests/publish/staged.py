@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from lockstep.publish.contract import StagedFile
+from lockstep.publish.contract import PublishRequest, StagedFile
 from lockstep.run.identity import file_sha256
 
 DAY = dt.date(2013, 8, 1)
@@ -29,3 +29,24 @@ def staged_table(run_key: str, *, rows: int, day: dt.date = DAY, version: int = 
 
 def staged_file(path: Path) -> StagedFile:
     return StagedFile(path, size_bytes=path.stat().st_size, sha256=file_sha256(path))
+
+
+def publish_request(run_key: str, token: int, *, files: object, rows: int, **changes: object) -> PublishRequest:
+    facts: dict[str, object] = {
+        "table": "scores_table",
+        "partition_column": "flight_date",
+        "partition": DAY,
+        "run_key": run_key,
+        "token": token,
+        "spec": "flight_delay",
+        "spec_hash": "s" * 8,
+        "model_name": "flight_delay",
+        "model_version": 1,
+        "model_digest": "d" * 8,
+        "code_version": "0",
+        "run_folder": f"runs/{run_key}",
+        "files": files,
+        "rows": rows,
+        "now": NOON,
+    }
+    return PublishRequest(**{**facts, **changes})  # type: ignore[arg-type]

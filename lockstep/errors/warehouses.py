@@ -1,0 +1,75 @@
+"""Errors of the warehouses."""
+
+from lockstep.errors.base import LockstepError
+from lockstep.errors.stages import EnvironmentFault
+
+
+class PublishError(LockstepError):
+    """The warehouse refused the publication; what was live stays."""
+
+
+class WarehouseBusy(PublishError):
+    """Others keep the warehouse from writing; the same command may do later."""
+
+    retryable = True
+
+
+class WarehouseLocked(WarehouseBusy):
+    """Another process holds the warehouse."""
+
+    def __init__(self, path: str, *, holder: str, waited_s: float) -> None:
+        super().__init__(
+            f"warehouse {path} is locked by {holder}; waited {waited_s:.0f} s. Nothing was published and what was live "
+            "stays. Close that process (or raise LOCKSTEP_WAREHOUSE_WAIT_S) and run the same command again."
+        )
+
+
+class CommitConflict(WarehouseBusy):
+    """Other writers committed to the table first, again and again."""
+
+    def __init__(self, table: str, *, attempts: int, waited_s: float) -> None:
+        super().__init__(
+            f"table {table}: other writers committed first in {attempts} attempts over {waited_s:.0f} s. Nothing was "
+            "published and what was live stays. Run the same command again (or raise LOCKSTEP_WAREHOUSE_WAIT_S)."
+        )
+
+
+class WarehouseUnreachable(WarehouseBusy):
+    """The warehouse does not answer, or the connection to it broke."""
+
+    def __init__(self, location: str, *, reason: str) -> None:
+        super().__init__(
+            f"warehouse {location} does not answer: {reason}. If that was in the middle of a publication, what is live "
+            "is the old partition or the new one, whole. Run the same command again; it finds out and finishes."
+        )
+
+
+class StaleRun(PublishError):
+    """A newer run has published, so this one must not overwrite it."""
+
+    def __init__(self, table: str, *, partition: str, token: int, newest: int) -> None:
+        super().__init__(
+            f"this run may no longer publish partition {partition} of {table}: its fencing token is {token}, but a run "
+            f"planned later (token {newest}) is already live. What is live stays. "
+            "To publish this run all the same, plan it again."
+        )
+
+
+class StagedFileChanged(PublishError):
+    """A staged file is not the one that was audited."""
+
+    def __init__(self, path: str, *, expected: str, got: str) -> None:
+        super().__init__(
+            f"staged file {path} is not what was scored: expected {expected}, got {got}. "
+            "Nothing was published. Delete the run folder and run the same command again."
+        )
+
+
+class ExtraMissing(EnvironmentFault):
+    """The libraries of a warehouse are not installed."""
+
+    def __init__(self, kind: str, *, module: str, extra: str) -> None:
+        super().__init__(
+            f"warehouse {kind} needs the package {module}, which is not installed in this environment. "
+            f"Install it with: pip install 'lockstep[{extra}]'"
+        )

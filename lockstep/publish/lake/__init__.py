@@ -1,0 +1,1 @@
+"""Warehouses of table formats: Iceberg and Delta."""

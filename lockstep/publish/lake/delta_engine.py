@@ -1,0 +1,279 @@
+"""Delta tables as a warehouse: an app transaction per partition is its fence, the entry is in the commit's own words.
+
+A commit names the application transaction (`txn` action of the Delta transaction log protocol) of its partition with
+the token as version. Two commits of one partition from one state of the table conflict by it, also when neither
+removes a file; commits of different partitions do not.
+"""
+
+import contextlib
+import datetime as dt
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, QueryBuilder, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction
+
+from lockstep.errors import PublishError
+from lockstep.publish.contract import Publication, PublishRequest
+from lockstep.publish.evolution import ColumnChanges, Widenings
+from lockstep.publish.lake.delta_stats import add_action
+from lockstep.publish.lake.engine import (
+    CLAIMS,
+    ENTRY,
+    LEDGER,
+    LEDGER_SCHEMA,
+    CommitLost,
+    ledger_entries,
+    ledger_rows,
+)
+from lockstep.publish.lake.files import drop_files, local_folder, place_files
+from lockstep.publish.staged_files import Footer
+
+CLAIM, CLAIM_ID = "lockstep.claim", "lockstep.claim-id"
+CLAIMS_SCHEMA = pa.schema([("claim", pa.string())])
+# The log is the ledger: it is kept. Checkpoints keep reading it quick.
+CONFIGURATION = {"delta.logRetentionDuration": "interval 36500 days"}
+# What few functions of Arrow take, and what they do.
+_PLAIN = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+# How many of the newest commits are looked at first for an entry.
+FIRST_LOOK = 50
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Files in the table's folder, as the log describes them, and their columns."""
+
+    files: tuple[AddAction, ...]
+    schema: pa.Schema | None
+
+
+@dataclass(frozen=True)
+class DeltaEngine:
+    """Tables in the folders of one place; see `LakeEngine`.
+
+    Attributes:
+        location: The folder.
+    """
+
+    location: str
+    kind: str = "delta"
+    # Readers of a Delta table need the optional feature "type widening" for files of a narrower type.
+    widenings: ClassVar[Widenings] = {}
+
+    def exists(self) -> bool:
+        """Whether there is a folder; creates nothing."""
+        return self._root.is_dir()
+
+    @property
+    def _root(self) -> Path:
+        return local_folder(self.location, what="the Delta warehouse")
+
+    def claim(self, table: str, *, partition: dt.date, run_key: str, now: dt.datetime) -> int:
+        """Commit an empty version to the table of claims; its number is the token."""
+        del now  # the commit has its own time
+        with translated(self.location):
+            claims = self._ensure(CLAIMS, CLAIMS_SCHEMA)
+            own = uuid.uuid4().hex
+            words = {CLAIM: json.dumps([table, partition.isoformat(), run_key]), CLAIM_ID: own}
+            claims.create_write_transaction(
+                [], "append", claims.schema(), commit_properties=CommitProperties(custom_metadata=words)
+            )
+            for commit in _commits(self._load(CLAIMS)):
+                if commit.get(CLAIM_ID) == own:
+                    return int(commit["version"])
+        raise CommitLost
+
+    def claimant(self, token: int) -> tuple[str, str, str] | None:
+        """Return (table, partition, run key) that a token was given to."""
+        with translated(self.location):
+            for commit in _commits(self._load(CLAIMS)):
+                if commit["version"] == token:
+                    found = json.loads(commit.get(CLAIM, "null"))
+                    return (found[0], found[1], found[2]) if found else None
+        return None
+
+    def head(self, table: str) -> DeltaTable | None:
+        """Return the newest state of a table."""
+        with translated(self.location):
+            return self._load(table)
+
+    def columns(self, head: DeltaTable) -> dict[str, str]:
+        """Return the columns of a table with their types, in order."""
+        return {field.name: str(field.type) for field in pa.schema(head.schema())}
+
+    def types(self, schema: pa.Schema) -> dict[str, str]:
+        """Return the columns of staged files with the types that a table for them has."""
+        return {field.name: str(field.type) for field in _delta_schema(schema)}
+
+    def live(self, head: DeltaTable, partition: dt.date) -> Publication | None:
+        """Return the entry that the partition's application transaction names."""
+        with translated(self.location):
+            token = head.transaction_version(application(partition))
+            if token is None:
+                return None
+            for commit in _commits(head):
+                entry = _entry(commit)
+                if entry is not None and (entry.partition, entry.token) == (partition, token):
+                    return entry
+        raise PublishError(
+            f"the log of Delta table {head.table_uri} names token {token} live for {partition} without its "
+            "publication: log files were removed. Nothing was published and what was live stays. Restore the log."
+        )
+
+    def entries(self, head: DeltaTable) -> list[Publication]:
+        """Return the entries of all commits that the log still has."""
+        with translated(self.location):
+            return [entry for commit in _commits(head) if (entry := _entry(commit)) is not None]
+
+    def rows(self, head: DeltaTable, request: PublishRequest) -> int:
+        """Return how many rows the partition has, from the log."""
+        with translated(self.location):
+            actions = pa.table(head.get_add_actions(flatten=True))
+        days = actions.column(f"partition.{request.partition_column}").to_pylist()
+        counts = actions.column("num_records").to_pylist()
+        return sum(count or 0 for day, count in zip(days, counts, strict=True) if str(day) == str(request.partition))
+
+    def create(self, request: PublishRequest, schema: pa.Schema) -> None:
+        """Create the table, empty, partitioned by its date column."""
+        with translated(self.location):
+            self._ensure(request.table, schema.remove_metadata(), partition_by=request.partition_column)
+
+    def place(
+        self, head: DeltaTable, request: PublishRequest, *, footers: Sequence[Footer], changes: ColumnChanges
+    ) -> Placed:
+        """Link staged files into the table's folder and describe them for the log."""
+        del head, changes  # the log takes the columns with the commit
+        if not footers:
+            return Placed(files=(), schema=None)
+        folder = self._root / request.table
+        paths = place_files(folder, request, [footer.file for footer in footers])
+        files = [add_action(f, p.relative_to(folder), request=request) for f, p in zip(footers, paths, strict=True)]
+        return Placed(files=tuple(files), schema=footers[0].schema.remove_metadata())
+
+    def commit(
+        self,
+        head: DeltaTable,
+        request: PublishRequest,
+        *,
+        placed: Placed | None,
+        changes: ColumnChanges,
+        publication: Publication,
+    ) -> None:
+        """Commit one version; see `LakeEngine`."""
+        properties = CommitProperties(
+            custom_metadata={ENTRY: publication.model_dump_json()},
+            app_transactions=[Transaction(application(request.partition), request.token)],
+        )
+        with translated(self.location):
+            schema = pa.schema(head.schema())
+            for name in changes.added:
+                if placed is not None and placed.schema is not None:
+                    schema = schema.append(placed.schema.field(name))
+            day = [(request.partition_column, "=", request.partition.isoformat())]
+            head.create_write_transaction(
+                [] if placed is None else list(placed.files),
+                "append" if placed is None else "overwrite",
+                schema,
+                partition_by=[request.partition_column],
+                partition_filters=None if placed is None else day,
+                commit_properties=properties,
+            )
+
+    def record(self, entries: Sequence[Publication]) -> None:
+        """Append entries to the ledger table."""
+        with translated(self.location):
+            write_deltalake(self._ensure(LEDGER, LEDGER_SCHEMA), ledger_rows(entries), mode="append")
+
+    def recorded(self) -> list[Publication]:
+        """Return the entries of the ledger table."""
+        return [] if self.head(LEDGER) is None else ledger_entries(self.read(LEDGER))
+
+    def vacuum(self, head: DeltaTable, *, keep: set[str], before: dt.datetime, dry_run: bool) -> list[str]:
+        """Drop files of publications that are neither live nor of a run in `keep`; the log stays."""
+        referenced = set(head.file_uris())
+        folder = self._root / Path(head.table_uri).name
+        return drop_files(folder, referenced=referenced, keep=keep, before=before, dry_run=dry_run)
+
+    def tables(self) -> list[str]:
+        """Return the names of all tables of the folder."""
+        return sorted(path.parent.name for path in self._root.glob("*/_delta_log") if path.parent.name != CLAIMS)
+
+    def read(self, name: str) -> pa.Table:
+        """Read a table whole."""
+        with translated(self.location):
+            query = QueryBuilder().register("t", DeltaTable(str(self._root / name)))
+            rows = pa.table(query.execute("SELECT * FROM t").read_all())
+        return rows.cast(pa.schema([field.with_type(_PLAIN.get(field.type, field.type)) for field in rows.schema]))
+
+    def _load(self, table: str) -> DeltaTable | None:
+        try:
+            return DeltaTable(str(self._root / table))
+        except TableNotFoundError:
+            return None
+
+    def _ensure(self, table: str, schema: pa.Schema, *, partition_by: str | None = None) -> DeltaTable:
+        """Return a table, created if it is not there; of two creators at once, one finds the other's."""
+        found = self._load(table)
+        if found is None:
+            path = self._root / table
+            path.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(CommitFailedError):
+                return DeltaTable.create(
+                    str(path), schema, mode="ignore", partition_by=partition_by, configuration=CONFIGURATION
+                )
+            found = self._load(table)
+        if found is None:
+            raise CommitLost
+        return found
+
+
+def application(partition: dt.date) -> str:
+    """Return the name of a partition's application transaction."""
+    return f"lockstep/{partition}"
+
+
+def _commits(head: DeltaTable | None) -> Iterator[dict[str, Any]]:
+    """Yield what commits say of themselves, newest first; the first few are read before the rest."""
+    if head is None:
+        return
+    first = head.history(FIRST_LOOK)
+    yield from first
+    if len(first) == FIRST_LOOK:
+        yield from head.history()[FIRST_LOOK:]
+
+
+def _entry(commit: dict[str, Any]) -> Publication | None:
+    text = commit.get(ENTRY)
+    return Publication.model_validate_json(text) if text else None
+
+
+def _delta_schema(schema: pa.Schema) -> pa.Schema:
+    from deltalake import Schema
+
+    return pa.schema(Schema.from_arrow(schema.remove_metadata()))
+
+
+@contextlib.contextmanager
+def translated(location: str) -> Iterator[None]:
+    """Turn errors of the library into ours.
+
+    Raises:
+        CommitLost: Another writer committed first; nothing was written.
+        PublishError: Anything else.
+    """
+    try:
+        yield
+    except CommitFailedError as error:
+        raise CommitLost from error
+    except (DeltaError, OSError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or ["no reason given"])[0].rstrip(".")
+        raise PublishError(
+            f"Delta warehouse {location} failed: {reason}. Nothing was published and what was live stays. Check that "
+            "LOCKSTEP_DELTA names a folder you may write to."
+        ) from error

@@ -1,0 +1,62 @@
+"""The catalog of a folder of Iceberg tables, and what errors of PyIceberg mean."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    CommitStateUnknownException,
+    RESTError,
+    ValidationException,
+)
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+from lockstep.errors import PublishError, WarehouseUnreachable
+from lockstep.publish.lake.engine import CommitLost
+
+NAME = "lockstep"
+BUSY_S = 30
+# SQLite's words for two writers at once: the file is locked, or both were making its tables.
+RACES = ("locked", "already exists")
+
+
+def embedded_catalog(folder: Path) -> Catalog:
+    """Open the SQLite catalog of a folder, made if it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    where = folder.absolute()
+    uri = f"sqlite:///{where / 'catalog.db'}?timeout={BUSY_S}"
+    return SqlCatalog(NAME, uri=uri, warehouse=f"file://{where}")  # PyIceberg decodes no URL
+
+
+@contextlib.contextmanager
+def translated(location: str) -> Iterator[None]:
+    """Turn errors of the library into ours.
+
+    Raises:
+        CommitLost: Another writer committed first; nothing was written.
+        WarehouseUnreachable: Whether the commit was made is not known.
+        PublishError: Anything else.
+    """
+    try:
+        yield
+    except (CommitFailedException, ValidationException) as error:
+        raise CommitLost from error
+    except CommitStateUnknownException as error:
+        raise WarehouseUnreachable(location, reason="the catalog did not say whether it took the commit") from error
+    except OperationalError as error:
+        if any(words in str(error.orig) for words in RACES):
+            raise CommitLost from error
+        raise _failed(location, str(error.orig)) from error
+    except (SQLAlchemyError, RESTError, OSError, ValueError) as error:
+        raise _failed(location, str(error)) from error
+
+
+def _failed(location: str, text: str) -> PublishError:
+    reason = (text.strip().splitlines() or ["no reason given"])[0].rstrip(".")
+    return PublishError(
+        f"Iceberg warehouse {location} failed: {reason}. Nothing was published and what was live stays. Check that "
+        "LOCKSTEP_ICEBERG names a folder you may write to, or a catalog of PyIceberg's configuration."
+    )

@@ -1,0 +1,1 @@
+"""Warehouses with SQL transactions: DuckDB and PostgreSQL."""

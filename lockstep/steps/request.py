@@ -1,0 +1,89 @@
+"""From a run folder to what a warehouse is asked for."""
+
+import datetime as dt
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from lockstep.errors import LockstepError
+from lockstep.publish.contract import PublishRequest, ReportingTable, StagedFile, Warehouse
+from lockstep.publish.reporting import reporting_tables
+from lockstep.publish.warehouse import open_warehouse
+from lockstep.quality.verdict import Verdict
+from lockstep.run.folder import AUDIT, CLAIM, MANIFEST, RunFolder
+from lockstep.run.plan import Plan
+from lockstep.specs.settings import Settings
+
+FROZEN_SPEC = "spec"
+
+log = logging.getLogger("lockstep.publish")
+
+
+def warehouse_of(plan: Plan, settings: Settings) -> Warehouse:
+    """Open the warehouse that a run was planned for."""
+    return open_warehouse(plan.spec.publish.warehouse, plan.warehouse, wait_s=settings.warehouse_wait_s)
+
+
+def publish_request(folder: RunFolder, settings: Settings, *, now: dt.datetime) -> PublishRequest:
+    """Describe the publication of a run: of its staged files, when it has got that far.
+
+    Args:
+        folder: The run.
+        settings: Who is at work.
+        now: Time that the ledger records.
+
+    Raises:
+        StepOutOfOrder: There is no plan or no claim.
+    """
+    plan, claim = folder.plan(step="publish"), folder.claim(step="publish")
+    manifest = folder.manifest(step="publish") if folder.has(MANIFEST) else None
+    units = manifest.units if manifest else ()
+    return PublishRequest(
+        table=plan.spec.publish.table,
+        partition_column=plan.spec.partition.column,
+        partition=plan.partition,
+        run_key=plan.run_key,
+        token=claim.token,
+        spec=plan.spec.name,
+        spec_hash=plan.spec_hash,
+        model_name=plan.model.name,
+        model_version=plan.model.version,
+        model_digest=plan.model.digest,
+        code_version=plan.code_version,
+        run_folder=str(folder.path),
+        files=[StagedFile(folder.file(u.staged), size_bytes=u.size_bytes, sha256=u.sha256) for u in units],
+        rows=manifest.rows_staged if manifest else 0,
+        now=now,
+        actor=settings.actor,
+        checks=_checks(folder),
+        reporting=frozen_reporting(folder, plan),
+        tell=lambda change: log.warning("table %s: %s", plan.spec.publish.table, change),
+    )
+
+
+def frozen_reporting(folder: RunFolder, plan: Plan) -> Sequence[ReportingTable]:
+    """Return the reporting tables with the queries that the plan froze."""
+    queries = {name: folder.file(FROZEN_SPEC, file) for name, file in plan.spec.reporting.items()}
+    return reporting_tables(plan.spec, queries, data_root=Path(plan.data_root))
+
+
+def record_refusal(folder: RunFolder, settings: Settings, error: LockstepError) -> None:
+    """Tell the ledger that a run was not published, and why; a warehouse that cannot be told changes nothing."""
+    if not folder.has(CLAIM):
+        return
+    try:
+        plan = folder.plan(step="publish")
+        request = publish_request(folder, settings, now=dt.datetime.now(dt.UTC))
+        warehouse_of(plan, settings).refuse(request, str(error))
+    except LockstepError as unheard:
+        log.warning("the ledger was not told of this refusal: %s", unheard)
+
+
+def _checks(folder: RunFolder) -> str:
+    if not folder.has(AUDIT):
+        return ""
+    results = folder.read_record(AUDIT, Verdict, step="publish").results
+    failed = [result for result in results if not result.success]
+    warnings = sum(result.severity == "warning" for result in failed)
+    good = f"{len(results) - len(failed)} of {len(results)} checks passed"
+    return f"{good}, {warnings} warning{'s' if warnings != 1 else ''}" if failed else good

@@ -1,0 +1,73 @@
+"""Every test that takes `place` runs against each warehouse; one PostgreSQL serves them all."""
+
+import datetime as dt
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lockstep.publish.contract import PublishRequest, StagedFile
+from tests.publish.places import KINDS, Place, make_place
+from tests.publish.postgres_server import Server, running
+from tests.publish.staged import DAY, publish_request, staged_file, staged_table
+
+StageRows = Callable[..., list[StagedFile]]
+Request = Callable[..., PublishRequest]
+SCHEMAS = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(tmp_path_factory.mktemp("postgres")) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PGPASSWORD", server.cluster.password)
+        yield server
+
+
+def make(kind: str, root: Path, request: pytest.FixtureRequest) -> Place:
+    server: Server | None = request.getfixturevalue("postgres") if kind == "postgresql" else None
+    return make_place(kind, root, postgres=server.create(f"w{next(SCHEMAS)}") if server else None)
+
+
+@pytest.fixture(params=KINDS)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """An empty warehouse of each kind."""
+    return make(request.param, tmp_path, request)
+
+
+@pytest.fixture(params=["duckdb", "postgresql"])
+def sql_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """An empty warehouse of each kind that computes reporting tables."""
+    return make(request.param, tmp_path, request)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> StageRows:
+    """Write the rows of a run as two Parquet files."""
+
+    def write(run_key: str, *, rows: int = 6, day: dt.date = DAY, table: pa.Table | None = None) -> list[StagedFile]:
+        folder = tmp_path / "runs" / run_key / str(day)
+        folder.mkdir(parents=True, exist_ok=True)
+        whole = staged_table(run_key, rows=rows, day=day) if table is None else table
+        half = whole.num_rows // 2
+        files = []
+        for index, part in enumerate([whole.slice(0, half), whole.slice(half)]):
+            path = folder / f"part-{index}.parquet"
+            pq.write_table(part, path)
+            files.append(staged_file(path))
+        return files
+
+    return write
+
+
+@pytest.fixture
+def request_for(stage: StageRows) -> Request:
+    """Build the publish request of a staged run."""
+
+    def build(run_key: str, token: int, *, rows: int = 6, day: dt.date = DAY, **changes: object) -> PublishRequest:
+        files = changes.pop("files", None) or stage(run_key, rows=rows, day=day)
+        return publish_request(run_key, token, files=files, rows=rows, partition=day, **changes)
+
+    return build

@@ -1,0 +1,110 @@
+"""The warehouses under test, each with an ordinary reader that knows nothing of Lockstep."""
+
+import datetime as dt
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import duckdb
+import psycopg
+import pyarrow as pa
+from deltalake import DeltaTable, QueryBuilder
+from deltalake.exceptions import TableNotFoundError
+from psycopg.rows import dict_row
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import NoSuchTableError
+
+from lockstep.publish.contract import Warehouse
+from lockstep.publish.warehouse import open_warehouse
+from tests.publish.staged import DAY, NOON
+
+KINDS = ("duckdb", "postgresql", "iceberg", "delta")
+TABLE = "scores_table"
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Place:
+    """One warehouse."""
+
+    kind: str
+    location: str
+
+    def open(self, wait_s: float = 20) -> Warehouse:
+        """Open it as Lockstep does."""
+        return open_warehouse(self.kind, self.location, wait_s=wait_s)
+
+    def claim(self, run_key: str, day: dt.date = DAY, table: str = TABLE) -> int:
+        """Plan a run."""
+        return self.open().claim(table, partition=day, run_key=run_key, now=NOON).token
+
+    def read(self, table: str = TABLE, columns: str = "*") -> list[Row]:
+        """Read a table as any client does; nothing when it is not there."""
+        return _READERS[self.kind](self.location, table, columns)
+
+    def live(self, table: str = TABLE) -> list[tuple[dt.date, str, int]]:
+        """Return (partition, run key, rows) of what a reader sees."""
+        counted = Counter((row["flight_date"], row["run_key"]) for row in self.read(table, "flight_date, run_key"))
+        return sorted((day, run_key, rows) for (day, run_key), rows in counted.items())
+
+    def columns(self, table: str = TABLE) -> list[str]:
+        """Return the columns that a reader sees."""
+        return list(self.read(table)[0])
+
+
+def make_place(kind: str, root: Path, *, postgres: str | None = None) -> Place:
+    """Describe a new, empty warehouse."""
+    locations = {"duckdb": root / "w.duckdb", "iceberg": root / "iceberg", "delta": root / "delta"}
+    return Place(kind, str(postgres if kind == "postgresql" else locations[kind]))
+
+
+def _duckdb(location: str, table: str, columns: str) -> list[Row]:
+    if not Path(location).exists():
+        return []
+    with duckdb.connect(location, read_only=True) as connection:
+        try:
+            result = connection.execute(f"SELECT {columns} FROM {table}")
+        except duckdb.CatalogException:
+            return []
+        names = [column[0] for column in result.description or []]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+def _postgresql(location: str, table: str, columns: str) -> list[Row]:
+    with psycopg.connect(location, row_factory=dict_row) as connection:
+        try:
+            return connection.execute(f"SELECT {columns} FROM {table}").fetchall()
+        except psycopg.errors.UndefinedTable:
+            return []
+
+
+def _iceberg(location: str, table: str, columns: str) -> list[Row]:
+    if not (Path(location) / "catalog.db").exists():
+        return []
+    catalog = SqlCatalog("lockstep", uri=f"sqlite:///{location}/catalog.db?timeout=30", warehouse=f"file://{location}")
+    try:
+        scan = catalog.load_table(f"lockstep.{table}").scan()
+    except NoSuchTableError:
+        return []
+    finally:
+        catalog.engine.dispose()
+    return _picked(scan.to_arrow(), columns)
+
+
+def _delta(location: str, table: str, columns: str) -> list[Row]:
+    try:
+        opened = DeltaTable(unquote(f"{location}/{table}"))
+    except TableNotFoundError:
+        return []
+    return _picked(pa.table(QueryBuilder().register("t", opened).execute("SELECT * FROM t").read_all()), columns)
+
+
+def _picked(rows: pa.Table, columns: str) -> list[Row]:
+    wanted = rows.column_names if columns == "*" else [name.strip() for name in columns.split(",")]
+    found: list[Row] = rows.select(wanted).to_pylist()
+    return found
+
+
+_READERS = {"duckdb": _duckdb, "postgresql": _postgresql, "iceberg": _iceberg, "delta": _delta}

@@ -1,0 +1,58 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lockstep.errors import ExtraMissing, SettingsError
+from lockstep.publish.warehouse import WAREHOUSES, open_warehouse
+from lockstep.specs.settings import WAREHOUSE_VARIABLES, Settings
+
+HEAVY = {"duckdb", "pyiceberg", "deltalake", "adbc_driver_postgresql"}
+
+
+def test_only_the_library_of_the_warehouse_is_loaded() -> None:
+    code = f"import sys; import lockstep.publish.warehouse; print(sorted(set(sys.modules) & {HEAVY}))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("kind", "module"),
+    [("postgresql", "adbc_driver_postgresql"), ("iceberg", "pyiceberg"), ("delta", "deltalake"), ("duckdb", "duckdb")],
+)
+def test_a_missing_library_says_what_to_install(kind: str, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [n for n in sys.modules if n.split(".")[0] == module or n.endswith("_engine")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ExtraMissing, match=rf"warehouse {kind} needs .*{module}.*pip install 'lockstep\[{kind}\]'"):
+        open_warehouse(kind, "somewhere", wait_s=0)
+
+
+def test_every_kind_has_a_place() -> None:
+    assert WAREHOUSES.keys() == WAREHOUSE_VARIABLES.keys()
+    settings = Settings.from_env({"LOCKSTEP_HOME": "/h", "LOCKSTEP_POSTGRESQL": "postgresql://u@h/d"})
+    assert {kind: settings.warehouse(kind) for kind in WAREHOUSES} == {
+        "duckdb": "/h/warehouse.duckdb",
+        "postgresql": "postgresql://u@h/d",
+        "iceberg": "/h/iceberg",
+        "delta": "/h/delta",
+    }
+
+
+def test_nobody_said_where_postgresql_is() -> None:
+    with pytest.raises(SettingsError, match=r"LOCKSTEP_POSTGRESQL.*postgresql://user@host"):
+        Settings.from_env({"LOCKSTEP_HOME": "/h"}).warehouse("postgresql")
+
+
+@pytest.mark.parametrize("value", ["postgresql://u:hunter2@h/d", "host=h password=hunter2"])
+def test_a_password_is_refused_and_not_repeated(value: str) -> None:
+    with pytest.raises(SettingsError, match="without a password") as caught:
+        Settings.from_env({"LOCKSTEP_POSTGRESQL": value})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_extras_are_what_the_data_environment_has() -> None:
+    wanted = Path("requirements/data.in").read_text(encoding="utf-8").splitlines()
+    for kind in WAREHOUSES:
+        assert set(Path(f"requirements/extras/{kind}.in").read_text(encoding="utf-8").splitlines()) <= set(wanted)
