@@ -5,8 +5,9 @@ PYTHON ?= python3.11
 BIN := .venv/data/bin
 PYTEST_ARGS ?=
 UPGRADE ?=
-# Of `make test-kills`.
+# Of `make test-kills` and `make test-faults`.
 KILLS ?= 300
+FAULTS ?= 200
 SEED ?=
 # Of the benchmarks: see `make bench`.
 WORKLOAD ?= mlp20 mlp200 trees text image
@@ -26,7 +27,7 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup setup-data setup-training setup-control setup-dev setup-text python java data train text demo up \
-	test test-unit test-publish test-spark test-integration test-gpu test-dags test-training test-kills bench bench-table setup-bench \
+	test test-unit test-publish test-spark test-integration test-gpu test-dags test-training test-kills test-faults bench bench-table setup-bench \
 	lint fmt type lock docs hooks clean distclean
 
 help: ## List the targets
@@ -108,6 +109,10 @@ test-spark: setup-dev java ## On a local Spark session
 
 test-integration: setup java setup-dev ## Real components together
 	@$(BIN)/python -m pytest tests/integration --timeout 600 $(PYTEST_ARGS)
+
+test-faults: setup-dev ## FAULTS publications for each warehouse, each hurt at another point (SEED repeats them)
+	@LOCKSTEP_FAULTS=$(FAULTS) LOCKSTEP_FAULT_SEED=$(SEED) $(BIN)/python -m pytest -s tests/publish/test_faults.py \
+		--timeout 7200 $(PYTEST_ARGS)
 
 test-gpu: setup-dev ## On a GPU, and the same lines on the processor; without a GPU it says which lines were not run
 	@$(BIN)/python -m pytest tests/gpu --timeout 600 $(PYTEST_ARGS)

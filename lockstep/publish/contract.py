@@ -11,6 +11,10 @@ from lockstep.run.plan import Claim, Record
 Outcome = Literal["published", "noop", "restored", "refused"]
 
 
+def _say_nothing(_: str) -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True)
 class StagedFile:
     """One file to publish, with what the manifest says of it."""
@@ -86,7 +90,7 @@ class PublishRequest:
     checks: str = ""
     reason: str = ""
     reporting: Sequence[ReportingTable] = ()
-    tell: Callable[[str], None] = lambda _: None
+    tell: Callable[[str], None] = _say_nothing
 
 
 class Publication(Record):

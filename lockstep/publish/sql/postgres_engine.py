@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime as dt
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -105,10 +104,11 @@ class PostgresSession:
 
     def rows(self, query: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Run a statement; return its rows."""
-        places = itertools.count(1)
-        numbered = "".join(f"${next(places)}" if part == "?" else part for part in _parts(query))
+        if parameters:
+            first, *rest = query.split("?")
+            query = first + "".join(f"${place}{part}" for place, part in enumerate(rest, start=1))
         try:
-            self.cursor.execute(numbered, tuple(parameters) or None)
+            self.cursor.execute(query, tuple(parameters) or None)
             return _values(self.cursor.fetch_arrow_table()) if self.cursor.description else []
         except adbc_driver_manager.Error as error:
             raise StatementFailed(first_line(error)) from error
@@ -202,21 +202,6 @@ def _values(found: pa.Table) -> list[tuple[Any, ...]]:
         if (column.metadata or {}).get(NUMERIC[0]) == NUMERIC[1]:
             columns[place] = [None if text is None else Decimal(text) for text in columns[place]]
     return list(zip(*columns, strict=True))
-
-
-def _parts(query: str) -> Iterator[str]:
-    """Cut a query at its `?` outside of quotes."""
-    quote, part = "", ""
-    for char in query:
-        if char == "?" and not quote:
-            yield part
-            yield char
-            part = ""
-            continue
-        if char in "'\"":
-            quote = "" if quote == char else quote or char
-        part += char
-    yield part
 
 
 def first_line(error: BaseException | None) -> str:

@@ -23,6 +23,10 @@ class SqlSession(Protocol):
     def rows(self, query: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Run a statement; return its rows.
 
+        Args:
+            query: The statement; one with parameters holds a `?` for each, and none in a text.
+            parameters: Their values.
+
         Raises:
             StatementFailed: The engine refused it.
         """

@@ -1,0 +1,208 @@
+"""A program that publishes in forks of itself, each hurt at one point of its way.
+
+A point is a line of Lockstep's publishing code, or of the library below it, that is about to run. It reads jobs as
+pickles from standard input and answers each with a line: how the fork ended, and how many points it passed.
+"""
+
+import contextlib
+import importlib
+import os
+import pickle
+import resource
+import signal
+import struct
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from lockstep.errors import LockstepError
+from lockstep.publish.contract import PublishRequest
+from lockstep.publish.warehouse import open_warehouse
+
+MODULES = {
+    "duckdb": ["duckdb", "lockstep.publish.sql.duckdb_engine", "lockstep.publish.sql.warehouse"],
+    "postgresql": ["psycopg", "lockstep.publish.sql.postgres_engine", "lockstep.publish.sql.warehouse"],
+    "iceberg": ["pyiceberg.catalog.sql", "lockstep.publish.lake.iceberg_engine", "lockstep.publish.lake.warehouse"],
+    "delta": ["lockstep.publish.lake.delta_engine", "lockstep.publish.lake.warehouse"],
+}
+HURT = (
+    "lockstep/publish/",
+    "pyiceberg/table/",
+    "pyiceberg/catalog/",
+    "deltalake/table.py",
+    "adbc_driver_manager/dbapi.py",
+)
+FAULTS = ("kill", "exception", "interrupt", "disk full", "connection cut", "answer lost")
+WAIT_S = 20
+ENDED, HURT_BY_IT, REFUSED = 0, 3, 4
+
+
+@dataclass(frozen=True)
+class Job:
+    """One publication and what shall go wrong with it.
+
+    Attributes:
+        point: Before which point; 0 for none.
+        fault: Which of `FAULTS`.
+    """
+
+    kind: str
+    location: str
+    request: PublishRequest
+    point: int = 0
+    fault: str = "kill"
+
+
+class Hurt(Exception):
+    """The exception that comes out of nowhere."""
+
+
+class Points:
+    """Counts the lines that are about to run, and acts at one of them."""
+
+    def __init__(self, at: int, act: Callable[[], None]) -> None:
+        self.at, self.act, self.passed = at, act, 0
+
+    def calls(self, frame: FrameType, event: str, argument: Any) -> Any:
+        return self.lines if any(part in frame.f_code.co_filename for part in HURT) else None
+
+    def lines(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if event == "line":
+            self.passed += 1
+            if self.passed == self.at:
+                self.act()
+        return self.lines
+
+
+def fault(job: Job) -> Callable[[], None]:
+    """Return what happens at the point."""
+
+    def kill() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def stumble() -> None:
+        raise Hurt
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    def fill_disk() -> None:
+        if job.kind == "postgresql":
+            _on_backends(job, lambda pid: resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, 4096)))
+        else:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+    def cut() -> None:
+        if job.kind == "postgresql":
+            _on_backends(job, None)
+        else:
+            raise ConnectionResetError(104, "Connection reset by peer")
+
+    acts = (kill, stumble, interrupt, fill_disk, cut, lambda: None)
+    return dict(zip(FAULTS, acts, strict=True))[job.fault]
+
+
+def lose_answers(kind: str) -> None:
+    """Let the warehouse commit, and whoever waits for its answer get an error instead."""
+    if kind == "duckdb":
+        import duckdb
+
+        from lockstep.publish.sql import duckdb_engine
+
+        real = duckdb_engine.transaction
+
+        @contextlib.contextmanager
+        def transaction(connection: Any) -> Iterator[None]:
+            with real(connection):
+                yield
+            raise duckdb.IOException("the answer was lost")
+
+        duckdb_engine.transaction = transaction
+    elif kind == "postgresql":
+        from adbc_driver_manager import OperationalError, dbapi
+
+        lost = OperationalError("server closed the connection unexpectedly", status_code=10)
+        _answer_with(dbapi.Connection, "commit", lost)
+    elif kind == "iceberg":
+        from pyiceberg.catalog.sql import SqlCatalog
+        from pyiceberg.exceptions import CommitStateUnknownException
+
+        _answer_with(SqlCatalog, "commit_table", CommitStateUnknownException("the answer was lost"))
+    else:
+        from deltalake import DeltaTable
+
+        _answer_with(DeltaTable, "create_write_transaction", OSError("the answer was lost"))
+
+
+def _answer_with(owner: type, name: str, error: Exception) -> None:
+    real = getattr(owner, name)
+
+    def call(*args: Any, **kwargs: Any) -> None:
+        real(*args, **kwargs)
+        raise error
+
+    setattr(owner, name, call)
+
+
+def _on_backends(job: Job, act: Callable[[int], object] | None) -> None:
+    """Do something to the server's processes that serve us, or end their connections."""
+    import psycopg
+
+    trace = sys.gettrace()
+    sys.settrace(None)
+    with psycopg.connect(job.location, autocommit=True) as other:
+        ours = "pid <> pg_backend_pid() AND application_name = %s"
+        name = [f"fork-{os.getpid()}"]
+        if act is None:
+            other.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}", name)
+        else:
+            for (pid,) in other.execute(f"SELECT pid FROM pg_stat_activity WHERE {ours}", name).fetchall():
+                act(pid)
+    sys.settrace(trace)
+
+
+def run(job: Job, answer: int) -> int:
+    """Publish in this fork; write the number of points passed to a pipe."""
+    os.environ["PGAPPNAME"] = f"fork-{os.getpid()}"
+    points = Points(job.point, fault(job))
+    if job.fault == "answer lost":
+        lose_answers(job.kind)
+    warehouse = open_warehouse(job.kind, job.location, wait_s=WAIT_S)
+    sys.settrace(points.calls)
+    try:
+        warehouse.publish(job.request)
+        return ENDED
+    except (Hurt, KeyboardInterrupt, ConnectionResetError):
+        return HURT_BY_IT
+    except LockstepError as error:
+        print(f"{job.fault} at {job.point}: {error}", file=sys.stderr)
+        return REFUSED
+    finally:
+        sys.settrace(None)
+        os.write(answer, struct.pack("i", points.passed))
+
+
+def main() -> None:
+    for name in MODULES[sys.argv[1]]:
+        importlib.import_module(name)
+    while True:
+        try:
+            job: Job = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        ours, theirs = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os._exit(run(job, theirs))
+        os.close(theirs)
+        counted = os.read(ours, 4)
+        os.close(ours)
+        _, status = os.waitpid(child, 0)
+        passed = struct.unpack("i", counted)[0] if counted else -1
+        print(os.waitstatus_to_exitcode(status), passed, flush=True)
+
+
+if __name__ == "__main__":
+    main()
