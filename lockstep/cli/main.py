@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import lockstep
-from lockstep.cli import demo, model, parity, report, run, serve, spec, step, up
+from lockstep.cli import demo, history, model, parity, report, rollback, run, serve, spec, step, up
 from lockstep.errors import LockstepError
 from lockstep.run.exit_codes import BUG, exit_code
 from lockstep.specs.settings import TELEMETRY_OFF
@@ -48,6 +48,10 @@ app.command("serve")(serve.command)
 app.command("parity")(parity.command)
 app.command("up")(up.command)
 app.command("demo")(demo.command)
+app.command("history")(history.history)
+app.command("diff")(history.diff)
+app.command("rollback")(rollback.rollback)
+app.command("vacuum")(rollback.vacuum)
 app.add_typer(spec.app, name="spec")
 app.add_typer(step.app, name="step")
 app.add_typer(model.app, name="model")

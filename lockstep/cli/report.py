@@ -1,17 +1,14 @@
 """`lockstep report`: look at the tables of the warehouse, and recompute reporting tables."""
 
 import csv
-import datetime as dt
 import json
-import math
-import re
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from lockstep.cli.options import AsJson, SpecName, WarehouseKind, loaded_spec, settings
+from lockstep.cli.tables import plain, print_table
 from lockstep.errors import PublishError
 from lockstep.publish.contract import Warehouse
 from lockstep.publish.reporting import reporting_tables
@@ -19,11 +16,7 @@ from lockstep.publish.warehouse import open_warehouse
 from lockstep.run.partition import parse_partition
 from lockstep.specs.settings import Settings
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
 SHOWN_ROWS = 40
-DIGEST = re.compile("[0-9a-f]{64}")
 
 app = typer.Typer(help="Look at the tables of the warehouse.", no_args_is_help=True)
 
@@ -50,12 +43,12 @@ def table(
     more = shown is not None and len(rows) > shown
     rows = rows[:shown]
     if as_json:
-        print(json.dumps([dict(zip(columns, map(_plain, row), strict=True)) for row in rows]))
+        print(json.dumps([dict(zip(columns, map(plain, row), strict=True)) for row in rows]))
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerows([columns, *([_plain(value) for value in row] for row in rows)])
+        writer.writerows([columns, *([plain(value) for value in row] for row in rows)])
     else:
-        _print_rich(name, columns, rows, more=more)
+        print_table(name, columns, rows, more=more)
 
 
 @app.command()
@@ -80,63 +73,3 @@ def _warehouse(where: Settings, kind: str) -> Warehouse:
             "Run `lockstep run SPEC --date D`."
         )
     return warehouse
-
-
-def _plain(value: Any) -> Any:
-    """Turn a value of the engine into one that JSON has."""
-    if isinstance(value, dt.date | dt.datetime | dt.time):
-        return value.isoformat()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if isinstance(value, str | int | bool | None) else str(value)
-
-
-def _print_rich(name: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], *, more: bool) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    cells = [[_cell(value) for value in row] for row in rows]
-    widths = [_width(column, [row[index] for row in cells]) for index, column in enumerate(columns)]
-    needed = sum(widths) + 3 * len(widths) + 1
-    console.print(name, style="bold")
-    if needed > console.width and console.is_terminal:
-        for row in cells:
-            console.print(*(f"  {column}: {value}" for column, value in zip(columns, row, strict=True)), "", sep="\n")
-    else:
-        numeric = [all(isinstance(value, int | float | None) for value in column) for column in zip(*rows, strict=True)]
-        Console(width=max(needed, console.width)).print(
-            _grid(columns, cells, widths=widths, numeric=numeric or [False] * len(columns))
-        )
-    if not rows:
-        console.print("no rows")
-    if more:
-        console.print(f"the first {len(rows)} rows; --limit N shows more, --csv or --json all")
-
-
-def _grid(
-    columns: Sequence[str], cells: Sequence[Sequence[str]], *, widths: Sequence[int], numeric: Sequence[bool]
-) -> "Table":
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table(header_style="bold")
-    for column, width, is_number in zip(columns, widths, numeric, strict=True):
-        grid.add_column(column.replace("_", " "), justify="right" if is_number else "left", width=width)
-    for row in cells:
-        grid.add_row(*(Text(cell) for cell in row))
-    return grid
-
-
-def _width(column: str, cells: Sequence[str]) -> int:
-    """Return the width at which no cell wraps and a heading wraps between its words only."""
-    return max(len(text) for text in [*column.split("_"), *cells])
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.4f}"
-    if isinstance(value, str) and DIGEST.fullmatch(value):
-        return f"{value[:12]}…"
-    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, dt.datetime) else str(value)

@@ -39,6 +39,7 @@
         │   ├── WarehouseLocked        another process has it open
         │   ├── CommitConflict         other writers came first, again and again
         │   └── WarehouseUnreachable   it does not answer
+        ├── NothingToRestore       a rollback that cannot be made
         ├── StaleRun               a newer run owns the partition
         └── StagedFileChanged
 
@@ -87,6 +88,7 @@ from lockstep.errors.stages import (
 from lockstep.errors.warehouses import (
     CommitConflict,
     ExtraMissing,
+    NothingToRestore,
     PublishError,
     StagedFileChanged,
     StaleRun,
@@ -113,6 +115,7 @@ __all__ = [
     "LockstepError",
     "MemoryExhausted",
     "ModelNotFound",
+    "NothingToRestore",
     "OutputMismatch",
     "PartitionNotFound",
     "PrecisionRefused",

@@ -1,5 +1,7 @@
 """Errors of the warehouses."""
 
+from collections.abc import Sequence
+
 from lockstep.errors.base import LockstepError
 from lockstep.errors.stages import EnvironmentFault
 
@@ -52,6 +54,17 @@ class StaleRun(PublishError):
             f"this run may no longer publish partition {partition} of {table}: its fencing token is {token}, but a run "
             f"planned later (token {newest}) is already live. What is live stays. "
             "To publish this run all the same, plan it again."
+        )
+
+
+class NothingToRestore(PublishError):
+    """A rollback was asked for that cannot be made."""
+
+    def __init__(self, table: str, *, problems: Sequence[str]) -> None:
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        super().__init__(
+            f"the rollback of {table} was not begun, because not all of it can be done:\n{lines}\n"
+            "Nothing was changed. Ask for fewer partitions, or see `lockstep history`."
         )
 
 

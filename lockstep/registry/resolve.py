@@ -61,6 +61,26 @@ def resolve_model(
     )
 
 
+def move_alias(tracking_uri: str, name: str, *, alias: str, version: int) -> int | None:
+    """Point an alias at a version; return the version that it pointed at before, `None` for none.
+
+    Args:
+        tracking_uri: MLflow tracking and registry URI.
+        name: Registered model.
+        alias: Alias to move.
+        version: Where to.
+
+    Raises:
+        ModelNotFound: There is no such model or version.
+        RegistryUnavailable: The registry did not answer.
+    """
+    with _registry_errors(tracking_uri, name, f"version {version}") as client:
+        client.get_model_version(name, str(version))
+        before = client.get_registered_model(name).aliases.get(alias)
+        client.set_registered_model_alias(name, alias, str(version))
+    return None if before is None else int(before)
+
+
 def list_versions(tracking_uri: str, name: str) -> list[tuple[int, list[str]]]:
     """Return all versions of a model with the aliases of each, newest first."""
     with _registry_errors(tracking_uri, name, "versions") as client:

@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from lockstep.specs.retention import Retention
+
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 CRON_FIELDS = 5
 
@@ -274,6 +276,7 @@ class ScoringSpec(Strict):
     publish: Publish
     reporting: dict[Identifier, RelativePath] = Field(default_factory=dict, description="Reporting table to SQL file.")
     limits: Limits = Field(default_factory=Limits)
+    retention: Retention = Field(default_factory=Retention)
 
     @model_validator(mode="after")
     def _columns_agree(self) -> Self:

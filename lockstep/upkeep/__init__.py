@@ -1,0 +1,1 @@
+"""Work on what was published: rollback, comparison of runs, retention."""

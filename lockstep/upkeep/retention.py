@@ -1,0 +1,112 @@
+"""Retention: which run folders nobody needs any more."""
+
+import contextlib
+import datetime as dt
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstep.errors import RunFolderUnusable, StepOutOfOrder
+from lockstep.publish.contract import Publication, Warehouse
+from lockstep.publish.lineage import MADE, by_partition, live_entries
+from lockstep.run.folder import PLAN, RunFolder
+from lockstep.specs.spec import ScoringSpec
+
+DELETING = ".deleting"
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """What was deleted, or would be.
+
+    Attributes:
+        runs: Run folders.
+        size_bytes: What they took.
+        warehouse: What the warehouse dropped, one text each.
+        kept: Run folders that stay.
+    """
+
+    runs: tuple[Path, ...]
+    size_bytes: int
+    warehouse: tuple[str, ...]
+    kept: int
+
+
+def vacuum(warehouse: Warehouse, spec: ScoringSpec, runs_root: Path, *, now: dt.datetime, dry_run: bool) -> Dropped:
+    """Delete run folders that are neither live nor restorable nor young, and what the warehouse keeps of them.
+
+    Of each partition the newest publications of different runs stay, as many as `retention.publications` says. Folders
+    touched within `retention.days` stay whatever they are: one may be of a run that is going on. A folder is renamed
+    before it is deleted, so that an interruption leaves no half run; the next call finishes it.
+
+    Args:
+        warehouse: Where the spec publishes.
+        spec: The spec.
+        runs_root: Folder of all runs.
+        now: Present time.
+        dry_run: Only say what would be deleted.
+
+    Raises:
+        RunFolderUnusable: A folder cannot be deleted.
+        PublishError: The warehouse failed.
+    """
+    history = warehouse.history(spec.publish.table)
+    keep = restorable(history, publications=spec.retention.publications)
+    before = now - dt.timedelta(days=spec.retention.days)
+    found = [path for path in (runs_root / spec.name).glob("*/*") if path.is_dir() and _is_ours(path, spec, warehouse)]
+    dead = sorted(path for path in found if path.name not in keep and _touched(path) < before.timestamp())
+    size = sum(_size(path) for path in dead)
+    if not dry_run:
+        for path in dead:
+            _delete(path)
+    dropped = warehouse.vacuum(spec.publish.table, keep=keep, before=before, dry_run=dry_run)
+    return Dropped(tuple(dead), size, tuple(dropped), kept=len(found) - len(dead))
+
+
+def restorable(history: Sequence[Publication], *, publications: int) -> set[str]:
+    """Return the keys of the runs that stay: of each partition the live one and the newest others.
+
+    Args:
+        history: Entries of the ledger, oldest first.
+        publications: How many runs of a partition stay.
+    """
+    keep = {entry.run_key for entry in live_entries(history)}
+    for entries in by_partition(history).values():
+        made = dict.fromkeys(entry.run_key for entry in reversed(entries) if entry.outcome in MADE)
+        live = [run_key for run_key in made if run_key in keep]
+        others = [run_key for run_key in made if run_key not in keep]
+        keep.update(others[: max(0, publications - len(live))])
+    return keep
+
+
+def _is_ours(path: Path, spec: ScoringSpec, warehouse: Warehouse) -> bool:
+    """Whether a folder is of this table: a run may be live in another one, where the spec published before."""
+    if path.name.endswith(DELETING):
+        return True
+    try:
+        plan = RunFolder(path).plan(step="vacuum")
+    except StepOutOfOrder:
+        return not (path / PLAN).exists()  # planning was interrupted; a plan of another version may be of a live run
+    published = plan.spec.publish
+    where = (published.warehouse, plan.warehouse, published.table)
+    return where == (warehouse.kind, warehouse.location, spec.publish.table)
+
+
+def _touched(path: Path) -> float:
+    """Return when something in a run folder was last written, as a timestamp."""
+    return max((entry.stat().st_mtime for entry in (path, *path.rglob("*"))), default=0.0)
+
+
+def _size(path: Path) -> int:
+    return sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file())
+
+
+def _delete(path: Path) -> None:
+    try:
+        doomed = path if path.name.endswith(DELETING) else path.rename(path.with_name(path.name + DELETING))
+        shutil.rmtree(doomed)
+        with contextlib.suppress(OSError):  # other runs of the day are there
+            path.parent.rmdir()
+    except OSError as error:
+        raise RunFolderUnusable(str(path), error.strerror or str(error)) from error
