@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lockstep.quality.divergence import KolmogorovSmirnov, ks_of_bins, ks_of_sketches
+from lockstep.quality.divergence import KolmogorovSmirnov, ks_of_bins, ks_of_cumulative, ks_of_sketches
+from lockstep.scoring.cumulative import Cumulative
 from lockstep.scoring.profile import DECILES, TOP_VALUES
 from lockstep.scoring.sketches import FREQUENT_LG, FrequentSketch, QuantileSketch
 
@@ -79,6 +80,8 @@ def _ks(reference: Column, current: Column, pair: tuple[list[float], list[float]
     before, now = _sketch(reference), _sketch(current)
     if before is not None and now is not None and before.values_seen and now.values_seen:
         return ks_of_sketches(before, now)
+    if reference.get("cumulative") and now is not None and now.values_seen:
+        return ks_of_cumulative(Cumulative.from_json(reference["cumulative"]), now)
     return ks_of_bins(expected, actual) if len(expected) > 1 else None
 
 

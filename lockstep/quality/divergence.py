@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lockstep.scoring.cumulative import Cumulative
 from lockstep.scoring.sketches import QuantileSketch
 
 # Added to every bin of the index, so that an empty one gives a finite figure.
@@ -109,6 +110,34 @@ def ks_of_sketches(one: QuantileSketch, other: QuantileSketch) -> KolmogorovSmir
     error = one.rank_error + other.rank_error
     found = float(difference.max())
     return KolmogorovSmirnov(found, above=min(error, 1.0 - found), below=min(error, found))
+
+
+def ks_of_cumulative(one: Cumulative, other: QuantileSketch) -> KolmogorovSmirnov:
+    """Compare a distribution that is exact at some values with one that is known by a KLL sketch.
+
+    Where the exact one has all its values, only the sketch's error is left. Otherwise it is compared at its
+    percentiles, as in `ks_of_bins`: the exact figure may lie between two of them, so it is at most a percent, or the
+    share that the run has there, more.
+
+    Args:
+        one: The reference.
+        other: Sketch of the run, not empty.
+    """
+    error = other.rank_error
+    # A sketch keeps float32, so the reference's values have to be rounded alike, or equal ones would seem to differ.
+    known = np.asarray(one.values, dtype=np.float32).astype(np.float64)
+    if one.complete:
+        values, ranks = other.distribution()
+        points = np.union1d(known, values)
+        difference = np.abs(
+            _at(points, known, ranks=np.asarray(one.ranks, dtype=np.float64)) - _at(points, values, ranks=ranks)
+        )
+        found, above = float(difference.max()), 0.0
+    else:
+        expected = np.diff([0.0, *one.ranks, 1.0])
+        at_percentiles = ks_of_bins(expected.tolist(), other.counts(one.values))
+        found, above = at_percentiles.value, at_percentiles.above
+    return KolmogorovSmirnov(found, above=min(above + error, 1.0 - found), below=min(error, found))
 
 
 def _at(

@@ -12,9 +12,11 @@ from scipy.stats import ks_2samp
 from lockstep.quality.divergence import (
     jensen_shannon_distance,
     ks_of_bins,
+    ks_of_cumulative,
     ks_of_sketches,
     population_stability_index,
 )
+from lockstep.scoring.cumulative import cumulative_of
 from lockstep.scoring.profile import NumericColumn, build_baseline
 from lockstep.scoring.sketches import QuantileSketch
 
@@ -125,6 +127,31 @@ def test_ks_of_large_sketches_is_within_their_error(shift: float) -> None:
     exact = float(ks_2samp(before, now, method="asymp").statistic)
     assert found.value - found.below <= exact <= found.value + found.above
     assert found.above <= 0.034
+
+
+@given(samples, samples)
+def test_training_data_of_few_values_is_compared_exactly(before: list[float], now: list[float]) -> None:
+    rounded = [np.round(np.asarray(side) / 1e5) for side in (before, now)]
+    reference = cumulative_of(rounded[0])
+    assert reference is not None
+    assert reference.complete
+    found = ks_of_cumulative(reference, sketch_of(rounded[1]))
+    assert found.value == pytest.approx(exact_ks(*(list(side) for side in rounded)), abs=1e-9)
+    assert (found.above, found.below) == (0, 0)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.1, 2.0])
+def test_training_data_of_many_values_is_compared_at_its_percentiles(shift: float) -> None:
+    random = np.random.default_rng(11)
+    before, now = random.normal(size=50_000), random.normal(shift, 1, size=20_000)
+    reference = cumulative_of(before)
+    assert reference is not None
+    assert not reference.complete
+    assert reference.ranks[-1] == 1
+    found = ks_of_cumulative(reference, sketch_of(now))
+    exact = float(ks_2samp(before, now, method="asymp").statistic)
+    assert found.value - found.below <= exact <= found.value + found.above
+    assert found.above <= 0.05
 
 
 def test_a_merged_sketch_counts_every_value() -> None:

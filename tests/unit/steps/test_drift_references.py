@@ -1,5 +1,6 @@
 """Drift of runs against the runs before them, through the warehouse's ledger."""
 
+import contextlib
 import datetime as dt
 import json
 from pathlib import Path
@@ -8,10 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy.stats import ks_2samp
 
 from lockstep.errors import CheckFailed
 from lockstep.quality.drift_table import SCHEMA, table_name
 from lockstep.quality.verdict import Verdict
+from lockstep.registry.artifact import artifact_digest
 from lockstep.run.folder import AUDIT, DRIFT, MANIFEST, RunFolder
 from lockstep.steps.audit import audit
 from lockstep.steps.drift_references import earlier_runs, read_profiles
@@ -102,9 +105,33 @@ def test_both_references_are_measured_and_judged(tmp_path: Path) -> None:
     assert (trailing.psi, trailing.js, trailing.ks) == pytest.approx((0, 0, 0), abs=1e-2)
     assert (trailing.rows, trailing.reference_rows) == (40, 120)
     training = next(d for d in verdict_of(moved).drift if d.column == "km" and d.reference == "training")
-    exact = np.mean(np.asarray(kilometres(500)) <= 59)  # below 60 lies nothing of this day
-    assert training.ks is not None
-    assert training.ks <= exact <= training.ks + training.ks_above
+    exact = float(ks_2samp(kilometres(500), kilometres(add=60.0), method="asymp").statistic)
+    assert (training.ks, training.ks_above) == pytest.approx((exact, 0.0), abs=1e-6)
+
+
+def test_a_baseline_of_an_earlier_lockstep_gives_a_lower_bound(tmp_path: Path) -> None:
+    loaded = make_spec(tmp_path)
+    model = make_model(tmp_path, loaded, version=1, training=parcels(500), score=km_risk)
+    baseline = Path(model.location, "artifacts", "baseline.json")
+    stored = json.loads(baseline.read_text())
+    for column in stored["columns"].values():
+        column.pop("cumulative", None)
+    baseline.write_text(json.dumps(stored))
+    older = model.model_copy(update={"digest": artifact_digest(Path(model.location))})
+    folder = plan_run(tmp_path, parcels(km=kilometres(add=33.0)), loaded, older)
+    score_run(folder)
+    audit_or_stop(folder, tmp_path)
+    found = next(drift for drift in verdict_of(folder).drift if drift.column == "km")
+    exact = float(ks_2samp(kilometres(500), kilometres(add=33.0), method="asymp").statistic)
+    assert found.ks is not None
+    assert (found.ks_below, found.ks <= exact <= found.ks + found.ks_above) == (0, True)
+    assert found.ks_above > 0
+
+
+def audit_or_stop(folder: RunFolder, root: Path) -> None:
+    """Audit a run whatever comes of it."""
+    with contextlib.suppress(CheckFailed):
+        audit(folder, make_settings(root))
 
 
 def test_days_of_another_model_version_are_a_reference_too(tmp_path: Path) -> None:
