@@ -2,13 +2,18 @@
 
     LOCKSTEP_HOME=var .venv/data/bin/python -m benchmarks.drift 2013-08-01:2013-08-07 2023-08-01:2023-08-08
 
-For each range of days: what the score's figures were, and the median of each column against training and, where the
-days have a week before them, against the trailing window. `make drift` scores the days of the example.
+For each range of days: what the score's figures were and how good the scores proved; then the median of each column
+against training and, where the days have a week before them, against the trailing window, for the first range beside
+the last. `make drift` scores the days of the example.
 """
 
 import argparse
+import datetime as dt
 import os
 from statistics import median
+
+import duckdb
+from sklearn.metrics import roc_auc_score
 
 from lockstep.demo.backfill import Days
 from lockstep.demo.drift import audits, comparison, figures
@@ -33,6 +38,7 @@ def main() -> None:
         print(f"\n## {text}: {len(verdicts)} days")
         for reference in REFERENCES:
             print_score(verdicts, reference)
+        print_outcome([verdict.partition for verdict in verdicts], settings)
     first_range, last_range = (next(iter(found.values())), next(reversed(found.values())))
     for reference in REFERENCES:
         print_columns(first_range, last_range, reference)
@@ -46,6 +52,24 @@ def print_score(verdicts: list[Verdict], reference: Reference) -> None:
             f"score, {metric} against {reference}: {min(values):.3f} to {max(values):.3f}, median {median(values):.3f}"
             f" ({len(values)} days)"
         )
+
+
+def print_outcome(days: list[dt.date], settings: Settings) -> None:
+    query = """
+        SELECT s.probability_late AS risk, o.arr_delay >= 15 AS late
+        FROM flight_delay_scores s
+        JOIN read_parquet(?, hive_partitioning = true) o
+        USING (flight_date, carrier, flight, origin, dest, sched_dep_time)
+        WHERE o.arr_delay IS NOT NULL
+    """
+    files = [str(settings.data_root / "flights" / f"flight_date={day}" / "*.parquet") for day in days]
+    with duckdb.connect(str(settings.warehouse_path), read_only=True) as connection:
+        rows = connection.execute(query, [files]).df()
+    area = roc_auc_score(rows["late"], rows["risk"])
+    print(
+        f"outcome of {len(rows):,} flights that arrived: mean score {rows['risk'].mean():.3f}, late"
+        f" {rows['late'].mean():.3f}, area under the ROC curve {area:.3f}"
+    )
 
 
 def print_columns(then: list[Verdict], now: list[Verdict], reference: Reference) -> None:
