@@ -10,7 +10,7 @@ from statistics import median
 from lockstep.demo.backfill import Days
 from lockstep.demo.learning import SPEC
 from lockstep.demo.story import Story
-from lockstep.quality.drift import ColumnDrift
+from lockstep.quality.drift import LARGE, ColumnDrift
 from lockstep.quality.verdict import Verdict
 from lockstep.run.folder import AUDIT, REPORT, RunFolder
 from lockstep.run.partition import days_between
@@ -68,10 +68,11 @@ def show_drift(settings: Settings, story: Story) -> None:
     """Print how far the score and the features of both weeks lie from training, and the last day from its week."""
     then, now = (audits(settings, days) for days in (THEN, NOW))
     with story.step(f"Drift against training: medians of {len(then)} days of 2013 and {len(now)} of 2023") as tell:
-        rows = comparison(figures(then.values()), figures(now.values()))
-        story.table(f"The score and the {SHOWN} features that moved most", HEADINGS, rows[: SHOWN + 1])
-        large = sum(row[2] >= 0.25 for row in rows if isinstance(row[2], float))
-        tell(f"of {len(rows)} columns {large} have shifted far in 2023 (PSI 0.25 or more)")
+        before, after = figures(then.values()), figures(now.values())
+        rows = comparison(before, after)
+        story.table(f"The {SHOWN} columns that lie farther off than in the same week of 2013", HEADINGS, rows[:SHOWN])
+        far = sum(figure.psi - before[name].psi >= LARGE for name, figure in after.items() if name in before)
+        tell(f"of {len(rows)} columns {far} have an index greater by {LARGE:g} or more")
     last = RunFolder(next(reversed(audit_files(settings, NOW).values())).parent)
     story.say(f"Where to look next: {last.file(REPORT)}")
 
@@ -106,8 +107,15 @@ def figures(verdicts: Iterable[Verdict], *, against: Reference = "training") -> 
 
 
 def comparison(then: Mapping[str, ColumnFigures], now: Mapping[str, ColumnFigures]) -> list[tuple[object, ...]]:
-    """Return a row for each column, under `HEADINGS`, the largest index of the later days first."""
-    ranked = sorted(now.items(), key=lambda item: -item[1].psi)
+    """Return a row for each column, under `HEADINGS`, first those whose index grew most.
+
+    What the earlier days have too, such as their season, is no news.
+    """
+
+    def growth(name: str) -> float:
+        return now[name].psi - (then[name].psi if name in then else 0.0)
+
+    ranked = sorted(now.items(), key=lambda item: -growth(item[0]))
     rows: list[tuple[object, ...]] = []
     for name, later in ranked:
         earlier = then.get(name)

@@ -44,10 +44,11 @@ def test_figures_are_medians_over_days() -> None:
     assert figures(week, against="trailing")["a"].psi == 9.0
 
 
-def test_rows_are_ranked_by_the_later_days_and_a_new_column_has_no_earlier_figure() -> None:
-    then = figures([verdict(1, drift("a", 1.0, ks=0.1))])
-    rows = comparison(then, figures([verdict(2, drift("a", 2.0, ks=0.2), drift("b", 4.0))]))
-    assert rows == [
+def test_rows_are_ranked_by_what_is_new_and_a_new_column_has_no_earlier_figure() -> None:
+    then = figures([verdict(1, drift("a", 1.0, ks=0.1), drift("season", 6.0))])
+    rows = comparison(then, figures([verdict(2, drift("a", 2.0, ks=0.2), drift("b", 4.0), drift("season", 6.5))]))
+    assert [row[0] for row in rows] == ["b", "a", "season"]
+    assert rows[:2] == [
         ("b", None, 4.0, None, 0.4, None, None, "5.0 %", "40.0 %"),
         ("a", 1.0, 2.0, 0.1, 0.2, 0.1, 0.2, "5.0 %", "20.0 %"),
     ]
