@@ -47,7 +47,8 @@ class DriftView:
     Attributes:
         first: The score and the features that moved most; `rest` the others.
         chart: The score's trend as SVG, if there are days to draw.
-        days: Published days of the trailing window; `wanted` how many make it a reference.
+        days: Published days of the trailing window; `wanted` how many make it a reference, `unreadable` how many more
+            were published, by runs that can no longer be read.
     """
 
     first: tuple[DriftRow, ...]
@@ -56,6 +57,7 @@ class DriftView:
     has_training: bool
     has_trailing: bool
     days: int
+    unreadable: int
     window_days: int
     wanted: int
     score_limit: float
@@ -80,6 +82,7 @@ def drift_view(verdict: Verdict | None, spec: ScoringSpec) -> DriftView | None:
         has_training=any("training" in found for found in by_column.values()),
         has_trailing=any("trailing" in found for found in by_column.values()),
         days=len(verdict.window.days) if verdict.window else 0,
+        unreadable=verdict.window.unreadable if verdict.window else 0,
         window_days=spec.drift.window_days,
         wanted=spec.drift.min_days,
         score_limit=spec.limits.max_drift_psi if limit is None else limit,

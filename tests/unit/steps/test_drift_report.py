@@ -9,6 +9,7 @@ from lockstep.quality.drift import ColumnDrift, ColumnTrend, TrendPoint
 from lockstep.quality.verdict import Verdict
 from lockstep.report.drift_view import drift_view
 from lockstep.report.trends import sparkline, trend_chart
+from lockstep.run.folder import MANIFEST
 from lockstep.specs.spec import ScoringSpec
 from tests.unit.steps.runs import SPEC
 from tests.unit.steps.test_drift_references import run_day
@@ -75,6 +76,9 @@ def test_an_estimate_says_between_which_figures_it_lies() -> None:
 @pytest.mark.slow
 def test_the_page_shows_both_references_and_the_days(tmp_path: Path) -> None:
     folders = [run_day(tmp_path, number, add=60.0 if number == 2 else 0.0) for number in range(3)]
+    folders[0].file(MANIFEST).unlink()
+    after = render(run_day(tmp_path, 3), tmp_path)
+    assert "1 more published day of the window could not be read" in words(after)
     first, last = render(folders[0], tmp_path), render(folders[2], tmp_path)
     assert "Not compared with the days before: 0 published days in the 3 before, 2 are needed." in words(first)
     assert "Against training" in words(first)
