@@ -26,8 +26,9 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-data setup-training setup-control setup-dev setup-text python java data train text demo up \
-	test test-unit test-publish test-spark test-integration test-gpu test-dags test-training test-kills test-faults bench bench-table setup-bench \
+.PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift python java data train text drift \
+	demo up test test-unit test-publish test-spark test-integration test-gpu test-dags test-training test-kills test-faults \
+	bench bench-table setup-bench \
 	lint fmt type lock docs hooks clean distclean
 
 help: ## List the targets
@@ -57,6 +58,9 @@ setup-bench: python ## Environment of the benchmarks: the data environment's ver
 setup-text: python setup-data ## Weights of the text model, into the data environment
 	@$(PYTHON) tools/environment.py text
 
+setup-drift: python setup-data ## Flights of 2023, into the data environment
+	@$(PYTHON) tools/environment.py drift
+
 java: setup-data ## Say which Java Spark will get, or what to install
 	@$(BIN)/python tools/show_java.py
 
@@ -81,12 +85,15 @@ train: setup-data setup-training java ## Only the demo's model: train, log, regi
 text: setup-data setup-text java ## The text model: write its texts, register the published weights as champion
 	@$(BIN)/lockstep demo --only text
 
+drift: setup-data setup-training setup-drift java ## Ten years later: flights of 2023, scored by the model of 2013, and what drifted
+	@$(BIN)/lockstep demo --only drift
+
 up: setup ## MLflow, Airflow and the endpoint together, until Ctrl-C
 	@$(BIN)/lockstep up
 
 ## Test
 
-test: setup setup-dev setup-text ## All tests, with coverage of lockstep/
+test: setup setup-dev setup-text setup-drift ## All tests, with coverage of lockstep/
 	@failed=''; \
 	printf '\n== unit, publish, spark, integration (data environment)\n'; \
 	$(BIN)/python -m pytest tests/unit tests/publish tests/spark tests/integration --timeout 600 \

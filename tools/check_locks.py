@@ -9,10 +9,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
-NAMES = ("control", "data", "training", "dev", "text", "bench")
+NAMES = ("control", "data", "training", "dev", "text", "drift", "bench")
 PIN = re.compile(r"[a-z0-9][a-z0-9.-]*==[0-9][0-9a-z.!]*")
-# dev and text are installed into the data environment, bench on top of the same versions; torch and MLflow must be the
-# same where a model is made and where it runs.
+# dev, text and drift are installed into the data environment, bench on top of the same versions; torch and MLflow must
+# be the same where a model is made and where it runs.
 MUST_AGREE = (
     ("dev", "data", None),
     ("bench", "data", None),

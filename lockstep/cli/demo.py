@@ -30,14 +30,18 @@ class Part(StrEnum):
     DATA = "data"
     TRAIN = "train"
     TEXT = "text"
+    DRIFT = "drift"
 
 
 def command(
-    only: Annotated[Part | None, typer.Option(help="Stop after data, or after data and training; or text.")] = None,
+    only: Annotated[
+        Part | None, typer.Option(help="Stop after data, or after data and training; or text, or drift.")
+    ] = None,
 ) -> None:
     """Show everything once: data, training, an Airflow backfill of a week, tables, endpoint.
 
-    `--only text` is apart from it: it writes texts and registers the text model.
+    `--only text` is apart from it: it writes texts and registers the text model. `--only drift` scores flights of 2023
+    by the model of 2013 and shows what drifted.
     """
     settings = Settings.from_env(os.environ)
     story = Story()
@@ -69,6 +73,12 @@ def _show_parts(only: Part | None, supervisor: Supervisor, settings: Settings, *
         train_model(supervisor, settings, story)
     if only is None:
         _score_a_week(supervisor, settings, story)
+    if only is Part.DRIFT:
+        from lockstep.demo.drift import add_2023, score_days, show_drift
+
+        add_2023(settings, story)
+        score_days(supervisor, settings, story)
+        show_drift(settings, story)
 
 
 def _score_a_week(supervisor: Supervisor, settings: Settings, story: Story) -> None:

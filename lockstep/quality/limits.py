@@ -46,7 +46,7 @@ def quarantined_fraction(manifest: Manifest, limits: Limits) -> CheckResult:
 
 
 def score_drift(drift: Sequence[ColumnDrift], output: str, limits: Limits) -> CheckResult | None:
-    """Check the drift of the score, or return `None` when there is nothing to compare."""
+    """Check the drift of the score against training, or return `None` when there is nothing to compare."""
     found = next((column for column in drift if column.column == output), None)
     if found is None:
         return None

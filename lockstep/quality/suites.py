@@ -8,7 +8,7 @@ from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_
 
 from lockstep.quality.catalogue import EXPECTATIONS, KEYWORDS, Expectation
 from lockstep.specs.loading import validate
-from lockstep.specs.spec import Strict
+from lockstep.specs.strict import Strict
 
 Severity = Literal["critical", "warning"]
 PAIR = 2

@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Literal
 
 from lockstep.errors import CheckFailed
-from lockstep.quality.drift import ColumnDrift
+from lockstep.quality.drift import ColumnDrift, ColumnTrend, DriftWindow
 from lockstep.quality.histogram import ScoreHistogram
 from lockstep.quality.results import CheckResult, critical_failures, warnings_of
 from lockstep.run.plan import Record
@@ -17,7 +17,10 @@ class Verdict(Record):
         rows: Rows that were checked.
         manifest_sha256: Hash of the `manifest.json` that was audited; the gate has none.
         docs: The data docs' first page, relative to the run folder; none when the suite was not run.
-        drift: Drift of score and features, largest first; empty when the model carries no baseline.
+        drift: Drift of score and features against training, largest first, then against the trailing window; empty
+            when there is neither.
+        trends: Drift of the score and of the features that moved most, day by day.
+        window: The days of the trailing window; none when nothing was measured.
         score: Histogram of the score.
     """
 
@@ -31,6 +34,8 @@ class Verdict(Record):
     docs: str | None = None
     results: tuple[CheckResult, ...]
     drift: tuple[ColumnDrift, ...] = ()
+    trends: tuple[ColumnTrend, ...] = ()
+    window: DriftWindow | None = None
     score: ScoreHistogram | None = None
 
     def summary(self, *, reused: bool) -> dict[str, object]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from lockstep.quality.drift import LARGE, SHIFTED, ColumnDrift
+from lockstep.quality.drift import LARGE, SHIFTED
 from lockstep.quality.histogram import ScoreHistogram
 
 WIDTH, HEIGHT = 860, 260
@@ -26,18 +26,6 @@ def bars(rows: Sequence[tuple[str, float, str, str]], *, whole: float | None = N
     """Scale (label, value, figure, tone) to bars; `whole` is the value of a full one (default: the largest)."""
     full = whole if whole is not None else max((value for _, value, _, _ in rows), default=0)
     return [Bar(label, figure, min(value / full, 1.0) if full else 0.0, tone) for label, value, figure, tone in rows]
-
-
-def drift_bars(drift: Sequence[ColumnDrift], output: str, *, limit: float) -> list[Bar]:
-    """Return a bar per column; only the score's is coloured as a judgement, for only the score has a limit."""
-    return [
-        Bar(d.column, f"{d.psi:.3f}", drift_place(d.psi), _tone(d.psi, limit) if d.column == output else "plain")
-        for d in drift
-    ]
-
-
-def _tone(psi: float, limit: float) -> str:
-    return "bad" if psi > limit else "warn" if psi >= limit / 2 else "ok"
 
 
 def drift_place(psi: float) -> float:

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from lockstep.quality.drift import ColumnDrift
 from lockstep.quality.results import CheckResult
 from lockstep.quality.verdict import Verdict
 from lockstep.report import charts
+from lockstep.report.drift_view import drift_view
 from lockstep.report.engine import engine_facts
 from lockstep.report.facts import RunFacts, failures, headline, warnings
 from lockstep.scoring.signature import described
 
 TEMPLATE = "report.html.j2"
-SHOWN_DRIFT = 10
 # What each step is called on the page, in their order.
 STAGES = {
     "plan": "Plan",
@@ -55,7 +54,6 @@ def render(facts: RunFacts, *, now: dt.datetime) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    drift = facts.audit.drift if facts.audit else ()
     return env.get_template(TEMPLATE).render(
         facts=facts,
         plan=facts.plan,
@@ -68,7 +66,7 @@ def render(facts: RunFacts, *, now: dt.datetime) -> str:
         engine=engine_facts(facts.manifest) if facts.manifest else None,
         total_s=sum(float(timing["seconds"]) for timing in facts.timings),
         score_chart=charts.score_chart(facts.audit.score) if facts.audit and facts.audit.score else None,
-        drift=_drift(facts.plan.spec.output.column, drift, limit=facts.plan.spec.limits.max_drift_psi),
+        drift=drift_view(facts.audit, facts.plan.spec),
         thresholds=charts.thresholds(),
         not_a_number=_not_a_number(facts),
         stages=[_stage(verdict) for verdict in (facts.gate, facts.audit) if verdict],
@@ -144,18 +142,6 @@ def _timings(facts: RunFacts) -> list[charts.Bar]:
         (STAGES.get(t["step"], t["step"]), float(t["seconds"]), duration(float(t["seconds"])), "plain") for t in found
     ]
     return charts.bars(rows)
-
-
-def _drift(output: str, drift: Iterable[ColumnDrift], *, limit: float) -> dict[str, list[charts.Bar]]:
-    """Return the score's bar, the features that drifted most, and the rest."""
-    all_drift = list(drift)
-    bars = charts.drift_bars(all_drift, output, limit=limit)
-    features = [bar for bar in bars if bar.label != output]
-    return {
-        "score": [bar for bar in bars if bar.label == output],
-        "first": features[:SHOWN_DRIFT],
-        "rest": features[SHOWN_DRIFT:],
-    }
 
 
 def _stage(verdict: Verdict) -> dict[str, object]:

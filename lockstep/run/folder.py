@@ -20,7 +20,7 @@ RecordT = TypeVar("RecordT", bound=BaseModel)
 
 PLAN, CLAIM, INPUT, MANIFEST = "plan.json", "claim.json", "input.json", "manifest.json"
 GATE, AUDIT, PUBLICATION = "gate.json", "audit.json", "publication.json"
-TIMINGS, REPORT = "timings", "report.html"
+TIMINGS, REPORT, DRIFT = "timings", "report.html", "drift.parquet"
 
 
 @dataclass(frozen=True)

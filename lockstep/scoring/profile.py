@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lockstep.scoring.cumulative import Cumulative, cumulative_of
 from lockstep.scoring.moments import Numbers, moments_of
 from lockstep.scoring.sketches import FrequentSketch, QuantileSketch
 
@@ -35,6 +36,7 @@ class NumericColumn:
         edges: Upper bounds of all bins but the last: bin i holds `edges[i-1] < x <= edges[i]`.
         counts: `len(edges) + 1` counts, of sampled rows.
         sketch: Quantiles of sampled rows; training baselines have none.
+        cumulative: Exact distribution at about a hundred values; of training baselines only.
         waiting: Numbers of sampled rows that `settle` will put into both.
     """
 
@@ -47,6 +49,7 @@ class NumericColumn:
     max: float | None = None
     counts: list[int] = field(default_factory=list)
     sketch: QuantileSketch | None = None
+    cumulative: Cumulative | None = None
     waiting: list[Numbers] = field(default_factory=list, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -107,8 +110,9 @@ class NumericColumn:
         """Return a JSON object."""
         self.settle()
         sketch = {"sketch": self.sketch.to_text()} if self.sketch is not None else {}
-        facts = {name: value for name, value in vars(self).items() if name not in {"sketch", "waiting"}}
-        return {"kind": "numeric", **facts, "edges": list(self.edges), **sketch}
+        exact = {"cumulative": self.cumulative.to_json()} if self.cumulative is not None else {}
+        facts = {name: value for name, value in vars(self).items() if name not in {"sketch", "cumulative", "waiting"}}
+        return {"kind": "numeric", **facts, "edges": list(self.edges), **sketch, **exact}
 
 
 @dataclass
@@ -214,11 +218,13 @@ class Profile:
         """Read what `to_json` wrote."""
         columns: dict[str, ColumnProfile] = {}
         for name, stored in value["columns"].items():
-            facts = {key: item for key, item in stored.items() if key not in {"kind", "sketch"}}
+            facts = {key: item for key, item in stored.items() if key not in {"kind", "sketch", "cumulative"}}
             text = stored.get("sketch")
             if stored["kind"] == "numeric":
+                facts["edges"] = tuple(facts["edges"])
+                exact = Cumulative.from_json(stored["cumulative"]) if stored.get("cumulative") else None
                 quantiles = QuantileSketch.from_text(text) if text else None
-                columns[name] = NumericColumn(**{**facts, "edges": tuple(facts["edges"])}, sketch=quantiles)
+                columns[name] = NumericColumn(**facts, sketch=quantiles, cumulative=exact)
             else:
                 columns[name] = CategoricalColumn(**facts, sketch=FrequentSketch.from_text(text) if text else None)
         return cls(columns, rows=int(value["rows"]))
@@ -235,7 +241,8 @@ def build_baseline(columns: Mapping[str, Values]) -> Profile:
     for name, values in columns.items():
         rows = len(values)
         if isinstance(values, np.ndarray) or pa.types.is_floating(values.type) or pa.types.is_integer(values.type):
-            profile.columns[name] = NumericColumn(edges=_edges(_floats(values)))
+            floats = _floats(values)
+            profile.columns[name] = NumericColumn(edges=_edges(floats), cumulative=cumulative_of(floats))
         else:
             profile.columns[name] = CategoricalColumn(counts=dict.fromkeys(_commonest(values), 0))
     profile.update(columns, rows=rows)

@@ -34,6 +34,33 @@ class QuantileSketch:
         """Return the values at ranks 0..1; nothing when the sketch is empty."""
         return [] if self._sketch.is_empty() else [float(v) for v in self._sketch.get_quantiles(list(ranks))]
 
+    @property
+    def values_seen(self) -> int:
+        """How many values were added."""
+        return int(self._sketch.n)
+
+    @property
+    def rank_error(self) -> float:
+        """Most that `distribution` is off by at any value, at 99 % confidence, 0..1; 0 while all values are kept."""
+        return float(self._sketch.normalized_rank_error(True)) if self._sketch.is_estimation_mode() else 0.0
+
+    def distribution(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return the distinct kept values in order, `(kept,) float64`, and the share of all values up to each, 0..1."""
+        # Only the values: of a merged sketch the library (5.2) gives every kept value the weight 1.
+        kept = sorted({float(value) for value, _ in self._sketch})
+        if not kept:
+            return np.empty(0), np.empty(0)
+        return np.asarray(kept), np.asarray(self._sketch.get_cdf(kept, True)[:-1], dtype=np.float64)
+
+    def counts(self, edges: Sequence[float]) -> list[float]:
+        """Return how many values lie in each bin `edges[i-1] < x <= edges[i]`, estimated: `len(edges) + 1` counts."""
+        values, ranks = self.distribution()
+        # Kept values are float32, so an edge has to be one too, or a value that equals it may seem to lie above it.
+        places = np.searchsorted(values, np.asarray(edges, dtype=np.float32).astype(np.float64), side="right")
+        reached = np.concatenate([[0.0], ranks])[places] if len(ranks) else np.zeros(len(edges))
+        whole = 1.0 if len(ranks) else 0.0
+        return [float(part) * self.values_seen for part in np.diff([0.0, *reached, whole])]
+
     def to_text(self) -> str:
         """Return the sketch as base64."""
         return base64.b64encode(self._sketch.serialize()).decode("ascii")

@@ -1,12 +1,12 @@
 """How long publications and runs are kept."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from lockstep.specs.strict import Strict
 
 
-class Retention(BaseModel):
+class Retention(Strict):
     """What `lockstep vacuum` keeps. It decides nothing of a run, so it is no part of a run's key."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     publications: int = Field(
         3, ge=1, description="Publications of each partition that stay restorable, the live one among them."

@@ -6,9 +6,11 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from lockstep.specs.drift_spec import Drift
 from lockstep.specs.retention import Retention
+from lockstep.specs.strict import Strict
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 CRON_FIELDS = 5
@@ -78,12 +80,6 @@ Identifier = Annotated[str, AfterValidator(_identifier)]
 RelativePath = Annotated[str, AfterValidator(_relative_path)]
 Location = Annotated[str, AfterValidator(_location)]
 CatalogProperties = Annotated[dict[str, str], AfterValidator(_catalog_properties)]
-
-
-class Strict(BaseModel):
-    """Base of all spec parts: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ModelRef(Strict):
@@ -276,6 +272,7 @@ class ScoringSpec(Strict):
     publish: Publish
     reporting: dict[Identifier, RelativePath] = Field(default_factory=dict, description="Reporting table to SQL file.")
     limits: Limits = Field(default_factory=Limits)
+    drift: Drift = Field(default_factory=Drift)
     retention: Retention = Field(default_factory=Retention)
 
     @model_validator(mode="after")
@@ -286,6 +283,8 @@ class ScoringSpec(Strict):
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise ValueError(f"columns appear twice in key, passthrough and output: {', '.join(twice)}")
+        if self.output.column in self.drift.columns:
+            raise ValueError(f"'drift.columns' names the score {self.output.column!r}: its limits are 'drift.score'")
         if self.input.table is not None and self.reporting:
             raise ValueError("'reporting' needs 'input.query': its view of outcomes is a source")
         if self.reporting and self.publish.warehouse in {"iceberg", "delta"}:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.quality import invariants
-from lockstep.quality.drift import ColumnDrift, drift_of
+from lockstep.quality.drift_limits import drift_results
 from lockstep.quality.expectations import run_suite
 from lockstep.quality.frame import read_frame
 from lockstep.quality.histogram import ScoreHistogram, score_histogram
-from lockstep.quality.limits import drift_warnings, quarantined_fraction, score_drift
+from lockstep.quality.limits import quarantined_fraction
 from lockstep.quality.results import CheckResult
 from lockstep.quality.suites import load_suite
 from lockstep.quality.verdict import Verdict, passed
@@ -21,13 +21,14 @@ from lockstep.run.identity import file_sha256
 from lockstep.run.manifest import Manifest
 from lockstep.run.plan import Plan
 from lockstep.specs.settings import Settings
+from lockstep.steps.drift_references import DriftFacts, earlier_runs, measure_drift, read_profiles, write_drift
 
 DOCS = "gx/audit"
 FROZEN_SPEC = "spec"
 
 
-def audit(folder: RunFolder, settings: Settings) -> dict[str, Any]:  # noqa: ARG001 - every step has this shape
-    """Check invariants, limits, drift and the spec's audit suite on the staged bytes, and write `audit.json`.
+def audit(folder: RunFolder, settings: Settings) -> dict[str, Any]:
+    """Check invariants, limits, drift and the suite on the staged bytes; write `drift.parquet` and `audit.json`.
 
     Returns:
         Rows, checks, warnings and whether an earlier passed result for the same manifest was `reused`.
@@ -43,23 +44,24 @@ def audit(folder: RunFolder, settings: Settings) -> dict[str, Any]:  # noqa: ARG
     if earlier and audited == file_sha256(folder.file(MANIFEST)):
         return earlier.summary(reused=True)
     with folder.timed("audit"):
-        verdict = _check(folder)
+        verdict = _check(folder, settings)
+        write_drift(folder, plan, verdict.drift)
         folder.write_json(AUDIT, verdict)
     verdict.stop_if_failed(str(folder.file(AUDIT)))
     return verdict.summary(reused=False)
 
 
-def _check(folder: RunFolder) -> Verdict:
+def _check(folder: RunFolder, settings: Settings) -> Verdict:
     plan, manifest = folder.plan(step="audit"), folder.manifest(step="audit")
     digest, now = file_sha256(folder.file(MANIFEST)), dt.datetime.now(dt.UTC)
     results, readable = _invariants(folder, plan, manifest)
     results.append(quarantined_fraction(manifest, plan.spec.limits))
-    drift: list[ColumnDrift] = []
+    drift = DriftFacts()
     score: ScoreHistogram | None = None
     if readable:
         files = [folder.file(unit.staged) for unit in manifest.units]
-        drift, score = _drift(plan, manifest, files)
-        results += _drift_results(drift, plan)
+        drift, score = _drift(plan, manifest, files, wait_s=settings.warehouse_wait_s)
+        results += drift_results(drift.columns, plan.spec, drift.window)
         results += _suite(folder, plan, files, at=now)
     return Verdict(
         stage="audit",
@@ -71,7 +73,9 @@ def _check(folder: RunFolder) -> Verdict:
         manifest_sha256=digest,
         docs=f"{DOCS}/index.html" if readable else None,
         results=tuple(results),
-        drift=tuple(drift),
+        drift=drift.columns,
+        trends=drift.trends,
+        window=drift.window,
         score=score,
     )
 
@@ -92,19 +96,15 @@ def _invariants(folder: RunFolder, plan: Plan, manifest: Manifest) -> tuple[list
     return results, shape.success
 
 
-def _drift(plan: Plan, manifest: Manifest, files: Sequence[Path]) -> tuple[list[ColumnDrift], ScoreHistogram | None]:
-    output = plan.spec.output.column
+def _drift(
+    plan: Plan, manifest: Manifest, files: Sequence[Path], *, wait_s: float
+) -> tuple[DriftFacts, ScoreHistogram | None]:
     before = baseline(fetch_artifact(plan.model, Path(plan.cache_root)))
-    if before is None:
-        return [], score_histogram(files, output, baseline=None)
-    training = before.to_json()
-    drift = drift_of(training, manifest.profile) if manifest.profile else []
-    return drift, score_histogram(files, output, baseline=training["columns"].get(output))
-
-
-def _drift_results(drift: Sequence[ColumnDrift], plan: Plan) -> list[CheckResult]:
-    scored = score_drift(drift, plan.spec.output.column, plan.spec.limits)
-    return [*([scored] if scored else []), *drift_warnings(drift, plan.spec.output.column, plan.spec.limits)]
+    training = None if before is None else before.to_json()
+    earlier = read_profiles(earlier_runs(plan, plan.spec.drift.window_days, wait_s=wait_s))
+    output = plan.spec.output.column
+    score = score_histogram(files, output, baseline=training["columns"].get(output) if training else None)
+    return measure_drift(plan, manifest, training=training, earlier=earlier), score
 
 
 def _suite(folder: RunFolder, plan: Plan, files: Sequence[Path], *, at: dt.datetime) -> list[CheckResult]:

@@ -1,4 +1,4 @@
-"""Publish: make the audited rows live and refresh the reporting tables."""
+"""Publish: make the audited rows live and refresh the reporting tables; then their drift beside them."""
 
 import datetime as dt
 from typing import Any
@@ -9,6 +9,7 @@ from lockstep.run.folder import AUDIT, MANIFEST, PUBLICATION, RunFolder
 from lockstep.run.identity import file_sha256
 from lockstep.run.plan import Plan
 from lockstep.specs.settings import Settings
+from lockstep.steps.drift_publication import publish_drift
 from lockstep.steps.request import publish_request, record_refusal, warehouse_of
 
 
@@ -39,6 +40,7 @@ def publish(folder: RunFolder, settings: Settings) -> dict[str, Any]:
                 record_refusal(folder, settings, error)
             raise
         folder.write_json(PUBLICATION, publication)
+        publish_drift(folder, warehouse, request)
     return {
         "table": publication.table,
         "rows": publication.rows,

@@ -10,6 +10,7 @@ from pathlib import Path
 from lockstep.errors import RunFolderUnusable, StepOutOfOrder
 from lockstep.publish.contract import Publication, Warehouse
 from lockstep.publish.lineage import MADE, by_partition, live_entries
+from lockstep.quality.drift_table import table_name
 from lockstep.run.folder import PLAN, RunFolder
 from lockstep.specs.spec import ScoringSpec
 
@@ -60,7 +61,8 @@ def vacuum(warehouse: Warehouse, spec: ScoringSpec, runs_root: Path, *, now: dt.
     if not dry_run:
         for path in dead:
             _delete(path)
-    dropped = warehouse.vacuum(spec.publish.table, keep=keep, before=before, dry_run=dry_run)
+    tables = (spec.publish.table, table_name(spec.publish.table))
+    dropped = [text for table in tables for text in warehouse.vacuum(table, keep=keep, before=before, dry_run=dry_run)]
     return Dropped(tuple(dead), size, tuple(dropped), kept=len(found) - len(dead))
 
 

@@ -10,6 +10,7 @@ from lockstep.publish.contract import Publication, Warehouse, live_entry
 from lockstep.publish.lineage import MADE, by_partition
 from lockstep.run.folder import RunFolder
 from lockstep.specs.settings import Settings
+from lockstep.steps.drift_publication import publish_drift
 from lockstep.steps.request import publish_request
 
 
@@ -105,7 +106,9 @@ def roll_back(
         claim = warehouse.claim(plan.table, partition=move.partition, run_key=move.target.run_key, now=now)
         request = publish_request(folder, settings, now=now)
         why = reason or f"rollback of run {move.live.run_key}, version {move.live.model_version}"
-        yield warehouse.publish(replace(request, token=claim.token, outcome="restored", reason=why))
+        done = warehouse.publish(replace(request, token=claim.token, outcome="restored", reason=why))
+        publish_drift(folder, warehouse, request)
+        yield done
 
 
 def _target(entries: Sequence[Publication], live: Publication, *, as_of: dt.datetime | None) -> Publication | None:
