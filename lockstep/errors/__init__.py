@@ -38,7 +38,8 @@
         ├── WarehouseBusy          (retryable) others keep it from writing
         │   ├── WarehouseLocked        another process has it open
         │   ├── CommitConflict         other writers came first, again and again
-        │   └── WarehouseUnreachable   it does not answer
+        │   ├── WarehouseUnreachable   it does not answer
+        │   └── CommitUncertain        whether it committed is not known
         ├── NothingToRestore       a rollback that cannot be made
         ├── StaleRun               a newer run owns the partition
         └── StagedFileChanged
@@ -87,6 +88,7 @@ from lockstep.errors.stages import (
 )
 from lockstep.errors.warehouses import (
     CommitConflict,
+    CommitUncertain,
     ExtraMissing,
     NothingToRestore,
     PublishError,
@@ -103,6 +105,7 @@ __all__ = [
     "ColumnMissing",
     "ColumnTypeMismatch",
     "CommitConflict",
+    "CommitUncertain",
     "DateInvalid",
     "DeviceMissing",
     "EmptyPartition",

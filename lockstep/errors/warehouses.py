@@ -37,12 +37,22 @@ class CommitConflict(WarehouseBusy):
 
 
 class WarehouseUnreachable(WarehouseBusy):
-    """The warehouse does not answer, or the connection to it broke."""
+    """The warehouse does not answer, or the connection to it broke before the commit."""
 
     def __init__(self, location: str, *, reason: str) -> None:
         super().__init__(
-            f"warehouse {location} does not answer: {reason}. If that was in the middle of a publication, what is live "
-            "is the old partition or the new one, whole. Run the same command again; it finds out and finishes."
+            f"warehouse {location} does not answer: {reason}. Nothing was published and what was live stays. "
+            "Run the same command again when it does."
+        )
+
+
+class CommitUncertain(WarehouseBusy):
+    """The commit itself failed, or its answer was lost."""
+
+    def __init__(self, location: str, *, reason: str) -> None:
+        super().__init__(
+            f"the commit to warehouse {location} was not confirmed: {reason}. What is live is the old partition or the "
+            "new one, whole. Run the same command again: it finds out and finishes."
         )
 
 

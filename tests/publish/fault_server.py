@@ -35,7 +35,9 @@ HURT = (
     "adbc_driver_manager/dbapi.py",
 )
 FAULTS = ("kill", "exception", "interrupt", "disk full", "connection cut", "answer lost")
+STOP = "stop"  # until somebody lets it go on; of test_races.py
 WAIT_S = 20
+MESSAGE_BYTES = 4_096
 ENDED, HURT_BY_IT, REFUSED = 0, 3, 4
 
 
@@ -45,7 +47,7 @@ class Job:
 
     Attributes:
         point: Before which point; 0 for none.
-        fault: Which of `FAULTS`.
+        fault: Which of `FAULTS`, or `STOP`.
     """
 
     kind: str
@@ -89,27 +91,25 @@ def fault(job: Job) -> Callable[[], None]:
         raise KeyboardInterrupt
 
     def fill_disk() -> None:
-        if job.kind == "postgresql":
-            _on_backends(job, lambda pid: resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, 4096)))
-        else:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
     def cut() -> None:
         if job.kind == "postgresql":
-            _on_backends(job, None)
+            _end_connections(job)
         else:
             raise ConnectionResetError(104, "Connection reset by peer")
 
-    acts = (kill, stumble, interrupt, fill_disk, cut, lambda: None)
-    return dict(zip(FAULTS, acts, strict=True))[job.fault]
+    def stop() -> None:
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    acts = (kill, stumble, interrupt, fill_disk, cut, lambda: None, stop)
+    return dict(zip((*FAULTS, STOP), acts, strict=True))[job.fault]
 
 
 def lose_answers(kind: str) -> None:
     """Let the warehouse commit, and whoever waits for its answer get an error instead."""
     if kind == "duckdb":
-        import duckdb
-
-        from lockstep.publish.sql import duckdb_engine
+        from lockstep.publish.sql import duckdb_connection, duckdb_engine
 
         real = duckdb_engine.transaction
 
@@ -117,7 +117,7 @@ def lose_answers(kind: str) -> None:
         def transaction(connection: Any) -> Iterator[None]:
             with real(connection):
                 yield
-            raise duckdb.IOException("the answer was lost")
+            raise duckdb_connection.CommitUnknown("the answer was lost")
 
         duckdb_engine.transaction = transaction
     elif kind == "postgresql":
@@ -146,27 +146,22 @@ def _answer_with(owner: type, name: str, error: Exception) -> None:
     setattr(owner, name, call)
 
 
-def _on_backends(job: Job, act: Callable[[int], object] | None) -> None:
-    """Do something to the server's processes that serve us, or end their connections."""
+def _end_connections(job: Job) -> None:
+    """Let the server end our connections."""
     import psycopg
 
     trace = sys.gettrace()
     sys.settrace(None)
     with psycopg.connect(job.location, autocommit=True) as other:
         ours = "pid <> pg_backend_pid() AND application_name = %s"
-        name = [f"fork-{os.getpid()}"]
-        if act is None:
-            other.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}", name)
-        else:
-            for (pid,) in other.execute(f"SELECT pid FROM pg_stat_activity WHERE {ours}", name).fetchall():
-                act(pid)
+        other.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}", [f"fork-{os.getpid()}"])
     sys.settrace(trace)
 
 
 def run(job: Job, answer: int) -> int:
     """Publish in this fork; write the number of points passed to a pipe."""
     os.environ["PGAPPNAME"] = f"fork-{os.getpid()}"
-    points = Points(job.point, fault(job))
+    points, said = Points(job.point, fault(job)), ""
     if job.fault == "answer lost":
         lose_answers(job.kind)
     warehouse = open_warehouse(job.kind, job.location, wait_s=WAIT_S)
@@ -177,11 +172,11 @@ def run(job: Job, answer: int) -> int:
     except (Hurt, KeyboardInterrupt, ConnectionResetError):
         return HURT_BY_IT
     except LockstepError as error:
-        print(f"{job.fault} at {job.point}: {error}", file=sys.stderr)
+        said = f"{job.fault} at {job.point}: {type(error).__name__}: {error}"  # our own disk may be full: to the pipe
         return REFUSED
     finally:
         sys.settrace(None)
-        os.write(answer, struct.pack("i", points.passed))
+        os.write(answer, struct.pack("i", points.passed) + said.encode()[:MESSAGE_BYTES])
 
 
 def main() -> None:
@@ -197,10 +192,14 @@ def main() -> None:
         if child == 0:
             os._exit(run(job, theirs))
         os.close(theirs)
-        counted = os.read(ours, 4)
+        counted, said = os.read(ours, 4), b""
+        while more := os.read(ours, MESSAGE_BYTES):
+            said += more
         os.close(ours)
         _, status = os.waitpid(child, 0)
         passed = struct.unpack("i", counted)[0] if counted else -1
+        if said:
+            print(said.decode(errors="replace"), file=sys.stderr)
         print(os.waitstatus_to_exitcode(status), passed, flush=True)
 
 

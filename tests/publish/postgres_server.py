@@ -40,17 +40,22 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(folder: Path, **settings: str) -> Iterator[Server]:
-    """Start a new cluster in a folder; stop it at the end."""
+def running(folder: Path, *, file_blocks: int | None = None) -> Iterator[Server]:
+    """Start the cluster of a folder, made if need be; stop it at the end.
+
+    Args:
+        folder: Where it lies.
+        file_blocks: Size beyond which no file of the server may grow, as `ulimit -f` counts.
+    """
     with socket.socket() as taken:
         taken.bind((LOOPBACK, 0))
         port = int(taken.getsockname()[1])
     password = secrets.token_hex(16)
     cluster, _ = prepare_cluster(folder / "postgres", password=password, is_new_password=True, port=port)
     component = cluster.component()
-    flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    limit = ["sh", "-c", f'ulimit -f {file_blocks}; exec "$@"', "sh"] if file_blocks else []
     with (folder / "postgres.log").open("wb") as log:
-        process = subprocess.Popen([*component.command, *flags], env=component.env, cwd="/", stdout=log, stderr=log)
+        process = subprocess.Popen([*limit, *component.command], env=component.env, cwd="/", stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + READY_S
         while not component.ready():

@@ -7,8 +7,6 @@ removes a file; commits of different partitions do not.
 
 import contextlib
 import datetime as dt
-import json
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +17,18 @@ from deltalake import CommitProperties, DeltaTable, QueryBuilder, Transaction, w
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction
 
-from lockstep.errors import PublishError
+from lockstep.errors import CommitUncertain, PublishError
 from lockstep.publish.contract import Publication, PublishRequest
 from lockstep.publish.evolution import ColumnChanges, Widenings
+from lockstep.publish.lake import delta_claims
 from lockstep.publish.lake.delta_stats import add_action
 from lockstep.publish.lake.engine import (
     CLAIMS,
     ENTRY,
     LEDGER,
+    LEDGER_BEHIND,
     LEDGER_SCHEMA,
+    UNPUBLISHED,
     CommitLost,
     ledger_entries,
     ledger_rows,
@@ -35,8 +36,6 @@ from lockstep.publish.lake.engine import (
 from lockstep.publish.lake.files import drop_files, local_folder, place_files
 from lockstep.publish.staged_files import Footer
 
-CLAIM, CLAIM_ID = "lockstep.claim", "lockstep.claim-id"
-CLAIMS_SCHEMA = pa.schema([("claim", pa.string())])
 # The log is the ledger: it is kept. Checkpoints keep reading it quick.
 CONFIGURATION = {"delta.logRetentionDuration": "interval 36500 days"}
 # What few functions of Arrow take, and what they do.
@@ -78,25 +77,13 @@ class DeltaEngine:
         """Commit an empty version to the table of claims; its number is the token."""
         del now  # the commit has its own time
         with translated(self.location):
-            claims = self._ensure(CLAIMS, CLAIMS_SCHEMA)
-            own = uuid.uuid4().hex
-            words = {CLAIM: json.dumps([table, partition.isoformat(), run_key]), CLAIM_ID: own}
-            claims.create_write_transaction(
-                [], "append", claims.schema(), commit_properties=CommitProperties(custom_metadata=words)
-            )
-            for commit in _commits(self._load(CLAIMS)):
-                if commit.get(CLAIM_ID) == own:
-                    return int(commit["version"])
-        raise CommitLost
+            claims = self._ensure(CLAIMS, delta_claims.SCHEMA)
+            return delta_claims.add_claim(claims, self._root / CLAIMS, claim=(table, partition.isoformat(), run_key))
 
     def claimant(self, token: int) -> tuple[str, str, str] | None:
         """Return (table, partition, run key) that a token was given to."""
         with translated(self.location):
-            for commit in _commits(self._load(CLAIMS)):
-                if commit["version"] == token:
-                    found = json.loads(commit.get(CLAIM, "null"))
-                    return (found[0], found[1], found[2]) if found else None
-        return None
+            return delta_claims.find_claim(self._root / CLAIMS, token)
 
     def head(self, table: str) -> DeltaTable | None:
         """Return the newest state of a table."""
@@ -170,7 +157,7 @@ class DeltaEngine:
             custom_metadata={ENTRY: publication.model_dump_json()},
             app_transactions=[Transaction(application(request.partition), request.token)],
         )
-        with translated(self.location):
+        with translated(self.location, in_commit=True):
             schema = pa.schema(head.schema())
             for name in changes.added:
                 if placed is not None and placed.schema is not None:
@@ -187,7 +174,7 @@ class DeltaEngine:
 
     def record(self, entries: Sequence[Publication]) -> None:
         """Append entries to the ledger table."""
-        with translated(self.location):
+        with translated(self.location, consequence=LEDGER_BEHIND):
             write_deltalake(self._ensure(LEDGER, LEDGER_SCHEMA), ledger_rows(entries), mode="append")
 
     def recorded(self) -> list[Publication]:
@@ -260,11 +247,17 @@ def _delta_schema(schema: pa.Schema) -> pa.Schema:
 
 
 @contextlib.contextmanager
-def translated(location: str) -> Iterator[None]:
+def translated(location: str, *, in_commit: bool = False, consequence: str = UNPUBLISHED) -> Iterator[None]:
     """Turn errors of the library into ours.
+
+    Args:
+        location: Where the tables are.
+        in_commit: Whether the body commits to a published table.
+        consequence: What a failure of the body means, for its message.
 
     Raises:
         CommitLost: Another writer committed first; nothing was written.
+        CommitUncertain: Whether the commit was made is not known.
         PublishError: Anything else.
     """
     try:
@@ -273,7 +266,9 @@ def translated(location: str) -> Iterator[None]:
         raise CommitLost from error
     except (DeltaError, OSError, ValueError) as error:
         reason = (str(error).strip().splitlines() or ["no reason given"])[0].rstrip(".")
+        if in_commit:
+            raise CommitUncertain(location, reason=reason) from error
         raise PublishError(
-            f"Delta warehouse {location} failed: {reason}. Nothing was published and what was live stays. Check that "
-            "LOCKSTEP_DELTA names a folder you may write to."
+            f"Delta warehouse {location} failed: {reason}. {consequence} Check that LOCKSTEP_DELTA names a folder with "
+            "room that you may write to."
         ) from error

@@ -14,6 +14,9 @@ LEDGER, CLAIMS, LINEAGE = "lockstep_ledger", "lockstep_claims", "model_lineage"
 RESERVED = (LEDGER, CLAIMS, LINEAGE)
 # Key of the entry, as JSON, in what a commit says of itself.
 ENTRY = "lockstep.entry"
+UNPUBLISHED = "Nothing was published and what was live stays."
+# A commit carries its entry itself; `history` finds it there, and `vacuum` adds it to the ledger table.
+LEDGER_BEHIND = "What is live is whole; only the ledger table was not told. Run the same command again."
 
 
 class CommitLost(Exception):

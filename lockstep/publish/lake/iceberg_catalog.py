@@ -14,8 +14,8 @@ from pyiceberg.exceptions import (
 )
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from lockstep.errors import PublishError, WarehouseUnreachable
-from lockstep.publish.lake.engine import CommitLost
+from lockstep.errors import CommitUncertain, PublishError
+from lockstep.publish.lake.engine import UNPUBLISHED, CommitLost
 
 NAME = "lockstep"
 BUSY_S = 30
@@ -32,12 +32,17 @@ def embedded_catalog(folder: Path) -> Catalog:
 
 
 @contextlib.contextmanager
-def translated(location: str) -> Iterator[None]:
+def translated(location: str, *, in_commit: bool = False, consequence: str = UNPUBLISHED) -> Iterator[None]:
     """Turn errors of the library into ours.
+
+    Args:
+        location: Where the catalog is.
+        in_commit: Whether the body commits to a published table.
+        consequence: What a failure of the body means, for its message.
 
     Raises:
         CommitLost: Another writer committed first; nothing was written.
-        WarehouseUnreachable: Whether the commit was made is not known.
+        CommitUncertain: Whether the commit was made is not known.
         PublishError: Anything else.
     """
     try:
@@ -45,18 +50,20 @@ def translated(location: str) -> Iterator[None]:
     except (CommitFailedException, ValidationException) as error:
         raise CommitLost from error
     except CommitStateUnknownException as error:
-        raise WarehouseUnreachable(location, reason="the catalog did not say whether it took the commit") from error
+        raise CommitUncertain(location, reason="the catalog did not say whether it took the commit") from error
     except OperationalError as error:
         if any(words in str(error.orig) for words in RACES):
             raise CommitLost from error
-        raise _failed(location, str(error.orig)) from error
+        raise _failed(location, str(error.orig), in_commit=in_commit, consequence=consequence) from error
     except (SQLAlchemyError, RESTError, OSError, ValueError) as error:
-        raise _failed(location, str(error)) from error
+        raise _failed(location, str(error), in_commit=in_commit, consequence=consequence) from error
 
 
-def _failed(location: str, text: str) -> PublishError:
+def _failed(location: str, text: str, *, in_commit: bool, consequence: str) -> PublishError:
     reason = (text.strip().splitlines() or ["no reason given"])[0].rstrip(".")
+    if in_commit:
+        return CommitUncertain(location, reason=reason)
     return PublishError(
-        f"Iceberg warehouse {location} failed: {reason}. Nothing was published and what was live stays. Check that "
-        "LOCKSTEP_ICEBERG names a folder you may write to, or a catalog of PyIceberg's configuration."
+        f"Iceberg warehouse {location} failed: {reason}. {consequence} Check that LOCKSTEP_ICEBERG names a folder with "
+        "room that you may write to, or a catalog of PyIceberg's configuration."
     )

@@ -32,7 +32,15 @@ from pyiceberg.transforms import IdentityTransform
 
 from lockstep.publish.contract import Publication, PublishRequest
 from lockstep.publish.evolution import ColumnChanges, Widenings
-from lockstep.publish.lake.engine import CLAIMS, ENTRY, LEDGER, LEDGER_SCHEMA, ledger_entries, ledger_rows
+from lockstep.publish.lake.engine import (
+    CLAIMS,
+    ENTRY,
+    LEDGER,
+    LEDGER_BEHIND,
+    LEDGER_SCHEMA,
+    ledger_entries,
+    ledger_rows,
+)
 from lockstep.publish.lake.files import local_folder, place_files
 from lockstep.publish.lake.iceberg_catalog import embedded_catalog, translated
 from lockstep.publish.lake.iceberg_claims import add_claim, find_claim
@@ -171,7 +179,7 @@ class IcebergEngine:
         publication: Publication,
     ) -> None:
         """Commit one snapshot, its tag and the changes of columns; see `LakeEngine`."""
-        with translated(self.location):
+        with translated(self.location, in_commit=True):
             change = head.transaction()
             if head.properties.get("commit.retry.num-retries") != "0":
                 change.set_properties(TABLE_PROPERTIES)
@@ -186,10 +194,12 @@ class IcebergEngine:
 
     def record(self, entries: Sequence[Publication]) -> None:
         """Append entries to the ledger table."""
-        with translated(self.location):
+        with translated(self.location, consequence=LEDGER_BEHIND):
             self._ensure_namespace()
             name = f"{self.namespace}.{LEDGER}"
-            ledger = self.head(LEDGER) or self.catalog.create_table_if_not_exists(name, LEDGER_SCHEMA)
+            ledger = self.head(LEDGER) or self.catalog.create_table_if_not_exists(
+                name, LEDGER_SCHEMA, properties=TABLE_PROPERTIES
+            )
             ledger.append(ledger_rows(entries))
 
     def recorded(self) -> list[Publication]:

@@ -15,7 +15,12 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
 }
+CONFLICT = "onflict"
 HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
+
+
+class CommitUnknown(Exception):
+    """The engine failed in the commit itself."""
 
 
 @contextlib.contextmanager
@@ -35,6 +40,8 @@ def connected(path: Path, patience: Patience, *, read_only: bool = False) -> Ite
     try:
         yield connection
     except duckdb.TransactionException as error:
+        if CONFLICT not in str(error):
+            raise
         raise WarehouseLocked(str(path), holder="another transaction of this process", waited_s=0) from error
     finally:
         connection.close()
@@ -42,15 +49,24 @@ def connected(path: Path, patience: Patience, *, read_only: bool = False) -> Ite
 
 @contextlib.contextmanager
 def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Commit what the body did, or none of it."""
+    """Commit what the body did, or none of it.
+
+    Raises:
+        CommitUnknown: The engine failed to commit; only the file will tell whether it did.
+    """
     connection.begin()
     try:
         yield
-        connection.commit()
     except BaseException:
         with contextlib.suppress(duckdb.Error):
             connection.rollback()
         raise
+    try:
+        connection.commit()
+    except duckdb.Error as error:
+        if CONFLICT in str(error):
+            raise
+        raise CommitUnknown(first_line(error)) from error
 
 
 def _wait_for(path: Path, patience: Patience, *, read_only: bool) -> duckdb.DuckDBPyConnection:

@@ -11,11 +11,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lockstep.errors import PublishError
+from lockstep.errors import CommitUncertain, PublishError
 from lockstep.publish.contract import ReportingTable, StagedFile
 from lockstep.publish.evolution import Widenings
 from lockstep.publish.patience import Patience
-from lockstep.publish.sql.duckdb_connection import connected, first_line, transaction
+from lockstep.publish.sql.duckdb_connection import CONFLICT, CommitUnknown, connected, first_line, transaction
 from lockstep.publish.sql.session import StatementFailed, quoted, text
 
 UNPUBLISHED = "Nothing was published and what was live stays."
@@ -68,8 +68,8 @@ class DuckDBEngine:
         try:
             with connected(path, patience, read_only=read_only) as connection, transaction(connection):
                 yield DuckDBSession(connection)
-        except duckdb.TransactionException:
-            raise
+        except CommitUnknown as error:
+            raise CommitUncertain(str(path), reason=str(error)) from error
         except StatementFailed as error:
             raise PublishError(f"warehouse {path} failed: {error}. {consequence}") from error
         except duckdb.Error as error:
@@ -87,9 +87,9 @@ class DuckDBSession:
         """Run a statement; return its rows."""
         try:
             return self.connection.execute(query, list(parameters)).fetchall()
-        except duckdb.TransactionException:
-            raise
         except duckdb.Error as error:
+            if CONFLICT in str(error):
+                raise
             raise StatementFailed(first_line(error)) from error
 
     def lock(self, name: str) -> None:

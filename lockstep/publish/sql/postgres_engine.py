@@ -14,7 +14,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from adbc_driver_postgresql import dbapi
 
-from lockstep.errors import PublishError, WarehouseBusy, WarehouseLocked, WarehouseUnreachable
+from lockstep.errors import CommitUncertain, PublishError, WarehouseBusy, WarehouseLocked, WarehouseUnreachable
 from lockstep.publish.contract import ReportingTable, StagedFile
 from lockstep.publish.evolution import Widenings
 from lockstep.publish.sql.postgres_types import WIDENINGS, sql_type, wire_type
@@ -30,6 +30,7 @@ BROKEN = (
     "no connection to the server",
     "SSL SYSCALL",
     "EOF detected",
+    "terminating connection",
 )
 BATCH_ROWS = 65_536
 NUMERIC = (b"ADBC:postgresql:typname", b"numeric")
@@ -65,10 +66,16 @@ class PostgresEngine:
             try:
                 session = PostgresSession.begin(cursor, wait_s=self.wait_s, read_only=read_only)
                 yield session
-                connection.commit()
+                self._commit(connection)
             except (StatementFailed, adbc_driver_manager.Error) as error:
                 cause = error.__cause__ if isinstance(error, StatementFailed) else error
                 raise self._translated(cause, consequence=consequence) from error
+
+    def _commit(self, connection: dbapi.Connection) -> None:
+        try:
+            connection.commit()
+        except adbc_driver_manager.Error as error:  # whether the server had committed when it broke is not known
+            raise CommitUncertain(self.location, reason=first_line(error)) from error
 
     def _translated(self, error: BaseException | None, *, consequence: str) -> PublishError:
         reason = first_line(error)

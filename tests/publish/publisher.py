@@ -1,0 +1,43 @@
+"""Publishes in processes of their own, as tasks of several workers do."""
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+
+from lockstep.errors import LockstepError
+from lockstep.publish.contract import PublishRequest
+from tests.publish.places import Place
+
+WAIT_S = 60
+
+
+def plan_and_publish(place: Place, request: PublishRequest) -> str:
+    """Claim and publish; return the outcome or the error's name."""
+    token = (
+        place.open(WAIT_S)
+        .claim(request.table, partition=request.partition, run_key=request.run_key, now=request.now)
+        .token
+    )
+    return publish(place, replace(request, token=token))
+
+
+def publish(place: Place, request: PublishRequest) -> str:
+    """Publish; return the outcome or the error's name."""
+    try:
+        return place.open(WAIT_S).publish(request).outcome
+    except LockstepError as error:
+        return f"{type(error).__name__}: {error}"
+
+
+@contextmanager
+def workers(count: int) -> Iterator[ProcessPoolExecutor]:
+    """Start processes that have imported what they need."""
+    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+def all_at_once(pool: ProcessPoolExecutor, work: object, place: Place, requests: Sequence[PublishRequest]) -> list[str]:
+    """Run a function of this module on all requests; return what came out, in their order."""
+    return list(pool.map(work, [place] * len(requests), requests))  # type: ignore[call-overload]
