@@ -58,11 +58,12 @@ def vacuum(warehouse: Warehouse, spec: ScoringSpec, runs_root: Path, *, now: dt.
     found = [path for path in (runs_root / spec.name).glob("*/*") if path.is_dir() and _is_ours(path, spec, warehouse)]
     dead = sorted(path for path in found if path.name not in keep and _touched(path) < before.timestamp())
     size = sum(_size(path) for path in dead)
+    # Before the folders: deleting one touches the files that a table shares with it.
+    tables = (spec.publish.table, table_name(spec.publish.table))
+    dropped = [text for table in tables for text in warehouse.vacuum(table, keep=keep, before=before, dry_run=dry_run)]
     if not dry_run:
         for path in dead:
             _delete(path)
-    tables = (spec.publish.table, table_name(spec.publish.table))
-    dropped = [text for table in tables for text in warehouse.vacuum(table, keep=keep, before=before, dry_run=dry_run)]
     return Dropped(tuple(dead), size, tuple(dropped), kept=len(found) - len(dead))
 
 

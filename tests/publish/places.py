@@ -56,7 +56,7 @@ class Place:
 
 def make_place(kind: str, root: Path, *, postgres: str | None = None) -> Place:
     """Describe a new, empty warehouse."""
-    locations = {"duckdb": root / "w.duckdb", "iceberg": root / "iceberg", "delta": root / "delta"}
+    locations = {"duckdb": root / "warehouse.duckdb", "iceberg": root / "iceberg", "delta": root / "delta"}
     return Place(kind, str(postgres if kind == "postgresql" else locations[kind]))
 
 

@@ -6,6 +6,7 @@ on (`assert-ref-snapshot-id` of the Iceberg catalog specification), so that what
 
 import contextlib
 import datetime as dt
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -166,6 +167,8 @@ class IcebergEngine:
         placed, change = Placed(files=(), schema=_converted(footers[0].schema)), head.transaction()
         with translated(self.location):
             _evolve(change, placed.schema, changes)
+            # Staged files have no statistics of the stamps, which are the same in every row; a line for each is noise.
+            logging.getLogger("pyiceberg.io.pyarrow").setLevel(logging.ERROR)
             files = [parquet_file_to_data_file(head.io, change.table_metadata, f"file://{path}") for path in paths]
         return replace(placed, files=tuple(files))
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ import yaml
 
 from lockstep.publish.warehouse import open_warehouse
 from lockstep.registry.artifact import artifact_digest
-from lockstep.run.folder import CLAIM, INPUT, MANIFEST, PLAN, RunFolder
-from lockstep.run.identity import run_key, spec_hash
+from lockstep.run.folder import AUDIT, CLAIM, INPUT, MANIFEST, PLAN, RunFolder
+from lockstep.run.identity import file_sha256, run_key, spec_hash
 from lockstep.run.manifest import Manifest
 from lockstep.run.plan import Column, ModelIdentity, Plan, ScoringInput, SourceFile
 from lockstep.scoring.backends import Arrays, Encoded, Group
@@ -64,7 +65,7 @@ expectations:
     severity: warning
     why: another depot
 """
-AUDIT = """
+AUDIT_SUITE = """
 expectations:
   - {expectation: expect_column_values_to_be_between, column: risk, kwargs: {min_value: 0, max_value: 1}, why: a share}
   - {expectation: expect_column_stdev_to_be_between, column: risk, kwargs: {min_value: 0.01}, why: a constant}
@@ -110,9 +111,10 @@ def parcels(rows: int = 40, *, day: dt.date = DAY, **columns: Any) -> pa.Table:
 
 
 def make_settings(root: Path) -> Settings:
-    """Settings below a folder."""
+    """Settings below a folder; a PostgreSQL is where the environment says."""
     return Settings.from_env(
         {
+            "LOCKSTEP_POSTGRESQL": os.environ.get("LOCKSTEP_POSTGRESQL", ""),
             "LOCKSTEP_HOME": str(root),
             "LOCKSTEP_MODELS": str(root / "models"),
             "LOCKSTEP_WAREHOUSE_WAIT_S": "5",
@@ -124,7 +126,7 @@ def make_settings(root: Path) -> Settings:
 def make_spec(root: Path, **changes: Any) -> LoadedSpec:
     """Write the little spec and its files."""
     folder = root / "models" / "parcels"
-    texts = {"features.sql": "SELECT 1", "checks/gate.yaml": GATE, "checks/audit.yaml": AUDIT}
+    texts = {"features.sql": "SELECT 1", "checks/gate.yaml": GATE, "checks/audit.yaml": AUDIT_SUITE}
     texts["reporting/by_depot.sql"] = BY_DEPOT
     texts["scoring.yaml"] = yaml.safe_dump({**SPEC, **changes})
     for name, text in texts.items():
@@ -189,7 +191,7 @@ def plan_run(
         input_digest=data,
         sources=(source,),
         data_root=str(settings.data_root),
-        warehouse=settings.warehouse("duckdb"),
+        warehouse=settings.warehouse(spec.publish.warehouse),
         cache_root=str(settings.cache_root),
         code_version="0.1.0",
         planned_at=dt.datetime.now(dt.UTC),
@@ -210,7 +212,7 @@ def plan_run(
 def renew_claim(folder: RunFolder) -> None:
     """Claim the partition, as planning again does."""
     plan = folder.plan(step="test")
-    warehouse = open_warehouse("duckdb", plan.warehouse, wait_s=5)
+    warehouse = open_warehouse(plan.spec.publish.warehouse, plan.warehouse, wait_s=5)
     now = dt.datetime.now(dt.UTC)
     folder.write_json(
         CLAIM, warehouse.claim(plan.spec.publish.table, partition=plan.partition, run_key=plan.run_key, now=now)
@@ -240,4 +242,21 @@ def make_run(
     model = make_model(root, loaded, version=version, training=parcels(500), score=km_risk)
     folder = plan_run(root, rows, loaded, model)
     score_run(folder, score)
+    return folder
+
+
+def pass_audit(folder: RunFolder, **changes: Any) -> RunFolder:
+    """Write the verdict that a passed audit leaves."""
+    plan = folder.plan(step="test")
+    verdict = {
+        "stage": "audit",
+        "run_key": plan.run_key,
+        "partition": plan.partition.isoformat(),
+        "passed": True,
+        "checked_at": plan.planned_at.isoformat(),
+        "rows": 40,
+        "manifest_sha256": file_sha256(folder.file(MANIFEST)),
+        "results": [],
+    }
+    folder.write_json(AUDIT, {**verdict, **changes})
     return folder

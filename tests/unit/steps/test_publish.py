@@ -9,29 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from lockstep.errors import PublishError, StaleRun, StepOutOfOrder
-from lockstep.run.folder import AUDIT, MANIFEST, PUBLICATION, RunFolder
-from lockstep.run.identity import file_sha256
+from lockstep.run.folder import PUBLICATION
 from lockstep.scoring.reasons import NOT_FINITE
 from lockstep.steps.audit import audit
 from lockstep.steps.publish import publish
-from tests.unit.steps.runs import km_risk, make_run, make_settings, renew_claim
-
-
-def pass_audit(folder: RunFolder, **changes: Any) -> RunFolder:
-    """Write the verdict that a passed audit leaves."""
-    plan = folder.plan(step="test")
-    verdict = {
-        "stage": "audit",
-        "run_key": plan.run_key,
-        "partition": plan.partition.isoformat(),
-        "passed": True,
-        "checked_at": plan.planned_at.isoformat(),
-        "rows": 40,
-        "manifest_sha256": file_sha256(folder.file(MANIFEST)),
-        "results": [],
-    }
-    folder.write_json(AUDIT, {**verdict, **changes})
-    return folder
+from tests.unit.steps.runs import km_risk, make_run, make_settings, pass_audit, renew_claim
 
 
 def table(root: Path, query: str) -> list[tuple[Any, ...]]:
