@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lockstep.errors import ArtifactInvalid, ModelNotFound, RegistryUnavailable
-from lockstep.registry.resolve import list_versions, local_path, resolve_model
+from lockstep.registry.resolve import list_versions, local_path, move_alias, resolve_model
 
 
 def test_alias_and_version_give_the_same_model(registry: str) -> None:
@@ -54,3 +54,13 @@ def test_artifacts_elsewhere_are_refused_clearly(tmp_path: Path) -> None:
     with pytest.raises(ArtifactInvalid, match="does not exist on this machine"):
         local_path(str(tmp_path / "gone"), model="m")
     assert local_path(tmp_path.as_uri(), model="m") == tmp_path
+
+
+def test_an_alias_moves_to_a_version_that_is_there(registry: str) -> None:
+    facts = {"alias": "rolled-back"}
+    assert move_alias(registry, "sums", version=2, **facts) is None
+    assert move_alias(registry, "sums", version=1, **facts) == 2
+    assert resolve_model(registry, "sums", **facts).version == 1
+    with pytest.raises(ModelNotFound, match="has no version 9"):
+        move_alias(registry, "sums", version=9, **facts)
+    assert resolve_model(registry, "sums", **facts).version == 1
