@@ -45,12 +45,18 @@ class Expectation:
         optional: Keywords it may have.
         required: Keywords it must have.
         bounded: Whether it compares with `min_value` and `max_value`, of which one must be given.
+        bounds: Type of these two.
     """
 
     target: Target
     optional: frozenset[str] = frozenset()
     required: frozenset[str] = frozenset()
     bounded: bool = False
+    bounds: Any = Bound
+
+    def keyword(self, name: str) -> Any:
+        """Return the type of a keyword."""
+        return self.bounds if name in {"min_value", "max_value"} else KEYWORDS[name]
 
 
 def _values(*required: str) -> Expectation:
@@ -59,11 +65,12 @@ def _values(*required: str) -> Expectation:
 
 _BOUNDS = frozenset({"min_value", "max_value", "strict_min", "strict_max"})
 _FIGURE = Expectation("column", optional=_BOUNDS, bounded=True)
+_NUMBER = Expectation("column", optional=_BOUNDS, bounded=True, bounds=Number)
 _BETWEEN = Expectation("column", optional=_BOUNDS | {"mostly"}, bounded=True)
 _RECORD = Expectation("columns", optional=frozenset({"mostly"}))
 
 EXPECTATIONS: dict[str, Expectation] = {
-    "expect_table_row_count_to_be_between": Expectation("table", optional=_BOUNDS, bounded=True),
+    "expect_table_row_count_to_be_between": Expectation("table", optional=_BOUNDS, bounded=True, bounds=Count),
     "expect_table_row_count_to_equal": Expectation("table", required=frozenset({"value"})),
     "expect_column_values_to_not_be_null": _values(),
     "expect_column_values_to_be_null": _values(),
@@ -73,18 +80,22 @@ EXPECTATIONS: dict[str, Expectation] = {
     "expect_column_values_to_not_be_in_set": _values("value_set"),
     "expect_column_values_to_match_regex": _values("regex"),
     "expect_column_values_to_not_match_regex": _values("regex"),
-    "expect_column_value_lengths_to_be_between": _BETWEEN,
+    "expect_column_value_lengths_to_be_between": Expectation(
+        "column", optional=_BOUNDS | {"mostly"}, bounded=True, bounds=Count
+    ),
     "expect_column_value_lengths_to_equal": _values("value"),
     "expect_column_value_z_scores_to_be_less_than": _values("threshold", "double_sided"),
     "expect_column_min_to_be_between": _FIGURE,
     "expect_column_max_to_be_between": _FIGURE,
     "expect_column_mean_to_be_between": _FIGURE,
     "expect_column_median_to_be_between": _FIGURE,
-    "expect_column_stdev_to_be_between": _FIGURE,
-    "expect_column_sum_to_be_between": _FIGURE,
-    "expect_column_unique_value_count_to_be_between": _FIGURE,
-    "expect_column_proportion_of_unique_values_to_be_between": _FIGURE,
-    "expect_column_proportion_of_non_null_values_to_be_between": _FIGURE,
+    "expect_column_stdev_to_be_between": _NUMBER,
+    "expect_column_sum_to_be_between": _NUMBER,
+    "expect_column_unique_value_count_to_be_between": Expectation(
+        "column", optional=_BOUNDS, bounded=True, bounds=Count
+    ),
+    "expect_column_proportion_of_unique_values_to_be_between": _NUMBER,
+    "expect_column_proportion_of_non_null_values_to_be_between": _NUMBER,
     "expect_column_pair_values_to_be_equal": Expectation("pair", optional=frozenset({"mostly"})),
     "expect_column_pair_values_a_to_be_greater_than_b": Expectation("pair", optional=frozenset({"mostly", "or_equal"})),
     "expect_compound_columns_to_be_unique": _RECORD,

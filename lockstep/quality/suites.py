@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator, model_validator
 
-from lockstep.quality.catalogue import EXPECTATIONS, KEYWORDS, Expectation
+from lockstep.quality.catalogue import EXPECTATIONS, Expectation
 from lockstep.specs.loading import validate
 from lockstep.specs.spec import Strict
 
@@ -109,7 +109,7 @@ def _kwargs_problems(kwargs: dict[str, Any], rule: Expectation) -> list[str]:
     problems += [f"kwarg {k!r} is required" for k in sorted(rule.required - kwargs.keys())]
     for key in allowed & kwargs.keys():
         try:
-            TypeAdapter(KEYWORDS[key]).validate_python(kwargs[key])
+            TypeAdapter(rule.keyword(key)).validate_python(kwargs[key])
         except ValidationError as error:
             problems.append(f"kwarg {key!r}: {error.errors(include_url=False, include_input=False)[0]['msg']}")
     if not problems and rule.bounded:

@@ -7,11 +7,13 @@ from typing import Any
 
 from lockstep.quality import invariants
 from lockstep.quality.drift import ColumnDrift, drift_of
-from lockstep.quality.expectations import run_suite
-from lockstep.quality.frame import read_frame
+from lockstep.quality.expectations import Decision
 from lockstep.quality.histogram import ScoreHistogram, score_histogram
 from lockstep.quality.limits import drift_warnings, quarantined_fraction, score_drift
+from lockstep.quality.measuring import measuring
+from lockstep.quality.metrics import repeated_keys
 from lockstep.quality.results import CheckResult
+from lockstep.quality.rows import staged_rows
 from lockstep.quality.suites import load_suite
 from lockstep.quality.verdict import Verdict, passed
 from lockstep.registry.cache import fetch_artifact
@@ -24,6 +26,7 @@ from lockstep.specs.settings import Settings
 
 DOCS = "gx/audit"
 FROZEN_SPEC = "spec"
+KEYS = "keys"
 
 
 def audit(folder: RunFolder, settings: Settings) -> dict[str, Any]:  # noqa: ARG001 - every step has this shape
@@ -53,14 +56,17 @@ def _check(folder: RunFolder) -> Verdict:
     plan, manifest = folder.plan(step="audit"), folder.manifest(step="audit")
     digest, now = file_sha256(folder.file(MANIFEST)), dt.datetime.now(dt.UTC)
     results, readable = _invariants(folder, plan, manifest)
-    results.append(quarantined_fraction(manifest, plan.spec.limits))
     drift: list[ColumnDrift] = []
     score: ScoreHistogram | None = None
+    suite_results: list[CheckResult] = []
     if readable:
         files = [folder.file(unit.staged) for unit in manifest.units]
+        facts = invariants.read_stamps(files, partition_column=plan.spec.partition.column)
+        repeated_keys, suite_results = _measured(folder, plan, files, at=now)
+        results += invariants.staged_rows(facts, plan, manifest, root=folder.path, repeated_keys=repeated_keys)
         drift, score = _drift(plan, manifest, files)
-        results += _drift_results(drift, plan)
-        results += _suite(folder, plan, files, at=now)
+    results.append(quarantined_fraction(manifest, plan.spec.limits))
+    results += [*_drift_results(drift, plan), *suite_results]
     return Verdict(
         stage="audit",
         run_key=plan.run_key,
@@ -86,9 +92,6 @@ def _invariants(folder: RunFolder, plan: Plan, manifest: Manifest) -> tuple[list
         return results, False
     shape = invariants.staged_columns(invariants.shapes_of(files), plan)
     results.append(shape)
-    if shape.success:
-        facts = invariants.read_staged(files, key=plan.spec.key, partition_column=plan.spec.partition.column)
-        results += invariants.staged_rows(facts, plan, manifest, root=folder.path)
     return results, shape.success
 
 
@@ -107,8 +110,14 @@ def _drift_results(drift: Sequence[ColumnDrift], plan: Plan) -> list[CheckResult
     return [*([scored] if scored else []), *drift_warnings(drift, plan.spec.output.column, plan.spec.limits)]
 
 
-def _suite(folder: RunFolder, plan: Plan, files: Sequence[Path], *, at: dt.datetime) -> list[CheckResult]:
+def _measured(
+    folder: RunFolder, plan: Plan, files: Sequence[Path], *, at: dt.datetime
+) -> tuple[int, list[CheckResult]]:
+    """Return how many keys repeat and what the suite says; both are measured together."""
     suite = load_suite(folder.file(FROZEN_SPEC, plan.spec.checks.audit))
-    with folder.writing():
-        frame = read_frame(files, columns=suite.needs, where=f"the staged rows of partition {plan.partition}")
-        return run_suite(suite, frame, name="audit", docs=folder.file(DOCS), at=at)
+    rows = staged_rows(files, where=f"the staged rows of partition {plan.partition}")
+    decision = Decision(suite)
+    with folder.writing(), measuring(rows, names=(*suite.needs, *plan.spec.key)) as measured:
+        key = tuple(measured.columns[name] for name in plan.spec.key)
+        found = measured.answer({KEYS: repeated_keys(key), **decision.questions(measured.columns)})
+        return found[KEYS], decision.results(found, name="audit", docs=folder.file(DOCS), at=at)

@@ -1,0 +1,104 @@
+"""How many different values there are, and which repeat: exact, over 64-bit numbers, without sorting them.
+
+Each round scatters the values into a table by a hash of their bits, so that one value wins each slot. All equal values
+share a slot: those equal to the winner are done with, the others go into the next round. Ten million values take a
+third of the time of sorting them and a sixth of that of a hash table of the embedded engine (`benchmarks/checks.py`).
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+Words = npt.NDArray[np.uint64]
+
+# Most values in a round; more are cut by their upper bits, so that the table stays below 512 MiB.
+PART_VALUES = 1 << 24
+# 2**64 divided by the golden ratio (Knuth, The Art of Computer Programming, volume 3, 6.4: multiplicative hashing).
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+SMALLEST_BITS = 8
+# Rounds after which values that keep sharing slots are sorted instead; ten are usual.
+MOST_ROUNDS = 40
+
+
+def count_distinct(values: Words) -> int:
+    """Return how many different values there are.
+
+    Args:
+        values: `(rows,) uint64`, numbers by their bits.
+    """
+    return sum(_count(part) for part in _parts(values))
+
+
+def repeated(values: Words) -> Words:
+    """Return the values that occur more than once, each at least once, in no order."""
+    found = [_repeated(part) for part in _parts(values)]
+    return np.unique(np.concatenate(found)) if found else values[:0]
+
+
+def words(values: npt.NDArray[np.generic]) -> Words:
+    """Return numbers as 64-bit words: equal numbers give equal words, others do not."""
+    if values.dtype.kind == "f":
+        # Adding zero makes -0.0, which equals 0.0, the same bits.
+        return (values.astype(np.float64, copy=False) + 0.0).view(np.uint64)
+    if values.dtype.kind in "iub":
+        return values.astype(np.int64).view(np.uint64) if values.dtype.kind != "u" else values.astype(np.uint64)
+    return values.astype("datetime64[us]").astype(np.int64).view(np.uint64)
+
+
+def _parts(values: Words) -> Iterator[Words]:
+    """Cut values by a hash, so that equal ones stay together."""
+    bits = max(0, math.ceil(math.log2(max(len(values), 1) / PART_VALUES)))
+    if bits == 0:
+        yield from [values] if len(values) else []
+        return
+    place = (values ^ (values >> np.uint64(29))) * MULTIPLIER >> np.uint64(64 - bits)
+    for part in range(1 << bits):
+        yield values[place == np.uint64(part)]
+
+
+def _slots(values: Words) -> tuple[npt.NDArray[np.int64], int]:
+    bits = max(SMALLEST_BITS, math.ceil(math.log2(len(values))) + 1)
+    mixed = (values ^ (values >> np.uint64(32))) * MULTIPLIER
+    return (mixed >> np.uint64(64 - bits)).view(np.int64), 1 << bits
+
+
+def _count(values: Words) -> int:
+    count = int(np.any(values == 0)) if len(values) else 0
+    values = values[values != 0] if count else values  # an empty slot is 0
+    for _ in range(MOST_ROUNDS):
+        if not len(values):
+            return count
+        slots, size = _slots(values)
+        table = np.zeros(size, np.uint64)
+        table[slots] = values
+        count += int(np.count_nonzero(table))
+        values = values[table[slots] != values]
+    return count + len(np.unique(values))
+
+
+def _repeated(values: Words) -> Words:
+    found: list[Words] = []
+    for _ in range(MOST_ROUNDS):
+        if not len(values):
+            break
+        slots, size = _slots(values)
+        table = np.zeros(size, np.uint64)
+        table[slots] = values
+        same = table[slots] == values
+        hits = slots[same]
+        # One value in each slot is its own winner; any more that are equal to it repeat.
+        if len(hits) > _occupied(hits, size):
+            times = np.bincount(hits, minlength=size)
+            found.append(table[times > 1])
+        values = values[~same]
+    ordered, times = np.unique(values, return_counts=True)
+    found.append(ordered[times > 1])
+    return np.concatenate(found)
+
+
+def _occupied(slots: npt.NDArray[np.int64], size: int) -> int:
+    seen = np.zeros(size, np.bool_)
+    seen[slots] = True
+    return int(np.count_nonzero(seen))
