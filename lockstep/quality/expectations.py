@@ -18,9 +18,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lockstep.quality.asks import Uncomputable
+from lockstep.quality.asks import Question, Uncomputable
 from lockstep.quality.columns import Column
 from lockstep.quality.metric_table import question_of, withheld, withheld_value
+from lockstep.quality.reference import PREFIX, Finding, Reference
 from lockstep.quality.results import CheckResult, expected_text, figure
 from lockstep.quality.suites import Check, Suite
 
@@ -38,17 +39,16 @@ class Decision:
             self._built = [_build(check, index) for index, check in enumerate(suite.checks)]
             self._metrics = [_metrics(expectation) for expectation in self._built]
 
-    def questions(self, columns: Mapping[str, Column]) -> dict[Any, Any]:
+    def questions(self, columns: Mapping[str, Column], *, reference: Reference | None = None) -> dict[Any, Any]:
         """Return the questions to ask of the rows.
 
         Args:
             columns: Columns and figures by name; at least those that the suite needs.
+            reference: What reference expectations compare with; without it the suite must have none.
         """
         wanted = {metric.id: metric for metrics in self._metrics for metric in metrics}
         return {
-            key: question_of(
-                metric.metric_name, metric.metric_domain_kwargs, metric.metric_value_kwargs, columns=columns
-            )
+            key: _question(metric, columns, reference)
             for key, metric in wanted.items()
             if not withheld(metric.metric_name)
         }
@@ -76,6 +76,15 @@ class Decision:
         return [_result(check, result) for check, result in zip(self._suite.checks, found, strict=True)]
 
 
+def _question(metric: Any, columns: Mapping[str, Column], reference: Reference | None) -> Question:
+    name, kwargs = metric.metric_name, metric.metric_value_kwargs
+    if name.startswith(PREFIX):
+        if reference is None:
+            raise ValueError(f"{name} needs a reference")
+        return reference.question(name.removeprefix(PREFIX), kwargs, columns=columns)
+    return question_of(name, metric.metric_domain_kwargs, kwargs, columns=columns)
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep Great Expectations from logging and warning for the time of the body."""
@@ -101,9 +110,15 @@ def _build(check: Check, position: int) -> Any:
         kwargs["column_A"], kwargs["column_B"] = check.columns
     elif check.columns:
         kwargs["column_list"] = list(check.columns)
-    words = [word.capitalize() for word in check.expectation.split("_")]
-    made = getattr(gxe, "".join(words))
+    name = "".join(word.capitalize() for word in check.expectation.split("_"))
+    made = getattr(_own() if check.rule.against else gxe, name)
     return made(**kwargs, severity=check.severity, notes=check.why, meta={"position": position})
+
+
+def _own() -> Any:
+    from lockstep.quality import reference_expectations
+
+    return reference_expectations
 
 
 def _comparable(value: Any) -> Any:
@@ -130,7 +145,8 @@ def _decide(expectation: Any, metrics: Sequence[Any], answers: Mapping[Any, Any]
     except Exception:  # noqa: BLE001 - the decision itself failed; the message may quote a value
         return _failed(expectation)
     observed = result.result.get("observed_value")
-    if isinstance(observed, str | list | dict):
+    finding = next((value for value in values.values() if isinstance(value, Finding)), None)
+    if finding is None and isinstance(observed, str | list | dict):
         result.result["observed_value"] = None
     return result
 
@@ -153,6 +169,8 @@ def _result(check: Check, found: Any) -> CheckResult:
         looked = facts["element_count"] - facts.get("missing_count", 0)
         misfit = "are null" if check.expectation.endswith("not_be_null") else "do not fit"
         observed = f"{count:,} of {looked:,} rows that {misfit} ({share or 0:.4g} %)"
+    elif check.rule.against:
+        observed = str(facts["observed_value"])  # our own words
     else:
         observed = figure(_finite(facts.get("observed_value")))
     return CheckResult(

@@ -16,6 +16,9 @@ _PLAIN = {
     "expect_column_values_to_be_unique": "no value twice",
     "expect_compound_columns_to_be_unique": "no combination twice",
     "expect_column_pair_values_to_be_equal": "equal values",
+    "expect_keys_to_be_unique": "each key once",
+    "expect_keys_to_equal_input": "the keys of the input that were not quarantined, and no other",
+    "expect_scores_to_differ_from_previous": "other scores than those of the previous publication",
     "expect_select_column_values_to_be_unique_within_record": "different values in each row",
 }
 
@@ -116,5 +119,8 @@ def _others(kwargs: dict[str, Any]) -> list[str]:
         "regex": "the pattern {}",
         "threshold": "a z-score below {}",
         "sum_total": "a sum of {}",
+        "max_distance": "at most {}",
+        "max_points": "at most {} points apart",
+        "max_change_percent": "at most {} % more or fewer",
     }
     return [text.format(kwargs[key]) for key, text in words.items() if key in kwargs]

@@ -39,7 +39,7 @@ def gate(folder: RunFolder, settings: Settings) -> dict[str, Any]:  # noqa: ARG0
 
 def _check(folder: RunFolder) -> Verdict:
     plan, scoring_input = folder.plan(step="gate"), folder.scoring_input(step="gate")
-    suite = load_suite(folder.file(FROZEN_SPEC, plan.spec.checks.gate))
+    suite = load_suite(folder.file(FROZEN_SPEC, plan.spec.checks.gate), gate=True)
     now = dt.datetime.now(dt.UTC)
     decision, where = Decision(suite), f"the input of partition {plan.partition}"
     rows = input_rows(folder.path, scoring_input, columns=suite.needs, limits=plan.spec.limits, where=where)
