@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -50,6 +51,22 @@ class Measurement:
                 key: asks for key, told_now in told.items() if (asks := _step(questions[key], told_now, found, key=key))
             }
         return found
+
+    def rows_where(self, condition: str, *, names: Sequence[str], limit: int) -> list[tuple[Any, ...]]:
+        """Return some rows that meet a condition.
+
+        Args:
+            condition: SQL over the columns; it may have window functions.
+            names: The columns to return.
+            limit: Most rows.
+        """
+        every = [name for name, column in self.columns.items() if name in names or _mentions(condition, column)]
+        listed = ", ".join(self.columns[name].sql for name in names)
+        with self._cursor() as engine:
+            source = self._source(engine, every)
+            marked = f"SELECT *, {condition} AS misfit FROM {source}"  # noqa: S608 - names of our own
+            query = f"SELECT {listed} FROM ({marked}) WHERE misfit ORDER BY {listed} LIMIT {limit}"  # noqa: S608
+            return engine.execute(query).fetchall()
 
     def _ask(self, asks: set[Ask]) -> None:
         new = sorted(asks - self._answers.keys(), key=repr)
@@ -145,6 +162,10 @@ def _step(question: Question, answers: Any, found: dict[Any, Any], *, key: Any) 
     except Uncomputable as problem:
         found[key] = problem
     return None
+
+
+def _mentions(condition: str, column: Column) -> bool:
+    return re.search(rf"\b{column.sql}\b", condition) is not None
 
 
 def _grouped(column: Column) -> str:

@@ -1,4 +1,7 @@
-"""What a check found: one record for suites, invariants and limits alike. Never a value of a row."""
+"""What a check found: one record for suites, invariants and limits alike.
+
+Never a value of a row, but for the samples that a spec asks for.
+"""
 
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -23,6 +26,18 @@ _PLAIN = {
 }
 
 
+class Sample(Record):
+    """Some rows that a check did not fit, where the spec asks for them.
+
+    Attributes:
+        columns: Key columns and checked columns.
+        rows: Their values as text; those of sensitive columns are masked.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+
+
 class CheckResult(Record):
     """The outcome of one check.
 
@@ -34,6 +49,7 @@ class CheckResult(Record):
         expected: The bound, as text.
         unexpected_count: Rows that do not fit, where the check counts rows.
         unexpected_percent: The same as a share of the rows it looked at, 0..100.
+        sample: Some of these rows; never part of a message.
     """
 
     kind: Kind
@@ -46,6 +62,7 @@ class CheckResult(Record):
     unexpected_count: int | None = None
     unexpected_percent: float | None = None
     why: str = ""
+    sample: Sample | None = None
 
     def line(self) -> str:
         """Return one line for a person: which check, on what, with which figure, and why it matters."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lockstep.quality.drift import ColumnDrift
-from lockstep.quality.results import CheckResult
+from lockstep.quality.results import CheckResult, Sample
 from lockstep.quality.verdict import Verdict
 from lockstep.report import charts
 from lockstep.report.engine import engine_facts
@@ -39,6 +39,7 @@ class CheckRow:
     observed: str
     expected: str
     why: str
+    sample: Sample | None = None
 
 
 def render(facts: RunFacts, *, now: dt.datetime) -> str:
@@ -185,6 +186,7 @@ def _row(group: tuple[CheckResult, ...]) -> CheckRow:
         observed=observed,
         expected=first.expected,
         why=first.why.strip(),
+        sample=first.sample,
     )
 
 

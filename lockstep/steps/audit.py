@@ -16,6 +16,7 @@ from lockstep.quality.metrics import repeated_keys
 from lockstep.quality.reference import Reference, previous_of
 from lockstep.quality.results import CheckResult
 from lockstep.quality.rows import Rows, input_rows, staged_rows
+from lockstep.quality.samples import with_samples
 from lockstep.quality.suites import Suite, load_suite
 from lockstep.quality.verdict import Verdict, passed
 from lockstep.registry.cache import fetch_artifact
@@ -130,7 +131,16 @@ def _measured(
         key = tuple(measured.columns[name] for name in plan.spec.key)
         asked = decision.questions(measured.columns, reference=reference)
         found = measured.answer({KEYS: repeated_keys(key), **asked})
-        return found[KEYS], decision.results(found, name="audit", docs=folder.file(DOCS), at=at)
+        results = decision.results(found, name="audit", docs=folder.file(DOCS), at=at)
+        results = with_samples(
+            results,
+            suite.checks,
+            measured=measured,
+            key=plan.spec.key,
+            sensitive=plan.spec.sensitive,
+            rows=plan.spec.checks.samples,
+        )
+        return found[KEYS], results
 
 
 def _reference(folder: RunFolder, plan: Plan, manifest: Manifest, *, previous: RunFolder | None) -> Reference:

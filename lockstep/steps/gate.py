@@ -7,6 +7,7 @@ from lockstep.quality.expectations import Decision
 from lockstep.quality.limits import fewest_rows
 from lockstep.quality.measuring import measuring
 from lockstep.quality.rows import input_rows
+from lockstep.quality.samples import with_samples
 from lockstep.quality.suites import load_suite
 from lockstep.quality.verdict import Verdict, passed
 from lockstep.run.folder import GATE, RunFolder
@@ -42,10 +43,21 @@ def _check(folder: RunFolder) -> Verdict:
     suite = load_suite(folder.file(FROZEN_SPEC, plan.spec.checks.gate), gate=True)
     now = dt.datetime.now(dt.UTC)
     decision, where = Decision(suite), f"the input of partition {plan.partition}"
-    rows = input_rows(folder.path, scoring_input, columns=suite.needs, limits=plan.spec.limits, where=where)
-    with folder.writing(), measuring(rows, names=suite.needs) as measured:
+    rows = input_rows(
+        folder.path, scoring_input, columns=(*suite.needs, *plan.spec.key), limits=plan.spec.limits, where=where
+    )
+    key = [name for name in plan.spec.key if name in rows.schema.names]
+    with folder.writing(), measuring(rows, names=(*suite.needs, *key)) as measured:
         answers = measured.answer(decision.questions(measured.columns))
         found = decision.results(answers, name="gate", docs=folder.file(DOCS), at=now)
+        found = with_samples(
+            found,
+            suite.checks,
+            measured=measured,
+            key=key,
+            sensitive=plan.spec.sensitive,
+            rows=plan.spec.checks.samples,
+        )
     results = [fewest_rows(scoring_input.rows, plan.spec.limits), *found]
     return Verdict(
         stage="gate",
