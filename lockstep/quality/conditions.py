@@ -39,6 +39,13 @@ def outside(column: Column, kwargs: Mapping[str, Any]) -> str:
     return _beyond(column, (low, high), strict=kwargs)
 
 
+def within(low: Any, high: Any, kwargs: Mapping[str, Any]) -> bool:
+    """Whether a smallest and a largest value are inside the bounds."""
+    least, most = kwargs.get("min_value"), kwargs.get("max_value")
+    above = least is None or (low > least if kwargs.get("strict_min") else low >= least)
+    return bool(above and (most is None or (high < most if kwargs.get("strict_max") else high <= most)))
+
+
 def _beyond(column: Column, bounds: tuple[Any, Any], *, strict: Mapping[str, Any]) -> str:
     low, high = bounds
     parts = []

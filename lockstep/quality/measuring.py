@@ -22,7 +22,7 @@ from lockstep.quality.tally import misfits
 MOST_ROWS_IN_MEMORY = 1 << 27
 # Repeated hashes that are looked up one by one; if there are more, all rows are grouped.
 MOST_SUSPECTS = 100_000
-AT_ONCE = 3
+AT_ONCE = 2
 
 
 class Measurement:

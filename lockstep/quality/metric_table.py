@@ -18,6 +18,7 @@ from lockstep.quality.metrics import (
     median,
     mismatches,
     null_count,
+    out_of_bounds,
     outliers,
     repeated_records,
     repeated_values,
@@ -42,7 +43,7 @@ AGGREGATES: dict[str, Callable[[Column], Question]] = {
     "column_values.unique.unexpected_count": repeated_values,
 }
 VALUES: dict[str, Callable[[Column, Kwargs], Question]] = {
-    "column_values.between": lambda column, kwargs: counted(conditions.outside)(column, kwargs=kwargs),
+    "column_values.between": out_of_bounds,
     "column_values.in_set": lambda column, kwargs: counted(conditions.not_member)(column, members=kwargs["value_set"]),
     "column_values.not_in_set": lambda column, kwargs: counted(conditions.forbidden_member)(
         column, members=kwargs["value_set"]

@@ -184,6 +184,19 @@ def counted(condition: Condition) -> Callable[..., Question]:
     return question
 
 
+def out_of_bounds(column: Column, kwargs: Kwargs) -> Question:
+    """Rows beyond the bounds; they are counted only where the smallest or largest value says that there are any."""
+    try:
+        condition = conditions.outside(column, kwargs)
+    except Uncomputable:
+        return (yield from counted(conditions.outside)(column, kwargs=kwargs))
+    low, high = yield tuple(_aggregate(f"{which}({column.number})", column) for which in ("min", "max"))
+    if low is None or (not column.single and conditions.within(low, high, kwargs)):
+        return 0
+    (count,) = yield (count_where(condition, column),)
+    return count
+
+
 def mismatches(column: Column, kwargs: Kwargs, *, when: bool) -> Question:
     """Rows that match a regular expression, or that do not."""
     pattern = engine_pattern(kwargs["regex"]) if column.kind is Kind.TEXT else None
