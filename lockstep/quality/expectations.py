@@ -9,6 +9,7 @@ its own outside the docs folder, without analytics, progress bars or any network
 """
 
 import contextlib
+import copy
 import datetime as dt
 import logging
 import math
@@ -38,6 +39,11 @@ class Decision:
             self._suite = suite
             self._built = [_build(check, index) for index, check in enumerate(suite.checks)]
             self._metrics = [_metrics(expectation) for expectation in self._built]
+
+    @property
+    def expectations(self) -> list[Any]:
+        """The expectations, each with its place in the suite in its `meta`."""
+        return [copy.copy(expectation) for expectation in self._built]
 
     def questions(self, columns: Mapping[str, Column], *, reference: Reference | None = None) -> dict[Any, Any]:
         """Return the questions to ask of the rows.

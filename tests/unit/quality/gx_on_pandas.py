@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from lockstep.quality.columns import with_figures
-from lockstep.quality.expectations import RESULT_FORMAT, _build, quiet
+from lockstep.quality.expectations import RESULT_FORMAT, Decision, quiet
 from lockstep.quality.suites import Suite
 
 
@@ -61,9 +61,7 @@ def decide_on_pandas(suite: Suite, table: pa.Table) -> list[Outcome]:
         batch = (
             context.data_sources.add_pandas("run").add_dataframe_asset("rows").add_batch_definition_whole_dataframe("x")
         )
-        stored = context.suites.add(
-            gx.ExpectationSuite("x", expectations=[_build(c, i) for i, c in enumerate(suite.checks)])
-        )
+        stored = context.suites.add(gx.ExpectationSuite("x", expectations=Decision(suite).expectations))
         found = batch.get_batch({"dataframe": frame}).validate(stored, result_format=dict(RESULT_FORMAT))
     placed = {int(result.expectation_config.meta["position"]): result for result in found.results}
     return [outcome(placed[index]) for index in range(len(suite.checks))]
