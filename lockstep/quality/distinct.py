@@ -18,6 +18,8 @@ PART_VALUES = 1 << 24
 # 2**64 divided by the golden ratio (Knuth, The Art of Computer Programming, volume 3, 6.4: multiplicative hashing).
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 SMALLEST_BITS = 8
+# Values looked at together.
+CHUNK_VALUES = 1 << 17
 # Rounds after which values that keep sharing slots are sorted instead; ten are usual.
 MOST_ROUNDS = 40
 
@@ -60,23 +62,50 @@ def _parts(values: Words) -> Iterator[Words]:
         yield values[place == np.uint64(part)]
 
 
-def _slots(values: Words) -> tuple[npt.NDArray[np.int64], int]:
-    bits = max(SMALLEST_BITS, math.ceil(math.log2(len(values))) + 1)
-    mixed = (values ^ (values >> np.uint64(32))) * MULTIPLIER
-    return (mixed >> np.uint64(64 - bits)).view(np.int64), 1 << bits
+def _bits(values: Words) -> int:
+    """Return the bits of a slot: two to four slots for each value."""
+    return max(SMALLEST_BITS, math.ceil(math.log2(len(values))) + 1)
+
+
+def _slots(values: Words, bits: int) -> npt.NDArray[np.int64]:
+    mixed = values >> np.uint64(32)
+    mixed ^= values
+    mixed *= MULTIPLIER
+    mixed >>= np.uint64(64 - bits)
+    return mixed.view(np.int64)
+
+
+def _chunks(values: Words) -> Iterator[Words]:
+    """Cut values so that what is made of them stays in the cache."""
+    for start in range(0, len(values), CHUNK_VALUES):
+        yield values[start : start + CHUNK_VALUES]
+
+
+def _scattered(values: Words, bits: int) -> Words:
+    """Return the table of the values: in each slot one of those that belong there, 0 where none does."""
+    table = np.zeros(1 << bits, np.uint64)
+    for chunk in _chunks(values):
+        table[_slots(chunk, bits)] = chunk
+    return table
+
+
+def _losers(values: Words, table: Words, bits: int) -> Words:
+    """Return the values that are not equal to the winner of their slot."""
+    left = [chunk[table[_slots(chunk, bits)] != chunk] for chunk in _chunks(values)]
+    return np.concatenate(left) if left else values
 
 
 def _count(values: Words) -> int:
-    count = int(np.any(values == 0)) if len(values) else 0
-    values = values[values != 0] if count else values  # an empty slot is 0
+    zeros = len(values) - int(np.count_nonzero(values))
+    count = min(zeros, 1)
+    values = values[values != 0] if zeros else values  # an empty slot is 0
     for _ in range(MOST_ROUNDS):
         if not len(values):
             return count
-        slots, size = _slots(values)
-        table = np.zeros(size, np.uint64)
-        table[slots] = values
+        bits = _bits(values)
+        table = _scattered(values, bits)
         count += int(np.count_nonzero(table))
-        values = values[table[slots] != values]
+        values = _losers(values, table, bits)
     return count + len(np.unique(values))
 
 
@@ -85,22 +114,13 @@ def _repeated(values: Words) -> Words:
     for _ in range(MOST_ROUNDS):
         if not len(values):
             break
-        slots, size = _slots(values)
-        table = np.zeros(size, np.uint64)
-        table[slots] = values
-        same = table[slots] == values
-        hits = slots[same]
-        # One value in each slot is its own winner; any more that are equal to it repeat.
-        if len(hits) > _occupied(hits, size):
-            times = np.bincount(hits, minlength=size)
-            found.append(table[times > 1])
-        values = values[~same]
+        bits = _bits(values)
+        table = _scattered(values, bits)
+        # Among those that are equal to the winner of their slot are the winner itself and all its repetitions.
+        settled = [slots[table[slots] == chunk] for chunk in _chunks(values) for slots in [_slots(chunk, bits)]]
+        times = np.bincount(np.concatenate(settled), minlength=1 << bits)
+        found.append(table[times > 1])
+        values = _losers(values, table, bits)
     ordered, times = np.unique(values, return_counts=True)
     found.append(ordered[times > 1])
     return np.concatenate(found)
-
-
-def _occupied(slots: npt.NDArray[np.int64], size: int) -> int:
-    seen = np.zeros(size, np.bool_)
-    seen[slots] = True
-    return int(np.count_nonzero(seen))
