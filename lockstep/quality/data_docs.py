@@ -17,6 +17,7 @@ ELSEWHERE = re.compile(
     r"""|<img\b[^>]*\bsrc=["']https?://[^>]*>""",
     re.IGNORECASE,
 )
+BACKGROUND = re.compile(r"""url\(["']?https?://[^)]*\)""", re.IGNORECASE)
 STYLE = "data_docs.css"
 
 
@@ -67,7 +68,7 @@ def _outcome(results: Sequence[Any], *, name: str, at: dt.datetime) -> Any:
             "run_id": RunIdentifier(run_name=name, run_time=at),
             "validation_time": at,
             "batch_spec": {},
-            "active_batch_definition": {},
+            "active_batch_definition": {"data_asset_name": f"rows of the {name}"},
         },
     )
 
@@ -87,4 +88,4 @@ def _store(context: Any, outcome: Any, *, name: str, at: dt.datetime) -> None:
 def offline(page: str) -> str:
     """Return a page that fetches nothing: what it linked elsewhere is gone, and one style sheet stands in its place."""
     style = files("lockstep.quality").joinpath(STYLE).read_text(encoding="utf-8")
-    return ELSEWHERE.sub("", page).replace("</head>", f"<style>\n{style}</style>\n</head>", 1)
+    return BACKGROUND.sub("none", ELSEWHERE.sub("", page)).replace("</head>", f"<style>\n{style}</style>\n</head>", 1)

@@ -11,7 +11,9 @@ from typing import Any
 import duckdb
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
+from lockstep.errors import FileUnreadable
 from lockstep.quality.asks import Aggregate, Ask, Distinct, Question, Repeated, Repeats, Tally, Uncomputable
 from lockstep.quality.columns import Column, Kind, columns_of
 from lockstep.quality.distinct import count_distinct, repeated, words
@@ -23,6 +25,7 @@ MOST_ROWS_IN_MEMORY = 1 << 27
 # Repeated hashes that are looked up one by one; if there are more, all rows are grouped.
 MOST_SUSPECTS = 100_000
 AT_ONCE = 2
+UNREADABLE = "the engine of the checks cannot read them (damaged, or text that is not UTF-8?)"
 
 
 class Measurement:
@@ -101,7 +104,11 @@ class Measurement:
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
         with self._engine.cursor() as engine:
             engine.execute("SET enable_progress_bar = false")  # it would draw on our standard output
-            yield engine
+            try:
+                yield engine
+            except (duckdb.Error, pa.ArrowException):  # whose message may quote a value
+                problem = next(iter(self._rows.problems), None)
+                raise problem or FileUnreadable(f"of {self._rows.where}", reason=UNREADABLE) from None
 
     def _source(self, engine: duckdb.DuckDBPyConnection, names: Sequence[str]) -> str:
         return self._rows.relation(engine, names=names, known=self._names)

@@ -1,13 +1,14 @@
 """Rows that can be measured as often as need be: staged files, or the input of a run wherever its files are."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lockstep.errors import LockstepError
 from lockstep.quality.columns import columns_of, projection, source_of, with_figures
 from lockstep.run.plan import Piece, ScoringInput
 from lockstep.scoring import storage
@@ -28,12 +29,14 @@ class Rows:
         where: What they are, for messages.
         batches: Reads the named columns anew, as batches of one schema; columns that are not there are left out.
         files: Parquet files which together are these rows and nothing else; none: only `batches` gives them.
+        problems: What went wrong in `batches`; the engine that reads them hands on no error of ours.
     """
 
     schema: pa.Schema
     where: str
     batches: Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
     files: tuple[Path, ...] | None = None
+    problems: list[LockstepError] = field(default_factory=list, compare=False)
 
     def relation(self, engine: duckdb.DuckDBPyConnection, *, names: Sequence[str], known: Sequence[str]) -> str:
         """Return SQL of a table of these rows for one query.
@@ -49,9 +52,16 @@ class Rows:
             listed = ", ".join(_text(_pattern(str(file))) for file in self.files)
             return f"(SELECT {projection(columns, self.schema)} FROM read_parquet([{listed}]))"  # noqa: S608 - quoted
         schema = pa.schema([self._field(name) for name in names]) if names else pa.schema([("c", pa.null())])
-        made = (_cast(batch, names, schema) for batch in self.batches(self._sources(names)))
-        engine.register("batches", pa.RecordBatchReader.from_batches(schema, made))
+        engine.register("batches", pa.RecordBatchReader.from_batches(schema, self._read(names, schema)))
         return f"(SELECT {projection(columns, schema)} FROM batches)"  # noqa: S608 - quoted
+
+    def _read(self, names: Sequence[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        try:
+            for batch in self.batches(self._sources(names)):
+                yield _cast(batch, names, schema)
+        except LockstepError as error:
+            self.problems.append(error)
+            raise
 
     def _field(self, name: str) -> pa.Field:
         return self.schema.field(name) if name in self.schema.names else pa.field(name, pa.float64())

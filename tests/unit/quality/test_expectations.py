@@ -1,5 +1,6 @@
 import datetime as dt
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +118,13 @@ def test_an_empty_frame_fails_where_it_must(tmp_path: Path) -> None:
         table=TABLE.slice(0, 0),
     )
     assert [(r.success, r.observed) for r in found] == [(False, "0"), (False, "nothing (no value to compute it from)")]
+
+
+def test_docs_fetch_nothing(tmp_path: Path) -> None:
+    run(tmp_path, check("column_mean_to_be_between", column="x", kwargs={"min_value": 5}))
+    pages = [page.read_text() for page in (tmp_path / "gx").rglob("*.html")]
+    assert len(pages) == 3
+    for page in pages:
+        assert not re.search(r"<(link|script|img)\b[^>]*https?://", page)
+        assert not re.search(r"url\([\"']?https?:", page)
+        assert "font-family: system-ui" in page
