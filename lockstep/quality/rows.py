@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lockstep.errors import LockstepError
+from lockstep.errors import ColumnMissing, LockstepError
 from lockstep.quality.columns import columns_of, projection, source_of, with_figures
 from lockstep.run.plan import Piece, ScoringInput
 from lockstep.scoring import storage
@@ -93,6 +93,7 @@ def input_rows(root: Path, scoring_input: ScoringInput, *, columns: Sequence[str
         where: What the input is, for messages.
 
     Raises:
+        ColumnMissing: A column is not in the input.
         FileUnreadable, SourceFileChanged: The files are no longer what they were.
     """
     bounds = {"batch_rows": limits.batch_rows, "batch_bytes": limits.batch_bytes}
@@ -101,8 +102,12 @@ def input_rows(root: Path, scoring_input: ScoringInput, *, columns: Sequence[str
         for unit in scoring_input.units:
             yield from read_unit(root, unit, columns=names, **bounds)
 
-    stored = [*columns, *(name.rpartition(".")[0] for name in columns if "." in name)]
+    stored = dict.fromkeys([*columns, *(name.rpartition(".")[0] for name in columns if "." in name)])
     schema = _input_schema(root, scoring_input, [name for name in stored if name in scoring_input.columns])
+    known = list(scoring_input.columns)
+    for name in columns:
+        if source_of(name, schema) is None:
+            raise ColumnMissing(name, where=where, expected="it for a check of the spec's suite", got=known)
     files = _whole_files(root, scoring_input, schema)
     return Rows(schema, where, batches, files)
 
