@@ -43,8 +43,8 @@ def _check_files(loaded: LoadedSpec) -> None:
     query = [] if spec.input.query is None else [spec.input.query]
     for name in (*query, *spec.reporting.values()):
         loaded.file(name)
-    for name in (spec.checks.gate, spec.checks.audit):
-        check_suite_file(loaded.file(name))
+    check_suite_file(loaded.file(spec.checks.gate), gate=True)
+    check_suite_file(loaded.file(spec.checks.audit))
 
 
 @app.command()

@@ -1,73 +1,100 @@
-"""Run a suite with Great Expectations and write its data docs.
+"""Run a suite: Great Expectations says what each expectation needs, decides it and writes its data docs.
 
-The only module that loads Great Expectations (about three seconds). It runs without files of its own outside the
-docs folder, without analytics, progress bars or any network, and keeps no value of any row.
+What it needs are metrics; here they come from one pass over the rows (`lockstep.quality.measuring`) instead of from its
+own execution engines, which read the rows once for each and take many times as long. The seam is what its validator
+itself calls on each expectation: `get_validation_dependencies` and `metrics_validate`.
+
+The only module, with those it hands on to, that loads Great Expectations (about two seconds). It runs without files of
+its own outside the docs folder, without analytics, progress bars or any network, and keeps no value of any row.
 """
 
 import contextlib
+import copy
 import datetime as dt
 import logging
 import math
 import os
-import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lockstep.quality.asks import Question, Uncomputable
+from lockstep.quality.columns import Column
+from lockstep.quality.metric_table import question_of, withheld, withheld_value
+from lockstep.quality.reference import PREFIX, Finding, Reference
 from lockstep.quality.results import CheckResult, expected_text, figure
 from lockstep.quality.suites import Check, Suite
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 # Counts and percentages only: no list of unexpected values, no rows.
 RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": 0, "include_unexpected_rows": False}
-# Animations of a tutorial: 3.3 of the 4 MB of a data docs site.
-TUTORIAL_IMAGES = ("glossary_scroller.gif", "validation_failed_unexpected_values.gif", "iterative-dev-loop.png")
+NO_FIGURE = "it could not be computed on this column (wrong type?)"
 
 
-def run_suite(suite: Suite, frame: "pd.DataFrame", *, name: str, docs: Path, at: dt.datetime) -> list[CheckResult]:
-    """Check a frame against a suite and write the data docs.
+class Decision:
+    """A suite on its way: which questions its expectations ask, and what they say to the answers."""
 
-    Args:
-        suite: What must hold.
-        frame: The rows, with at least the columns that the suite needs.
-        name: Name of the suite in the docs.
-        docs: Folder of the docs, replaced; its `index.html` is the way in.
-        at: Time that the docs show.
+    def __init__(self, suite: Suite) -> None:
+        with quiet():
+            self._suite = suite
+            self._built = [_build(check, index) for index, check in enumerate(suite.checks)]
+            self._metrics = [_metrics(expectation) for expectation in self._built]
 
-    Returns:
-        One result per check, in the suite's order.
-    """
-    with _quiet():
-        gx = _great_expectations()
-        context = gx.get_context(mode="ephemeral")
-        context.variables.progress_bars = {"globally": False, "metric_calculations": False}
-        batch = (
-            context.data_sources.add_pandas("run")
-            .add_dataframe_asset("rows")
-            .add_batch_definition_whole_dataframe(name)
-        )
-        built = [_build(gx, check, index) for index, check in enumerate(suite.checks)]
-        stored = context.suites.add(gx.ExpectationSuite(name, expectations=built))
-        outcome = batch.get_batch({"dataframe": frame}).validate(stored, result_format=RESULT_FORMAT)
-        for result in outcome.results:
-            _forget_values(result)
-        _write_docs(context, outcome, name=name, docs=docs, at=at)
-    found = {int(result.expectation_config.meta["position"]): result for result in outcome.results}
-    return [_result(check, found[index]) for index, check in enumerate(suite.checks)]
+    @property
+    def expectations(self) -> list[Any]:
+        """The expectations, each with its place in the suite in its `meta`."""
+        return [copy.copy(expectation) for expectation in self._built]
+
+    def questions(self, columns: Mapping[str, Column], *, reference: Reference | None = None) -> dict[Any, Any]:
+        """Return the questions to ask of the rows.
+
+        Args:
+            columns: Columns and figures by name; at least those that the suite needs.
+            reference: What reference expectations compare with; without it the suite must have none.
+        """
+        wanted = {metric.id: metric for metrics in self._metrics for metric in metrics}
+        return {
+            key: _question(metric, columns, reference)
+            for key, metric in wanted.items()
+            if not withheld(metric.metric_name)
+        }
+
+    def results(self, answers: Mapping[Any, Any], *, name: str, docs: Path, at: dt.datetime) -> list[CheckResult]:
+        """Let each expectation decide, and write the data docs.
+
+        Args:
+            answers: The values of the questions.
+            name: Name of the suite in the docs.
+            docs: Folder of the docs, replaced; its `index.html` is the way in.
+            at: Time that the docs show.
+
+        Returns:
+            One result per check, in the suite's order.
+        """
+        from lockstep.quality.data_docs import write_docs
+
+        with quiet():
+            found = [
+                _decide(expectation, metrics, answers)
+                for expectation, metrics in zip(self._built, self._metrics, strict=True)
+            ]
+            write_docs(found, self._built, name=name, docs=docs, at=at)
+        return [_result(check, result) for check, result in zip(self._suite.checks, found, strict=True)]
 
 
-def _great_expectations() -> Any:
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    import great_expectations
-
-    return great_expectations
+def _question(metric: Any, columns: Mapping[str, Column], reference: Reference | None) -> Question:
+    name, kwargs = metric.metric_name, metric.metric_value_kwargs
+    if name.startswith(PREFIX):
+        if reference is None:
+            raise ValueError(f"{name} needs a reference")
+        return reference.question(name.removeprefix(PREFIX), kwargs, columns=columns)
+    return question_of(name, metric.metric_domain_kwargs, kwargs, columns=columns)
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
+    """Keep Great Expectations from logging and warning for the time of the body."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
     logger = logging.getLogger("great_expectations")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -79,7 +106,9 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _build(gx: Any, check: Check, position: int) -> Any:
+def _build(check: Check, position: int) -> Any:
+    import great_expectations.expectations as gxe
+
     kwargs: dict[str, Any] = {key: _comparable(value) for key, value in check.kwargs.items()}
     if check.rule.target == "column":
         kwargs["column"] = check.column
@@ -87,13 +116,19 @@ def _build(gx: Any, check: Check, position: int) -> Any:
         kwargs["column_A"], kwargs["column_B"] = check.columns
     elif check.columns:
         kwargs["column_list"] = list(check.columns)
-    words = [word.capitalize() for word in check.expectation.split("_")]
-    made = getattr(gx.expectations, "".join(words))
+    name = "".join(word.capitalize() for word in check.expectation.split("_"))
+    made = getattr(_own() if check.rule.against else gxe, name)
     return made(**kwargs, severity=check.severity, notes=check.why, meta={"position": position})
 
 
+def _own() -> Any:
+    from lockstep.quality import reference_expectations
+
+    return reference_expectations
+
+
 def _comparable(value: Any) -> Any:
-    """Give dates of YAML the type that the frame's columns have."""
+    """Give dates of YAML the type that the measured columns have."""
     if isinstance(value, list):
         return [_comparable(item) for item in value]
     if isinstance(value, dt.datetime):
@@ -101,34 +136,47 @@ def _comparable(value: Any) -> Any:
     return dt.datetime.combine(value, dt.time()) if isinstance(value, dt.date) else value
 
 
-def _forget_values(result: Any) -> None:
-    """Drop what could carry data: text that was observed, and exceptions, whose messages quote values."""
-    if _error(result):
-        result.exception_info = {
-            "raised_exception": True,
-            "exception_message": _error(result),
-            "exception_traceback": "",
-        }
+def _metrics(expectation: Any) -> Sequence[Any]:
+    needed = expectation.get_validation_dependencies(runtime_configuration={"result_format": dict(RESULT_FORMAT)})
+    metrics: Sequence[Any] = needed.get_metric_configurations()
+    return metrics
+
+
+def _decide(expectation: Any, metrics: Sequence[Any], answers: Mapping[Any, Any]) -> Any:
+    values = {m.id: withheld_value(m.metric_name) if withheld(m.metric_name) else answers[m.id] for m in metrics}
+    if any(isinstance(value, Uncomputable) for value in values.values()):
+        return _failed(expectation)
+    try:
+        result = expectation.metrics_validate(values, runtime_configuration={"result_format": dict(RESULT_FORMAT)})
+    except Exception:  # noqa: BLE001 - the decision itself failed; the message may quote a value
+        return _failed(expectation)
     observed = result.result.get("observed_value")
-    if isinstance(observed, str | list | dict):
+    finding = next((value for value in values.values() if isinstance(value, Finding)), None)
+    if finding is None and isinstance(observed, str | list | dict):
         result.result["observed_value"] = None
+    return result
 
 
-def _error(result: Any) -> str | None:
-    info = result.exception_info or {}
-    raised = info.get("raised_exception") is True or any(isinstance(item, dict) for item in info.values())
-    return "it could not be computed on this column (wrong type?)" if raised else None
+def _failed(expectation: Any) -> Any:
+    from great_expectations.core.expectation_validation_result import ExpectationValidationResult
+
+    problem = {"raised_exception": True, "exception_message": NO_FIGURE, "exception_traceback": ""}
+    return ExpectationValidationResult(
+        success=False, expectation_config=expectation.configuration, result={}, exception_info=problem
+    )
 
 
 def _result(check: Check, found: Any) -> CheckResult:
     facts = found.result
     count, share = facts.get("unexpected_count"), facts.get("unexpected_percent")
-    if _error(found):
-        observed = f"no figure: {_error(found)}"
+    if found.exception_info and found.exception_info["raised_exception"]:
+        observed = f"no figure: {NO_FIGURE}"
     elif "unexpected_count" in facts:
         looked = facts["element_count"] - facts.get("missing_count", 0)
         misfit = "are null" if check.expectation.endswith("not_be_null") else "do not fit"
         observed = f"{count:,} of {looked:,} rows that {misfit} ({share or 0:.4g} %)"
+    elif check.rule.against:
+        observed = str(facts["observed_value"])  # our own words
     else:
         observed = figure(_finite(facts.get("observed_value")))
     return CheckResult(
@@ -147,29 +195,3 @@ def _result(check: Check, found: Any) -> CheckResult:
 
 def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _write_docs(context: Any, outcome: Any, *, name: str, docs: Path, at: dt.datetime) -> None:
-    from great_expectations.core.run_identifier import RunIdentifier
-    from great_expectations.data_context.types.resource_identifiers import (
-        ExpectationSuiteIdentifier,
-        ValidationResultIdentifier,
-    )
-
-    shutil.rmtree(docs, ignore_errors=True)
-    run = RunIdentifier(run_name=name, run_time=at)
-    outcome.meta |= {"run_id": run, "validation_time": at}
-    key = ValidationResultIdentifier(ExpectationSuiteIdentifier(name), run_id=run, batch_identifier="rows")
-    context.validation_results_store.add(key=key, value=outcome)
-    backend = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs)}
-    index = {"class_name": "DefaultSiteIndexBuilder"}
-    site = {
-        "class_name": "SiteBuilder",
-        "store_backend": backend,
-        "site_index_builder": index,
-        "show_how_to_buttons": False,
-    }
-    context.add_data_docs_site(name, site)
-    context.build_data_docs(site_names=[name])
-    for image in TUTORIAL_IMAGES:
-        (docs / "static" / "images" / image).unlink(missing_ok=True)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from lockstep.quality.results import CheckResult
 from lockstep.run.identity import file_sha256
@@ -14,7 +16,10 @@ from lockstep.run.manifest import Manifest
 from lockstep.run.plan import Plan, ScoringInput
 
 STAMPS = ("model_name", "model_version", "model_digest", "run_key", "scored_at")
+TEXTS = ("model_name", "model_digest", "run_key")
 SHOWN = 3
+# Rows looked at together.
+GROUP_ROWS = 131_072
 
 
 @dataclass(frozen=True)
@@ -25,14 +30,12 @@ class StagedFacts:
         rows: Rows by file name.
         stamps: The distinct combinations of model name, version, digest and run key.
         partitions: The distinct partition values.
-        repeated_keys: Keys that more than one row has.
         null_stamps: Rows without a scoring time.
     """
 
     rows: dict[str, int]
     stamps: tuple[tuple[Any, ...], ...]
     partitions: tuple[Any, ...]
-    repeated_keys: int
     null_stamps: int
 
 
@@ -111,30 +114,70 @@ def staged_problem(path: Path, size_bytes: int, sha256: str) -> str | None:
     return None if digest == sha256 else f"{path.name} has sha256 {digest[:12]}…, not {sha256[:12]}…"
 
 
-def read_staged(files: Sequence[Path], *, key: Sequence[str], partition_column: str) -> StagedFacts:
-    """Read the facts that the invariants need, out of core and without a row leaving the engine."""
-    import pyarrow.dataset as ds  # the engine reads through it, so that file names are never patterns
+def read_stamps(files: Sequence[Path], *, partition_column: str) -> StagedFacts:
+    """Read rows by file, stamps and partition values, a row group at a time and without a row leaving this function.
 
-    with duckdb.connect(":memory:") as engine:
-        engine.execute("SET enable_progress_bar = false")  # it would draw on our standard output
-        rows = {str(file): ds.dataset(str(file), format="parquet").count_rows() for file in files}
-        staged = ds.dataset([str(file) for file in files], format="parquet")
-        engine.register("staged", staged)
-        keys = ", ".join(quoted(column) for column in key)
-        by_stamp = f"SELECT DISTINCT {', '.join(STAMPS[:4])} FROM staged LIMIT 5"  # noqa: S608 - names of our own
-        twice = f"SELECT count(*) FROM (SELECT 1 FROM staged GROUP BY {keys} HAVING count(*) > 1)"  # noqa: S608 - quoted
-        days = f"SELECT DISTINCT {quoted(partition_column)} FROM staged LIMIT 5"  # noqa: S608 - quoted
-        return StagedFacts(
-            rows=rows,
-            stamps=tuple(engine.execute(by_stamp).fetchall()),
-            partitions=tuple(row[0] for row in engine.execute(days).fetchall()),
-            repeated_keys=_one(engine, twice),
-            null_stamps=_one(engine, "SELECT count(*) FROM staged WHERE scored_at IS NULL"),
-        )
+    Texts stay the dictionaries that they are on disk, so a column of one value costs a look at its run lengths.
+    """
+    rows: dict[str, int] = {}
+    stamps: dict[tuple[Any, ...], None] = {}
+    partitions: dict[Any, None] = {}
+    null_times = 0
+    for file in files:
+        with pq.ParquetFile(file, read_dictionary=list(TEXTS)) as opened:
+            rows[str(file)] = opened.metadata.num_rows
+            wanted = list(dict.fromkeys([*STAMPS, partition_column]))
+            for batch in opened.iter_batches(batch_size=GROUP_ROWS, columns=wanted):
+                stamps.update(dict.fromkeys(_combinations([batch.column(name) for name in STAMPS[:-1]])))
+                partitions.update(dict.fromkeys(_values(batch.column(partition_column))))
+                null_times += batch.column(STAMPS[-1]).null_count
+    return StagedFacts(rows, tuple(stamps), tuple(partitions), null_times)
 
 
-def staged_rows(facts: StagedFacts, plan: Plan, manifest: Manifest, *, root: Path) -> list[CheckResult]:
-    """Check the staged rows against plan and manifest."""
+def _combinations(columns: Sequence[pa.Array]) -> list[tuple[Any, ...]]:
+    """Return the different combinations of values; almost always one."""
+    values = [_values(column) for column in columns]
+    if all(len(found) == 1 for found in values):
+        return [tuple(found[0] for found in values)]
+    table = pa.table(
+        [column.dictionary_decode() if _encoded(column) else column for column in columns], names=STAMPS[:-1]
+    )
+    found: list[tuple[Any, ...]] = [
+        tuple(row.values()) for row in table.group_by(STAMPS[:-1]).aggregate([]).to_pylist()
+    ]
+    return found
+
+
+def _values(column: pa.Array) -> list[Any]:
+    found = pc.unique(column.dictionary_decode() if _several(column) else _entry(column)).to_pylist()
+    return list(found)
+
+
+def _encoded(column: pa.Array) -> bool:
+    return isinstance(column, pa.DictionaryArray)
+
+
+def _several(column: pa.Array) -> bool:
+    return _encoded(column) and (len(column.dictionary) != 1 or column.null_count > 0)
+
+
+def _entry(column: pa.Array) -> pa.Array:
+    """Return a column, or of an encoded one without nulls its only entry."""
+    return column.dictionary if _encoded(column) and len(column) else column
+
+
+def staged_rows(
+    facts: StagedFacts, plan: Plan, manifest: Manifest, *, root: Path, repeated_keys: int
+) -> list[CheckResult]:
+    """Check the staged rows against plan and manifest.
+
+    Args:
+        facts: What the staged files say.
+        plan: What was to be done.
+        manifest: What the scoring says that it did.
+        root: The run folder.
+        repeated_keys: Keys that more than one row has.
+    """
     model = plan.model
     stamp = (model.name, model.version, model.digest, plan.run_key)
     counts = {str(root / unit.staged): unit.rows_staged for unit in manifest.units}
@@ -168,8 +211,8 @@ def staged_rows(facts: StagedFacts, plan: Plan, manifest: Manifest, *, root: Pat
         ),
         invariant(
             "keys_are_unique",
-            ok=facts.repeated_keys == 0,
-            observed=f"{facts.repeated_keys:,} repeated keys",
+            ok=repeated_keys == 0,
+            observed=f"{repeated_keys:,} repeated keys",
             expected="each key once",
             why="two scores for one key leave its reader to guess",
             target=", ".join(plan.spec.key),
@@ -191,19 +234,7 @@ def staged_columns(shapes: set[tuple[str, ...]], plan: Plan) -> CheckResult:
 
 def shapes_of(files: Sequence[Path]) -> set[tuple[str, ...]]:
     """Return the different column lists that the staged files have, in order; whole files have one."""
-    import pyarrow.parquet as pq
-
     return {tuple(pq.read_schema(file).names) for file in files}
-
-
-def quoted(name: str) -> str:
-    """Quote an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _one(engine: duckdb.DuckDBPyConnection, query: str) -> int:
-    row = engine.execute(query).fetchone()
-    return int(row[0]) if row else 0
 
 
 def _few(items: Iterable[str]) -> str:

@@ -1,4 +1,7 @@
-"""What a check found: one record for suites, invariants and limits alike. Never a value of a row."""
+"""What a check found: one record for suites, invariants and limits alike.
+
+Never a value of a row, but for the samples that a spec asks for.
+"""
 
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -16,8 +19,23 @@ _PLAIN = {
     "expect_column_values_to_be_unique": "no value twice",
     "expect_compound_columns_to_be_unique": "no combination twice",
     "expect_column_pair_values_to_be_equal": "equal values",
+    "expect_keys_to_be_unique": "each key once",
+    "expect_keys_to_equal_input": "the keys of the input that were not quarantined, and no other",
+    "expect_scores_to_differ_from_previous": "other scores than those of the previous publication",
     "expect_select_column_values_to_be_unique_within_record": "different values in each row",
 }
+
+
+class Sample(Record):
+    """Some rows that a check did not fit, where the spec asks for them.
+
+    Attributes:
+        columns: Key columns and checked columns.
+        rows: Their values as text; those of sensitive columns are masked.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | None, ...], ...]
 
 
 class CheckResult(Record):
@@ -31,6 +49,7 @@ class CheckResult(Record):
         expected: The bound, as text.
         unexpected_count: Rows that do not fit, where the check counts rows.
         unexpected_percent: The same as a share of the rows it looked at, 0..100.
+        sample: Some of these rows; never part of a message.
     """
 
     kind: Kind
@@ -43,6 +62,7 @@ class CheckResult(Record):
     unexpected_count: int | None = None
     unexpected_percent: float | None = None
     why: str = ""
+    sample: Sample | None = None
 
     def line(self) -> str:
         """Return one line for a person: which check, on what, with which figure, and why it matters."""
@@ -116,5 +136,8 @@ def _others(kwargs: dict[str, Any]) -> list[str]:
         "regex": "the pattern {}",
         "threshold": "a z-score below {}",
         "sum_total": "a sum of {}",
+        "max_distance": "at most {}",
+        "max_points": "at most {} points apart",
+        "max_change_percent": "at most {} % more or fewer",
     }
     return [text.format(kwargs[key]) for key, text in words.items() if key in kwargs]

@@ -6,7 +6,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator, model_validator
 
-from lockstep.quality.catalogue import EXPECTATIONS, KEYWORDS, Expectation
+from lockstep.errors import SpecError
+from lockstep.quality.catalogue import EXPECTATIONS, Expectation
 from lockstep.specs.loading import validate
 from lockstep.specs.strict import Strict
 
@@ -70,6 +71,11 @@ class Check(Strict):
         """Columns the check reads."""
         return (self.column,) if self.column is not None else self.columns or ()
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Columns of the rows that it reads: none if it looks at profiles."""
+        return () if self.rule.against else self.needs
+
     def one_by_one(self) -> "tuple[Check, ...]":
         """Return a check per column when it takes one column and names several, else itself."""
         if self.rule.target != "column" or self.columns is None:
@@ -97,8 +103,13 @@ class Suite(Strict):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Columns that the checks read, each once."""
-        return tuple(dict.fromkeys(column for check in self.expectations for column in check.needs))
+        """Columns of the rows that the checks read, each once."""
+        return tuple(dict.fromkeys(column for check in self.expectations for column in check.reads))
+
+    @property
+    def against(self) -> frozenset[str]:
+        """What reference expectations compare the run with."""
+        return frozenset(check.rule.against for check in self.expectations if check.rule.against)
 
 
 def _kwargs_problems(kwargs: dict[str, Any], rule: Expectation) -> list[str]:
@@ -109,7 +120,7 @@ def _kwargs_problems(kwargs: dict[str, Any], rule: Expectation) -> list[str]:
     problems += [f"kwarg {k!r} is required" for k in sorted(rule.required - kwargs.keys())]
     for key in allowed & kwargs.keys():
         try:
-            TypeAdapter(KEYWORDS[key]).validate_python(kwargs[key])
+            TypeAdapter(rule.keyword(key)).validate_python(kwargs[key])
         except ValidationError as error:
             problems.append(f"kwarg {key!r}: {error.errors(include_url=False, include_input=False)[0]['msg']}")
     if not problems and rule.bounded:
@@ -128,15 +139,23 @@ def _bound_problems(low: Any, high: Any) -> list[str]:
         return ["min_value and max_value are of different types"]
 
 
-def load_suite(path: Path) -> Suite:
+def load_suite(path: Path, *, gate: bool = False) -> Suite:
     """Load a suite.
+
+    Args:
+        path: Its file.
+        gate: Whether it is for the input, which has no reference to compare with.
 
     Raises:
         SpecError: The file is missing or wrong; names file, line and key of every problem.
     """
-    return validate(Suite, path)
+    suite = validate(Suite, path)
+    if gate and suite.against:
+        wrong = [check.expectation for check in suite.expectations if check.rule.against]
+        raise SpecError(str(path), [f"{name} compares scores, so it belongs in the audit's suite" for name in wrong])
+    return suite
 
 
-def check_suite_file(path: Path) -> None:
+def check_suite_file(path: Path, *, gate: bool = False) -> None:
     """Raise `SpecError` when a suite file is wrong. Reads the file only: no data, no Great Expectations."""
-    load_suite(path)
+    load_suite(path, gate=gate)

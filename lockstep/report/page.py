@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from lockstep.quality.results import CheckResult
+from lockstep.quality.results import CheckResult, Sample
 from lockstep.quality.verdict import Verdict
 from lockstep.report import charts
 from lockstep.report.drift_view import drift_view
@@ -38,6 +38,7 @@ class CheckRow:
     observed: str
     expected: str
     why: str
+    sample: Sample | None = None
 
 
 def render(facts: RunFacts, *, now: dt.datetime) -> str:
@@ -171,6 +172,7 @@ def _row(group: tuple[CheckResult, ...]) -> CheckRow:
         observed=observed,
         expected=first.expected,
         why=first.why.strip(),
+        sample=first.sample,
     )
 
 

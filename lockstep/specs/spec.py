@@ -1,85 +1,16 @@
 """The scoring spec: everything a user declares about one scheduled scoring job."""
 
 import datetime as dt
-import re
-from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
+from typing import Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from lockstep.specs.drift_spec import Drift
+from lockstep.specs.fields import CatalogProperties, Cron, Identifier, Location, RelativePath, Timezone
 from lockstep.specs.retention import Retention
 from lockstep.specs.strict import Strict
 
-IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-CRON_FIELDS = 5
-
 ColumnType = Literal["string", "int", "long", "double", "boolean", "date", "timestamp"]
-
-
-def _identifier(value: str) -> str:
-    if not IDENTIFIER.fullmatch(value):
-        raise ValueError("must be letters, digits and underscores, not starting with a digit")
-    return value
-
-
-def _relative_path(value: str) -> str:
-    if value.startswith("/") or ".." in value.split("/"):
-        raise ValueError("must be a path inside its own folder (no leading '/' and no '..')")
-    return value
-
-
-def _cron(value: str) -> str:
-    if len(value.split()) != CRON_FIELDS:
-        raise ValueError(f"must be a cron expression of {CRON_FIELDS} fields, such as '0 6 * * *'")
-    return value
-
-
-def _timezone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (KeyError, ValueError, OSError) as error:
-        raise ValueError("must be an IANA time zone, such as 'America/New_York' or 'UTC'") from error
-    return value
-
-
-SECRET = re.compile(r"secret|passw|token|credential|access.?key|sas|account.?key|signature", re.IGNORECASE)
-CREDENTIALS = (
-    "must hold no credentials: they belong in the environment, or in the configuration of the store or catalog"
-)
-
-
-def _without_credentials(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-    except ValueError as error:
-        raise ValueError(f"is not a path or URL: {error}") from error
-    if parts.password is not None or SECRET.search(parts.query):
-        raise ValueError(CREDENTIALS)
-    return value
-
-
-def _location(value: str) -> str:
-    if "://" in value:
-        return _without_credentials(value)
-    if not value or ".." in value.split("/"):
-        raise ValueError("must be a path (relative ones are below the data root) or a URL, without '..'")
-    return value
-
-
-def _catalog_properties(value: dict[str, str]) -> dict[str, str]:
-    for key, text in value.items():
-        if SECRET.search(key):
-            raise ValueError(f"{key!r} {CREDENTIALS}")
-        _without_credentials(text)
-    return value
-
-
-Identifier = Annotated[str, AfterValidator(_identifier)]
-RelativePath = Annotated[str, AfterValidator(_relative_path)]
-Location = Annotated[str, AfterValidator(_location)]
-CatalogProperties = Annotated[dict[str, str], AfterValidator(_catalog_properties)]
 
 
 class ModelRef(Strict):
@@ -101,8 +32,8 @@ class ModelRef(Strict):
 class Schedule(Strict):
     """When the nightly run starts, and for which days it may."""
 
-    cron: Annotated[str, AfterValidator(_cron)] = Field(description="Five-field cron expression.")
-    timezone: Annotated[str, AfterValidator(_timezone)] = Field("UTC", description="IANA time zone of the cron.")
+    cron: Cron = Field(description="Five-field cron expression.")
+    timezone: Timezone = Field("UTC", description="IANA time zone of the cron.")
     start: dt.date = Field(description="First day that may be scored.")
     end: dt.date | None = Field(None, description="Last day that may be scored; none: no end.")
     catchup: bool = Field(False, description="Whether Airflow scores missed days by itself.")
@@ -231,6 +162,12 @@ class Checks(Strict):
 
     gate: RelativePath = Field("checks/gate.yaml", description="Suite for the input partition.")
     audit: RelativePath = Field("checks/audit.yaml", description="Suite for the staged scores.")
+    samples: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="Rows shown of each failed check on rows, in the report; 0: never a value of a row.",
+    )
 
 
 class Publish(Strict):
@@ -268,6 +205,9 @@ class ScoringSpec(Strict):
     key: tuple[Identifier, ...] = Field(min_length=1, description="Columns that name a row, unique per partition.")
     passthrough: tuple[Identifier, ...] = Field((), description="Further input columns copied to the output.")
     output: Output
+    sensitive: tuple[Identifier, ...] = Field(
+        (), description="Columns whose values are never shown, not in samples either."
+    )
     checks: Checks = Field(default_factory=Checks)
     publish: Publish
     reporting: dict[Identifier, RelativePath] = Field(default_factory=dict, description="Reporting table to SQL file.")

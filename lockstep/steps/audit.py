@@ -5,14 +5,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lockstep.publish.contract import Publication
 from lockstep.quality import invariants
 from lockstep.quality.drift_limits import drift_results
-from lockstep.quality.expectations import run_suite
-from lockstep.quality.frame import read_frame
+from lockstep.quality.expectations import Decision
 from lockstep.quality.histogram import ScoreHistogram, score_histogram
 from lockstep.quality.limits import quarantined_fraction
+from lockstep.quality.measuring import measuring
+from lockstep.quality.metrics import repeated_keys
+from lockstep.quality.reference import Reference, previous_of
 from lockstep.quality.results import CheckResult
-from lockstep.quality.suites import load_suite
+from lockstep.quality.rows import Rows, input_rows, staged_rows
+from lockstep.quality.samples import with_samples
+from lockstep.quality.suites import Suite, load_suite
 from lockstep.quality.verdict import Verdict, passed
 from lockstep.registry.cache import fetch_artifact
 from lockstep.registry.loading import baseline
@@ -21,10 +26,18 @@ from lockstep.run.identity import file_sha256
 from lockstep.run.manifest import Manifest
 from lockstep.run.plan import Plan
 from lockstep.specs.settings import Settings
-from lockstep.steps.drift_references import DriftFacts, earlier_runs, measure_drift, read_profiles, write_drift
+from lockstep.steps.drift_references import (
+    DriftFacts,
+    earlier_publications,
+    earlier_runs,
+    measure_drift,
+    read_profiles,
+    write_drift,
+)
 
 DOCS = "gx/audit"
 FROZEN_SPEC = "spec"
+KEYS = "keys"
 
 
 def audit(folder: RunFolder, settings: Settings) -> dict[str, Any]:
@@ -55,14 +68,20 @@ def _check(folder: RunFolder, settings: Settings) -> Verdict:
     plan, manifest = folder.plan(step="audit"), folder.manifest(step="audit")
     digest, now = file_sha256(folder.file(MANIFEST)), dt.datetime.now(dt.UTC)
     results, readable = _invariants(folder, plan, manifest)
-    results.append(quarantined_fraction(manifest, plan.spec.limits))
     drift = DriftFacts()
     score: ScoreHistogram | None = None
+    suite_results: list[CheckResult] = []
     if readable:
         files = [folder.file(unit.staged) for unit in manifest.units]
-        drift, score = _drift(plan, manifest, files, wait_s=settings.warehouse_wait_s)
-        results += drift_results(drift.columns, plan.spec, drift.window)
-        results += _suite(folder, plan, files, at=now)
+        facts = invariants.read_stamps(files, partition_column=plan.spec.partition.column)
+        suite = load_suite(folder.file(FROZEN_SPEC, plan.spec.checks.audit))
+        earlier = earlier_publications(plan, wait_s=settings.warehouse_wait_s)
+        reference = _reference(folder, plan, manifest, earlier=earlier)
+        repeats, suite_results = _measured(folder, plan, files, suite=suite, reference=reference, at=now)
+        results += invariants.staged_rows(facts, plan, manifest, root=folder.path, repeated_keys=repeats)
+        drift, score = _drift(plan, manifest, files, reference=reference, earlier=earlier)
+    results.append(quarantined_fraction(manifest, plan.spec.limits))
+    results += [*drift_results(drift.columns, plan.spec, drift.window), *suite_results]
     return Verdict(
         stage="audit",
         run_key=plan.run_key,
@@ -90,25 +109,60 @@ def _invariants(folder: RunFolder, plan: Plan, manifest: Manifest) -> tuple[list
         return results, False
     shape = invariants.staged_columns(invariants.shapes_of(files), plan)
     results.append(shape)
-    if shape.success:
-        facts = invariants.read_staged(files, key=plan.spec.key, partition_column=plan.spec.partition.column)
-        results += invariants.staged_rows(facts, plan, manifest, root=folder.path)
     return results, shape.success
 
 
-def _drift(
-    plan: Plan, manifest: Manifest, files: Sequence[Path], *, wait_s: float
-) -> tuple[DriftFacts, ScoreHistogram | None]:
+def _training(plan: Plan) -> dict[str, Any] | None:
     before = baseline(fetch_artifact(plan.model, Path(plan.cache_root)))
-    training = None if before is None else before.to_json()
-    earlier = read_profiles(earlier_runs(plan, plan.spec.drift.window_days, wait_s=wait_s))
-    output = plan.spec.output.column
+    return None if before is None else before.to_json()
+
+
+def _drift(
+    plan: Plan, manifest: Manifest, files: Sequence[Path], *, reference: Reference, earlier: Sequence[Publication]
+) -> tuple[DriftFacts, ScoreHistogram | None]:
+    training, output = reference.training, plan.spec.output.column
+    days = read_profiles(earlier_runs(plan, earlier))
     score = score_histogram(files, output, baseline=training["columns"].get(output) if training else None)
-    return measure_drift(plan, manifest, training=training, earlier=earlier), score
+    return measure_drift(plan, manifest, training=training, earlier=days), score
 
 
-def _suite(folder: RunFolder, plan: Plan, files: Sequence[Path], *, at: dt.datetime) -> list[CheckResult]:
-    suite = load_suite(folder.file(FROZEN_SPEC, plan.spec.checks.audit))
-    with folder.writing():
-        frame = read_frame(files, columns=suite.needs, where=f"the staged rows of partition {plan.partition}")
-        return run_suite(suite, frame, name="audit", docs=folder.file(DOCS), at=at)
+def _measured(
+    folder: RunFolder, plan: Plan, files: Sequence[Path], *, suite: Suite, reference: Reference, at: dt.datetime
+) -> tuple[int, list[CheckResult]]:
+    """Return how many keys repeat and what the suite says; both are measured together."""
+    rows = staged_rows(files, where=f"the staged rows of partition {plan.partition}")
+    decision = Decision(suite)
+    names = (*suite.needs, *plan.spec.key, plan.spec.output.column)
+    with folder.writing(), measuring(rows, names=names) as measured:
+        key = tuple(measured.columns[name] for name in plan.spec.key)
+        asked = decision.questions(measured.columns, reference=reference)
+        found = measured.answer({KEYS: repeated_keys(key), **asked})
+        results = decision.results(found, name="audit", docs=folder.file(DOCS), at=at)
+        results = with_samples(
+            results,
+            suite.checks,
+            measured=measured,
+            key=plan.spec.key,
+            sensitive=plan.spec.sensitive,
+            rows=plan.spec.checks.samples,
+        )
+        return found[KEYS], results
+
+
+def _reference(folder: RunFolder, plan: Plan, manifest: Manifest, *, earlier: Sequence[Publication]) -> Reference:
+    before, key = _training(plan), plan.spec.key
+    where, limits = f"the input of partition {plan.partition}", plan.spec.limits
+
+    def read_input() -> Rows:
+        return input_rows(folder.path, folder.scoring_input(step="audit"), columns=key, limits=limits, where=where)
+
+    bad = [folder.file(unit.quarantined) for unit in manifest.units if unit.quarantined]
+    return Reference(
+        manifest=manifest,
+        key=key,
+        output=plan.spec.output.column,
+        training=before,
+        previous=previous_of(RunFolder(Path(earlier[-1].run_folder)) if earlier else None),
+        read_input=read_input,
+        quarantined=bad if plan.spec.output.errors is None else [],
+    )

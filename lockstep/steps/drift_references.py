@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from lockstep.errors import StepOutOfOrder
+from lockstep.publish.contract import Publication
 from lockstep.publish.lineage import live_entries
 from lockstep.publish.warehouse import open_warehouse
 from lockstep.quality.drift import ColumnDrift, ColumnTrend, DriftWindow, drift_of, trend_of
@@ -41,21 +42,29 @@ class EarlierRuns:
     unreadable: int = 0
 
 
-def earlier_runs(plan: Plan, days: int, *, wait_s: float) -> list[RunFolder]:
-    """Return the run folders that made the live partitions of the `days` calendar days before a plan's, in order.
-
-    Days of a gap are not made up for by
-    older ones: what was usual long ago is no trailing reference.
+def earlier_publications(plan: Plan, *, wait_s: float) -> list[Publication]:
+    """Return what is live of the partitions before a plan's, by day.
 
     Args:
-        plan: The run, whose own partition is not among them.
-        days: Length of the window.
+        plan: The run; a rerun or a backfill looks back from its own partition.
         wait_s: How long to wait for another process that holds the warehouse, in seconds.
     """
     warehouse = open_warehouse(plan.spec.publish.warehouse, plan.warehouse, wait_s=wait_s)
-    window = dt.timedelta(days)
     live = live_entries(warehouse.history(plan.spec.publish.table))
-    return [RunFolder(Path(e.run_folder)) for e in live if dt.timedelta(0) < plan.partition - e.partition <= window]
+    return [entry for entry in live if entry.partition < plan.partition]
+
+
+def earlier_runs(plan: Plan, earlier: Sequence[Publication]) -> list[RunFolder]:
+    """Return the run folders of the days in the spec's trailing window, in order.
+
+    Days of a gap are not made up for by older ones: what was usual long ago is no trailing reference.
+
+    Args:
+        plan: The run.
+        earlier: What is live of the partitions before it.
+    """
+    window = dt.timedelta(plan.spec.drift.window_days)
+    return [RunFolder(Path(entry.run_folder)) for entry in earlier if plan.partition - entry.partition <= window]
 
 
 def measure_drift(plan: Plan, manifest: Manifest, *, training: Profile | None, earlier: EarlierRuns) -> DriftFacts:

@@ -3,9 +3,11 @@
 import datetime as dt
 from typing import Any
 
-from lockstep.quality.expectations import run_suite
-from lockstep.quality.frame import read_input_frame
+from lockstep.quality.expectations import Decision
 from lockstep.quality.limits import fewest_rows
+from lockstep.quality.measuring import measuring
+from lockstep.quality.rows import input_rows
+from lockstep.quality.samples import with_samples
 from lockstep.quality.suites import load_suite
 from lockstep.quality.verdict import Verdict, passed
 from lockstep.run.folder import GATE, RunFolder
@@ -38,12 +40,24 @@ def gate(folder: RunFolder, settings: Settings) -> dict[str, Any]:  # noqa: ARG0
 
 def _check(folder: RunFolder) -> Verdict:
     plan, scoring_input = folder.plan(step="gate"), folder.scoring_input(step="gate")
-    suite = load_suite(folder.file(FROZEN_SPEC, plan.spec.checks.gate))
+    suite = load_suite(folder.file(FROZEN_SPEC, plan.spec.checks.gate), gate=True)
     now = dt.datetime.now(dt.UTC)
-    with folder.writing():
-        where = f"the input of partition {plan.partition}"
-        frame = read_input_frame(folder.path, scoring_input, columns=suite.needs, limits=plan.spec.limits, where=where)
-        found = run_suite(suite, frame, name="gate", docs=folder.file(DOCS), at=now)
+    decision, where = Decision(suite), f"the input of partition {plan.partition}"
+    rows = input_rows(
+        folder.path, scoring_input, columns=(*suite.needs, *plan.spec.key), limits=plan.spec.limits, where=where
+    )
+    key = [name for name in plan.spec.key if name in rows.schema.names]
+    with folder.writing(), measuring(rows, names=(*suite.needs, *key)) as measured:
+        answers = measured.answer(decision.questions(measured.columns))
+        found = decision.results(answers, name="gate", docs=folder.file(DOCS), at=now)
+        found = with_samples(
+            found,
+            suite.checks,
+            measured=measured,
+            key=key,
+            sensitive=plan.spec.sensitive,
+            rows=plan.spec.checks.samples,
+        )
     results = [fewest_rows(scoring_input.rows, plan.spec.limits), *found]
     return Verdict(
         stage="gate",

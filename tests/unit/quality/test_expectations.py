@@ -1,24 +1,27 @@
 import datetime as dt
 import os
+import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from lockstep.quality.expectations import run_suite
+from lockstep.quality.expectations import Decision
+from lockstep.quality.measuring import measuring
 from lockstep.quality.results import CheckResult, critical_failures
+from lockstep.quality.rows import staged_rows
 from lockstep.quality.suites import Suite
 
 AT = dt.datetime(2024, 3, 5, tzinfo=dt.UTC)
-FRAME = pd.DataFrame(
+TABLE = pa.table(
     {
         "name": ["SECRET-1", "SECRET-2", None],
         "x": [1.0, 2.0, 3.0],
         "same": [0.25, 0.25, 0.25],
-        "empty": [np.nan] * 3,
-        "day": pd.to_datetime(["2024-03-05"] * 3),
+        "empty": pa.array([float("nan")] * 3),
+        "day": pa.array([dt.date(2024, 3, 5)] * 3),
     }
 )
 
@@ -27,9 +30,14 @@ def check(name: str, **facts: Any) -> dict[str, Any]:
     return {"expectation": f"expect_{name}", "why": "it matters", **facts}
 
 
-def run(tmp_path: Path, *checks: dict[str, Any], frame: pd.DataFrame = FRAME) -> list[CheckResult]:
+def run(tmp_path: Path, *checks: dict[str, Any], table: pa.Table = TABLE) -> list[CheckResult]:
+    tmp_path.mkdir(exist_ok=True)
+    pq.write_table(table, tmp_path / "rows.parquet")
     suite = Suite.model_validate({"expectations": checks})
-    return run_suite(suite, frame, name="gate", docs=tmp_path / "gx", at=AT)
+    decision = Decision(suite)
+    with measuring(staged_rows([tmp_path / "rows.parquet"], where="x"), names=suite.needs) as measured:
+        answers = measured.answer(decision.questions(measured.columns))
+    return decision.results(answers, name="gate", docs=tmp_path / "gx", at=AT)
 
 
 pytestmark = pytest.mark.slow
@@ -74,7 +82,7 @@ def test_no_value_of_a_row_is_kept(tmp_path: Path) -> None:
     )
     assert [r.success for r in found] == [False, False, False, False, True]
     assert "could not be computed" in found[2].observed
-    written = [p for p in tmp_path.rglob("*") if p.is_file()]
+    written = [p for p in (tmp_path / "gx").rglob("*") if p.is_file()]
     assert not [p for p in written if b"SECRET" in p.read_bytes()]
     assert "SECRET" not in "".join(r.model_dump_json() for r in found)
 
@@ -107,6 +115,16 @@ def test_an_empty_frame_fails_where_it_must(tmp_path: Path) -> None:
         tmp_path,
         check("table_row_count_to_be_between", kwargs={"min_value": 1}),
         check("column_mean_to_be_between", column="x", kwargs={"min_value": 0}),
-        frame=FRAME.iloc[:0],
+        table=TABLE.slice(0, 0),
     )
     assert [(r.success, r.observed) for r in found] == [(False, "0"), (False, "nothing (no value to compute it from)")]
+
+
+def test_docs_fetch_nothing(tmp_path: Path) -> None:
+    run(tmp_path, check("column_mean_to_be_between", column="x", kwargs={"min_value": 5}))
+    pages = [page.read_text() for page in (tmp_path / "gx").rglob("*.html")]
+    assert len(pages) == 3
+    for page in pages:
+        assert not re.search(r"<(link|script|img)\b[^>]*https?://", page)
+        assert not re.search(r"url\([\"']?https?:", page)
+        assert "font-family: system-ui" in page

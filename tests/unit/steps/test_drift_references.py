@@ -16,8 +16,9 @@ from lockstep.quality.drift_table import SCHEMA, table_name
 from lockstep.quality.verdict import Verdict
 from lockstep.registry.artifact import artifact_digest
 from lockstep.run.folder import AUDIT, DRIFT, MANIFEST, RunFolder
+from lockstep.run.plan import Plan
 from lockstep.steps.audit import audit
-from lockstep.steps.drift_references import earlier_runs, read_profiles
+from lockstep.steps.drift_references import earlier_publications, earlier_runs, read_profiles
 from lockstep.steps.gate import gate
 from lockstep.steps.publish import publish
 from lockstep.steps.report import report
@@ -58,13 +59,19 @@ def verdict_of(folder: RunFolder) -> Verdict:
     return folder.read_record(AUDIT, Verdict, step="test")
 
 
+def window(plan: Plan, days: int) -> list[Path]:
+    drift = plan.spec.drift.model_copy(update={"window_days": days})
+    asked = plan.model_copy(update={"spec": plan.spec.model_copy(update={"drift": drift})})
+    return [folder.path for folder in earlier_runs(asked, earlier_publications(asked, wait_s=1))]
+
+
 def test_only_live_days_of_the_window_are_the_reference(tmp_path: Path) -> None:
     runs = [run_day(tmp_path, number) for number in range(4)]
     run_day(tmp_path, 4, live=False)
     last = run_day(tmp_path, 5)
     plan = last.plan(step="test")
-    assert [folder.path for folder in earlier_runs(plan, 28, wait_s=1)] == [folder.path for folder in runs]
-    assert [folder.path for folder in earlier_runs(plan, 3, wait_s=1)] == [folder.path for folder in runs[2:]]
+    assert window(plan, 28) == [folder.path for folder in runs]
+    assert window(plan, 3) == [folder.path for folder in runs[2:]]
     assert verdict_of(last).window is not None
     assert verdict_of(last).window.days == (FIRST + dt.timedelta(2), FIRST + dt.timedelta(3))  # type: ignore[union-attr]
 
@@ -75,11 +82,11 @@ def test_a_day_that_was_published_again_counts_once_with_its_newest_run(tmp_path
     renew_claim(again)
     publish(again, make_settings(tmp_path))  # a no-op, which is an entry of the ledger too
     later = run_day(tmp_path, 1).plan(step="test")
-    assert [folder.path for folder in earlier_runs(later, 3, wait_s=1)] == [again.path]
+    assert window(later, 3) == [again.path]
 
 
 def test_a_warehouse_without_publications_has_no_earlier_runs(tmp_path: Path) -> None:
-    assert earlier_runs(run_day(tmp_path, 0).plan(step="test"), 28, wait_s=1) == []
+    assert window(run_day(tmp_path, 0).plan(step="test"), 28) == []
 
 
 def test_a_run_folder_that_is_gone_is_counted(tmp_path: Path) -> None:

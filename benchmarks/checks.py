@@ -1,0 +1,270 @@
+"""What checks cost: Lockstep's audit beside Great Expectations on pandas and on Spark, over the same staged files.
+
+    .venv/data/bin/python -m benchmarks.checks
+    .venv/data/bin/python -m benchmarks.checks --rows 1000000 --rounds 1 --system lockstep pandas
+
+Two tables: 4 million rows of 3 columns with 7 expectations, and 10 million rows of 8 columns with the suite of
+`models/flight_delay`, both with one expectation of uniqueness. All run in this process and take turns; the session of
+Spark is up before. Loading Great Expectations, which each step pays once, is measured in processes of its own. Beside
+the second table is the recorded time in which Lockstep scores as many rows (`benchmarks.compare --workload mlp20`).
+"""
+
+import argparse
+import datetime as dt
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.job import COMPLETE, ROOT, SCRATCH, empty_folder, environment
+from benchmarks.machine import describe, restrict_cores
+from lockstep.quality.expectations import RESULT_FORMAT, Decision, quiet
+from lockstep.quality.histogram import score_histogram
+from lockstep.quality.invariants import read_stamps, staged_problem
+from lockstep.quality.measuring import measuring
+from lockstep.quality.metrics import repeated_keys
+from lockstep.quality.rows import staged_rows
+from lockstep.quality.suites import Suite
+from lockstep.run.identity import file_sha256
+from lockstep.scoring.staged import StagedWriter, Stamps
+
+DAY = dt.date(2026, 1, 1)
+AT = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
+FILES, BATCH_ROWS = 8, 131_072
+KEY, SCORE = ("day", "id"), "score"
+STAMPS = {
+    "model_name": pa.scalar("bench"),
+    "model_version": pa.scalar(3, pa.int64()),
+    "model_digest": pa.scalar("0123456789abcdef" * 4),
+    "run_key": pa.scalar("0123456789abcdef"),
+    "scored_at": pa.scalar(AT, pa.timestamp("us", tz="UTC")),
+}
+LOAD = "import warnings; warnings.simplefilter('ignore'); import great_expectations.expectations"
+
+Times = dict[str, float]
+
+
+def check(
+    name: str, *, column: str | None = None, columns: Sequence[str] | None = None, **kwargs: Any
+) -> dict[str, Any]:
+    """Return one check of a suite."""
+    made: dict[str, Any] = {"expectation": f"expect_{name}", "kwargs": kwargs, "why": "it is measured"}
+    return made | ({"column": column} if column else {}) | ({"columns": list(columns)} if columns else {})
+
+
+AUDIT = (
+    check("table_row_count_to_be_between", min_value=1),
+    check("compound_columns_to_be_unique", columns=KEY),
+    check("column_values_to_not_be_null", column=SCORE),
+    check("column_values_to_be_between", column=SCORE, min_value=0, max_value=1),
+    check("column_stdev_to_be_between", column=SCORE, min_value=0.01),
+    check("column_unique_value_count_to_be_between", column=SCORE, min_value=50),
+    check("column_mean_to_be_between", column=SCORE, min_value=0.02, max_value=0.75),
+    check("column_mean_to_be_between", column=SCORE, min_value=0.08, max_value=0.55),
+)
+SEVEN = (
+    check("table_row_count_to_be_between", min_value=1),
+    check("column_values_to_be_unique", column="id"),
+    check("column_values_to_not_be_null", column="id"),
+    check("column_values_to_not_be_null", column=SCORE),
+    check("column_values_to_be_between", column=SCORE, min_value=0, max_value=1),
+    check("column_mean_to_be_between", column=SCORE, min_value=0.02, max_value=0.75),
+    check("column_stdev_to_be_between", column=SCORE, min_value=0.01),
+)
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="+", default=[4_000_000, 10_000_000], help="of the two tables")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--system", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS))
+    options = parser.parse_args()
+    os.environ.update(environment())
+    cores = restrict_cores(options.cores)
+    print(json.dumps(describe(cores)))
+    print(f"loading Great Expectations, once in each step: {load_s(options.rounds):.2f} s")
+    tables = [("3 columns, 7 expectations", SEVEN, False), ("8 columns, 8 expectations", AUDIT, True)]
+    for rows, (title, checks, stamped) in zip(options.rows, tables, strict=False):
+        files = staged_files(rows, stamped=stamped)
+        size = sum(file.stat().st_size for file in files) / 2**20
+        print(f"\n{rows:,} rows, {title}, {size:,.0f} MiB")
+        if stamped and (scoring := scoring_s(rows)):
+            print(f"  {'scoring (mlp20)':<18} {scoring:8.2f} s  recorded in benchmarks/results")
+        print_times(compare(files, checks, systems=options.system, rounds=options.rounds, cores=cores))
+    return 0
+
+
+def compare(
+    files: Sequence[Path], checks: Sequence[Mapping[str, Any]], *, systems: Sequence[str], rounds: int, cores: int
+) -> dict[str, list[Times]]:
+    """Run all systems in turns, after a round that is not counted; all must decide alike."""
+    suite = Suite.model_validate({"expectations": checks})
+    runs = {name: SYSTEMS[name](files, suite, cores) for name in systems}
+    found: dict[str, list[Times]] = {name: [] for name in systems}
+    for number in range(rounds + 1):
+        verdicts = {}
+        for name, run in runs.items():
+            times: Times = {}
+            with timed(times, "all"):
+                verdicts[name] = run(times)
+            found[name] += [times] if number else []
+        if len({tuple(verdict) for verdict in verdicts.values()}) > 1:
+            raise RuntimeError(f"the systems decide differently: {verdicts}")
+    return found
+
+
+def lockstep(files: Sequence[Path], suite: Suite, cores: int) -> Callable[[Times], list[bool]]:  # noqa: ARG001
+    """Lockstep: what the audit does with staged files, in its order."""
+    known = {file: (file.stat().st_size, file_sha256(file)) for file in files}
+
+    def run(times: Times) -> list[bool]:
+        with timed(times, "sha256"):
+            problems = [staged_problem(file, *facts) for file, facts in known.items()]
+        if "run_key" in pq.read_schema(files[0]).names:
+            with timed(times, "stamps"):
+                read_stamps(files, partition_column=KEY[0])
+        with timed(times, "expectations"):
+            decision = Decision(suite)
+        with timed(times, "figures"), measuring(staged_rows(files, where="x"), names=(*suite.needs, *KEY)) as measured:
+            keys = repeated_keys(tuple(measured.columns[name] for name in KEY))
+            answers = measured.answer({"keys": keys, **decision.questions(measured.columns)})
+        with timed(times, "decide, data docs"):
+            results = decision.results(answers, name="bench", docs=SCRATCH / "checks" / "docs", at=AT)
+        with timed(times, "histogram"):
+            score_histogram(files, SCORE, baseline=None)
+        return [result.success for result in results] if not any(problems) else []
+
+    return run
+
+
+def on_pandas(files: Sequence[Path], suite: Suite, cores: int) -> Callable[[Times], list[bool]]:  # noqa: ARG001
+    """Great Expectations on pandas: the suite alone, over a data frame of the columns that it needs."""
+    import great_expectations as gx
+
+    context = gx.get_context(mode="ephemeral")
+    asset = context.data_sources.add_pandas(f"pandas {id(files)}").add_dataframe_asset("rows")
+    batch = asset.add_batch_definition_whole_dataframe("rows")
+
+    def run(times: Times) -> list[bool]:
+        with timed(times, "read"):
+            tables = [pq.read_table(file, columns=list(suite.needs)) for file in files]
+            frame = pa.concat_tables(tables).to_pandas(date_as_object=False)
+        return validated(context, batch.get_batch({"dataframe": frame}), suite)
+
+    return run
+
+
+def on_spark(files: Sequence[Path], suite: Suite, cores: int) -> Callable[[Times], list[bool]]:
+    """Great Expectations on Spark: the suite alone, over the files."""
+    import great_expectations as gx
+
+    from benchmarks.systems.spark_session import start_session
+
+    spark = start_session("checks", cores=cores, conf={})
+    context = gx.get_context(mode="ephemeral")
+    asset = context.data_sources.add_spark(f"spark {id(files)}").add_dataframe_asset("rows")
+    batch = asset.add_batch_definition_whole_dataframe("rows")
+
+    def run(times: Times) -> list[bool]:  # noqa: ARG001
+        frame = spark.read.parquet(*map(str, files))
+        return validated(context, batch.get_batch({"dataframe": frame}), suite)
+
+    return run
+
+
+SYSTEMS: dict[str, Callable[[Sequence[Path], Suite, int], Callable[[Times], list[bool]]]] = {
+    "lockstep": lockstep,
+    "pandas": on_pandas,
+    "spark": on_spark,
+}
+
+
+def validated(context: Any, batch: Any, suite: Suite) -> list[bool]:
+    """Validate a suite with an engine of Great Expectations."""
+    import great_expectations as gx
+
+    with quiet():
+        context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+        stored = gx.ExpectationSuite(f"suite {time.monotonic_ns()}", expectations=Decision(suite).expectations)
+        outcome = batch.validate(context.suites.add(stored), result_format=dict(RESULT_FORMAT))
+    placed = {int(result.expectation_config.meta["position"]): bool(result.success) for result in outcome.results}
+    return [placed[index] for index in range(len(placed))]
+
+
+def staged_files(rows: int, *, stamped: bool) -> list[Path]:
+    """Return staged files, written as scoring writes them, made if need be."""
+    folder = SCRATCH / "checks" / f"{rows}-{'stamped' if stamped else 'plain'}"
+    if not (folder / COMPLETE).exists():
+        empty_folder(folder)
+        for number in range(FILES):
+            _write(folder / f"{number}.parquet", number, rows=rows // FILES, stamps=STAMPS if stamped else {})
+        (folder / COMPLETE).touch()
+    return sorted(folder.glob("*.parquet"))
+
+
+def _write(path: Path, number: int, *, rows: int, stamps: Mapping[str, pa.Scalar]) -> None:
+    random, columns = np.random.default_rng(number), Stamps(stamps)
+    with StagedWriter(path, constant=tuple(stamps)) as writer:
+        for start in range(0, rows, BATCH_ROWS):
+            count = min(BATCH_ROWS, rows - start)
+            first = number * rows + start
+            facts = {
+                "day": pa.repeat(pa.scalar(DAY), count),
+                "id": pa.array(np.arange(first, first + count)),
+                SCORE: pa.array(random.beta(2, 5, count)),
+            }
+            writer.write(pa.record_batch({**facts, **columns.columns(count)}))
+
+
+def load_s(rounds: int) -> float:
+    """Return how long a process takes to load Great Expectations beyond starting: the median, after a warm one."""
+
+    def once(code: str) -> float:
+        clock = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+        return time.perf_counter() - clock
+
+    once(LOAD)
+    return statistics.median([once(LOAD) - once("pass") for _ in range(rounds)])
+
+
+def scoring_s(rows: int) -> float | None:
+    """Return the recorded time in which Lockstep scores as many rows, or none."""
+    path = ROOT / "benchmarks" / "results" / f"mlp20-{rows}-warm.json"
+    if not path.exists():
+        return None
+    records = json.loads(path.read_text(encoding="utf-8"))
+    found = [record for record in records if record["system"] == "lockstep"]
+    return float(found[0]["median_s"]) if found else None
+
+
+@contextmanager
+def timed(times: Times, name: str) -> Iterator[None]:
+    """Add the time of the body, in seconds."""
+    clock = time.perf_counter()
+    yield
+    times[name] = time.perf_counter() - clock
+
+
+def print_times(found: Mapping[str, Sequence[Times]]) -> None:
+    """Print medians, a line for each system."""
+    for name, runs in found.items():
+        median = {part: statistics.median([run[part] for run in runs]) for part in runs[0]}
+        parts = ", ".join(f"{part} {seconds:.2f}" for part, seconds in median.items() if part != "all")
+        print(f"  {name:<18} {median['all']:8.2f} s  {parts}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""Answer questions about rows with the embedded engine: in each round one query, and one pass for each exact count."""
+
+import contextlib
+import math
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from lockstep.errors import FileUnreadable
+from lockstep.quality.asks import Aggregate, Ask, Distinct, Question, Repeated, Repeats, Tally, Uncomputable
+from lockstep.quality.columns import Column, Kind, columns_of
+from lockstep.quality.distinct import count_distinct, repeated, words
+from lockstep.quality.rows import Rows
+from lockstep.quality.tally import misfits
+
+# Above it exact counts are left to the engine, which is slower and needs no memory that grows with the rows.
+MOST_ROWS_IN_MEMORY = 1 << 27
+# Repeated hashes that are looked up one by one; if there are more, all rows are grouped.
+MOST_SUSPECTS = 100_000
+AT_ONCE = 2
+UNREADABLE = "the engine of the checks cannot read them (damaged, or text that is not UTF-8?)"
+
+
+class Measurement:
+    """Rows and an engine that measures them."""
+
+    def __init__(self, rows: Rows, engine: duckdb.DuckDBPyConnection, *, names: Sequence[str]) -> None:
+        """Store what is measured; `names` are all columns and figures that questions may name."""
+        self._rows = rows
+        self._engine = engine
+        self._names = tuple(dict.fromkeys(names))
+        self.columns: dict[str, Column] = columns_of(self._names, rows.schema, where=rows.where)
+        self._answers: dict[Ask, Any] = {}
+
+    def answer(self, questions: Mapping[Any, Question]) -> dict[Any, Any]:
+        """Answer questions, all of them together in each round.
+
+        Returns:
+            For each key the value of its question, or an `Uncomputable`.
+        """
+        found: dict[Any, Any] = {}
+        waiting = {key: asks for key, question in questions.items() if (asks := _step(question, None, found, key=key))}
+        while waiting:
+            self._ask({ask for asks in waiting.values() for ask in asks})
+            told = {key: tuple(self._answers[ask] for ask in asks) for key, asks in waiting.items()}
+            waiting = {
+                key: asks for key, told_now in told.items() if (asks := _step(questions[key], told_now, found, key=key))
+            }
+        return found
+
+    def rows_where(self, condition: str, *, names: Sequence[str], limit: int) -> list[tuple[Any, ...]]:
+        """Return some rows that meet a condition.
+
+        Args:
+            condition: SQL over the columns; it may have window functions.
+            names: The columns to return.
+            limit: Most rows.
+        """
+        every = [name for name, column in self.columns.items() if name in names or _mentions(condition, column)]
+        listed = ", ".join(self.columns[name].sql for name in names)
+        with self._cursor() as engine:
+            source = self._source(engine, every)
+            marked = f"SELECT *, {condition} AS misfit FROM {source}"  # noqa: S608 - names of our own
+            query = f"SELECT {listed} FROM ({marked}) WHERE misfit ORDER BY {listed} LIMIT {limit}"  # noqa: S608
+            return engine.execute(query).fetchall()
+
+    def _ask(self, asks: set[Ask]) -> None:
+        new = sorted(asks - self._answers.keys(), key=repr)
+        aggregates = [ask for ask in new if isinstance(ask, Aggregate)]
+        others = [ask for ask in new if not isinstance(ask, Aggregate)]
+        if not new:
+            return
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            exact = {ask: pool.submit(self._exact, ask) for ask in others}
+            if aggregates:
+                self._answers.update(zip(aggregates, self._aggregates(aggregates), strict=True))
+            self._answers.update({ask: future.result() for ask, future in exact.items()})
+
+    def _aggregates(self, asks: Sequence[Aggregate]) -> tuple[Any, ...]:
+        names = dict.fromkeys(name for ask in asks for name in ask.columns)
+        with self._cursor() as engine:
+            source = self._rows.relation(engine, names=list(names), known=self._names)
+            row = engine.execute(f"SELECT {', '.join(ask.sql for ask in asks)} FROM {source}").fetchone()  # noqa: S608
+        return tuple(_plain(value) for value in row or ())
+
+    def _exact(self, ask: Ask) -> Any:
+        with self._cursor() as engine:
+            if isinstance(ask, Distinct):
+                return self._distinct(engine, ask.column)
+            if isinstance(ask, Repeats):
+                return self._repeats(engine, ask.key)
+            if isinstance(ask, Tally):
+                return misfits(engine, self._source(engine, ask.columns), ask)
+            raise TypeError(type(ask))
+
+    @contextlib.contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self._engine.cursor() as engine:
+            engine.execute("SET enable_progress_bar = false")  # it would draw on our standard output
+            try:
+                yield engine
+            except (duckdb.Error, pa.ArrowException):  # whose message may quote a value
+                problem = next(iter(self._rows.problems), None)
+                raise problem or FileUnreadable(f"of {self._rows.where}", reason=UNREADABLE) from None
+
+    def _source(self, engine: duckdb.DuckDBPyConnection, names: Sequence[str]) -> str:
+        return self._rows.relation(engine, names=names, known=self._names)
+
+    def _distinct(self, engine: duckdb.DuckDBPyConnection, column: Column) -> int:
+        if column.kind is Kind.NUMBER and self._fits_memory():
+            source = self._source(engine, (column.name,))
+            query = f"SELECT {column.sql} FROM {source} WHERE {column.sql} IS NOT NULL"  # noqa: S608 - names of our own
+            return count_distinct(words(_array(engine, query)))
+        source = self._source(engine, (column.name,))
+        return int(_one(engine, f"SELECT count(DISTINCT {column.sql}) FROM {source}"))  # noqa: S608 - names of our own
+
+    def _repeats(self, engine: duckdb.DuckDBPyConnection, key: tuple[Column, ...]) -> Repeated:
+        names, listed = [column.name for column in key], ", ".join(_grouped(column) for column in key)
+        only = ""
+        if self._fits_memory():
+            hashes = f"SELECT hash({listed}) FROM {self._source(engine, names)}"  # noqa: S608 - names of our own
+            suspects = repeated(_array(engine, hashes))
+            if not len(suspects):
+                return Repeated(0, 0, 0)  # equal keys have equal hashes
+            if len(suspects) <= MOST_SUSPECTS:
+                engine.register("suspects", {"suspect": suspects})
+                only = f"WHERE hash({listed}) IN (SELECT suspect FROM suspects)"  # noqa: S608 - names of our own
+        empty = " AND ".join(f"{column.sql} IS NULL" for column in key)
+        source = self._source(engine, names)
+        groups = f"SELECT count(*) AS n, bool_and({empty}) AS empty FROM {source} {only} GROUP BY {listed}"  # noqa: S608
+        query = f"SELECT count(*), sum(n), sum(n) FILTER (WHERE empty) FROM ({groups}) WHERE n > 1"  # noqa: S608
+        keys, rows, null_rows = engine.execute(query).fetchone() or (0, 0, 0)
+        return Repeated(int(keys), int(rows or 0), int(null_rows or 0))
+
+    def _fits_memory(self) -> bool:
+        with self._cursor() as engine:
+            return int(_one(engine, f"SELECT count(*) FROM {self._source(engine, ())}")) <= MOST_ROWS_IN_MEMORY  # noqa: S608
+
+
+@contextlib.contextmanager
+def measuring(rows: Rows, *, names: Sequence[str]) -> Iterator[Measurement]:
+    """Open an engine in memory for the time of the body; what does not fit goes to a temporary folder.
+
+    Raises:
+        ColumnMissing: A column is not in the rows.
+    """
+    with tempfile.TemporaryDirectory(prefix="lockstep-checks-") as folder:
+        options: dict[str, str | bool | int | float | list[str]] = {
+            "temp_directory": folder,
+            "autoinstall_known_extensions": False,
+        }
+        with duckdb.connect(":memory:", config=options) as engine:
+            yield Measurement(rows, engine, names=names)
+
+
+def _step(question: Question, answers: Any, found: dict[Any, Any], *, key: Any) -> tuple[Ask, ...] | None:
+    """Go on with a question; its value goes to `found`."""
+    try:
+        return question.send(answers)
+    except StopIteration as stop:
+        found[key] = stop.value
+    except Uncomputable as problem:
+        found[key] = problem
+    return None
+
+
+def _mentions(condition: str, column: Column) -> bool:
+    return re.search(rf"\b{column.sql}\b", condition) is not None
+
+
+def _grouped(column: Column) -> str:
+    return f"CAST({column.sql} AS DOUBLE)" if column.single else column.sql
+
+
+def _array(engine: duckdb.DuckDBPyConnection, query: str) -> npt.NDArray[Any]:
+    (values,) = engine.execute(query).fetchnumpy().values()
+    return np.asarray(values.data if isinstance(values, np.ma.MaskedArray) else values)
+
+
+def _one(engine: duckdb.DuckDBPyConnection, query: str) -> Any:
+    row = engine.execute(query).fetchone()
+    return row[0] if row else 0
+
+
+def _plain(value: Any) -> Any:
+    """Return NaN as no value."""
+    return None if isinstance(value, float) and math.isnan(value) else value

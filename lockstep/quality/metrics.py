@@ -1,0 +1,239 @@
+"""The metrics of Great Expectations as questions: what each asks of the rows, and how its value comes from the answers.
+
+Values are those of the metric's own code for pandas (a test compares them, expectation by expectation). Where a kind of
+value has no such figure, the answer is `Uncomputable`, unless there is no value at all.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from lockstep.quality import conditions
+from lockstep.quality.asks import (
+    ROWS,
+    Aggregate,
+    Ask,
+    Distinct,
+    Question,
+    Repeats,
+    Tally,
+    Uncomputable,
+    count_where,
+    known,
+)
+from lockstep.quality.columns import Column, Kind
+from lockstep.quality.patterns import engine_pattern
+
+Kwargs: TypeAlias = Mapping[str, Any]
+Condition: TypeAlias = Callable[..., str]
+
+# Beyond it the sum of squares of doubles has no finite value.
+LARGEST_SQUARED = "1e150"
+
+
+def _aggregate(sql: str, column: Column) -> Aggregate:
+    return Aggregate(sql, (column.name,))
+
+
+def _only(column: Column, kinds: frozenset[Kind]) -> Question:
+    """Return whether the column has a value, of one of the kinds."""
+    if column.kind in kinds:
+        return True
+    if column.kind is Kind.TIME:  # its type alone says so, also without a value
+        raise Uncomputable
+    (count,) = yield (known(column),)
+    if count:
+        raise Uncomputable
+    return False
+
+
+def row_count() -> Question:
+    """Rows."""
+    (rows,) = yield (ROWS,)
+    return rows
+
+
+def null_count(column: Column) -> Question:
+    """Rows that are null."""
+    rows, count = yield ROWS, known(column)
+    return rows - count
+
+
+def known_count(column: Column) -> Question:
+    """Rows that are not null."""
+    (count,) = yield (known(column),)
+    return count
+
+
+def extreme(which: str) -> Callable[[Column], Question]:
+    """Smallest (`min`) or largest (`max`) value."""
+
+    def question(column: Column) -> Question:
+        if not (yield from _only(column, conditions.NUMERIC | {Kind.TIME})):
+            return None
+        (value,) = yield (_aggregate(f"{which}({column.number})", column),)
+        return value
+
+    return question
+
+
+def mean(column: Column) -> Question:
+    """Mean."""
+    if not (yield from _only(column, conditions.NUMERIC | {Kind.TIME})):
+        return None
+    if column.kind is Kind.TIME:
+        (value,) = yield (_aggregate(f"make_timestamp(CAST(avg(epoch_us({column.sql})) AS BIGINT))", column),)
+        return value
+    count, total = yield known(column), _sum(column)
+    return total / count if count else None
+
+
+def _sum(column: Column) -> Aggregate:
+    number = column.number if column.whole or column.kind is Kind.FLAG else f"CAST({column.number} AS DOUBLE)"
+    return _aggregate(f"sum({number})", column)
+
+
+def total(column: Column) -> Question:
+    """Sum; 0 of no value."""
+    if not (yield from _only(column, conditions.NUMERIC)):
+        return 0
+    (value,) = yield (_sum(column),)
+    return 0 if value is None else value
+
+
+def deviation(column: Column) -> Question:
+    """Standard deviation of a sample."""
+    if not (yield from _only(column, conditions.NUMERIC)):
+        return None
+    number = f"CAST({column.number} AS DOUBLE)"
+    spread = f"stddev_samp({number}) FILTER (WHERE abs({number}) < {LARGEST_SQUARED})"
+    low, high, value = yield (
+        _aggregate(f"min({column.number})", column),
+        _aggregate(f"max({column.number})", column),
+        _aggregate(spread, column),
+    )
+    if low is None or math.isinf(low) or math.isinf(high):
+        return None
+    return math.inf if max(-low, high) >= float(LARGEST_SQUARED) else value
+
+
+def median(column: Column) -> Question:
+    """Median, halfway between the middle two of an even number."""
+    if not (yield from _only(column, conditions.NUMERIC | {Kind.TIME})):
+        return None
+    sql = column.sql if column.kind is Kind.TIME else f"CAST({column.number} AS DOUBLE)"
+    (value,) = yield (_aggregate(f"median({sql})", column),)
+    return value
+
+
+def distinct_count(column: Column) -> Question:
+    """Different values."""
+    if not (yield from _only(column, frozenset(Kind) - {Kind.OTHER})):
+        return 0
+    (count,) = yield (Distinct(column),)
+    return count
+
+
+def unique_proportion(column: Column) -> Question:
+    """Different values as a share of the values."""
+    count = yield from distinct_count(column)
+    (values,) = yield (known(column),)
+    return count / values if values else 0
+
+
+def known_proportion(column: Column) -> Question:
+    """Values as a share of the rows."""
+    rows, values = yield ROWS, known(column)
+    return values / rows if rows else 0
+
+
+def repeated_values(column: Column) -> Question:
+    """Rows with a value that another row has too."""
+    if not (yield from _only(column, frozenset(Kind) - {Kind.OTHER})):
+        return 0
+    (found,) = yield (Repeats((column,)),)
+    return found.rows - found.null_rows
+
+
+def repeated_records(*columns: Column) -> Question:
+    """Rows with a combination that another row has too."""
+    (found,) = yield (Repeats(columns),)
+    return found.rows - found.null_rows
+
+
+def repeated_keys(key: tuple[Column, ...]) -> Question:
+    """Keys that more than one row has, a key of nulls too."""
+    (found,) = yield (Repeats(key),)
+    return found.keys
+
+
+def counted(condition: Condition) -> Callable[..., Question]:
+    """Rows that meet a condition, unless it cannot be said of these columns; then there must be no value."""
+
+    def question(*columns: Column, **kwargs: Any) -> Question:
+        try:
+            sql = condition(*columns, **kwargs)
+        except Uncomputable:
+            counts = yield tuple(known(column) for column in columns)
+            if any(counts):
+                raise
+            return 0
+        (count,) = yield (count_where(sql, *columns),)
+        return count
+
+    return question
+
+
+def out_of_bounds(column: Column, kwargs: Kwargs) -> Question:
+    """Rows beyond the bounds; they are counted only where the smallest or largest value says that there are any."""
+    try:
+        condition = conditions.outside(column, kwargs)
+    except Uncomputable:
+        return (yield from counted(conditions.outside)(column, kwargs=kwargs))
+    low, high = yield tuple(_aggregate(f"{which}({column.number})", column) for which in ("min", "max"))
+    if low is None or (not column.single and conditions.within(low, high, kwargs)):
+        return 0
+    (count,) = yield (count_where(condition, column),)
+    return count
+
+
+def mismatches(column: Column, kwargs: Kwargs, *, when: bool) -> Question:
+    """Rows that match a regular expression, or that do not."""
+    pattern = engine_pattern(kwargs["regex"]) if column.kind is Kind.TEXT else None
+    ask: Ask
+    if pattern is None:
+        ask = Tally(column, regex=kwargs["regex"])
+    else:
+        ask = count_where(f"NOT regexp_matches({column.sql}, {conditions.literal(pattern)})", column)
+    count, misses = yield known(column), ask
+    return count - misses if when else misses
+
+
+def wrong_lengths(column: Column, kwargs: Kwargs) -> Question:
+    """Rows whose text is too short or too long."""
+    if column.kind is Kind.TEXT:
+        return (yield from counted(conditions.wrong_length)(column, kwargs=kwargs))
+    low, high = kwargs.get("min_value"), kwargs.get("max_value")
+    if kwargs.get("value") is not None:
+        low = high = kwargs["value"]
+    strict_low, strict_high = bool(kwargs.get("strict_min")), bool(kwargs.get("strict_max"))
+    (count,) = yield (Tally(column, low=low, high=high, strict_low=strict_low, strict_high=strict_high),)
+    return count
+
+
+def outliers(column: Column, kwargs: Kwargs) -> Question:
+    """Rows with a z-score at or beyond the threshold; none where it is not defined."""
+    is_time = column.kind is Kind.TIME
+    if is_time:
+        column = Column(column.name, Kind.NUMBER, f"epoch_us({column.sql})", whole=True)
+    if not (yield from _only(column, conditions.NUMERIC)):
+        return 0
+    centre = yield from mean(column)
+    spread = yield from deviation(column)
+    if is_time and spread is None:
+        raise Uncomputable
+    if not spread or math.isinf(spread):
+        return 0
+    condition = conditions.beyond_threshold(column, kwargs, mean=centre, deviation=spread)
+    (count,) = yield (count_where(condition, column),)
+    return count

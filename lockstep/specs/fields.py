@@ -1,0 +1,77 @@
+"""Types of the fields of a spec: names, paths, places without credentials, schedules."""
+
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator
+
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+CRON_FIELDS = 5
+
+
+def _identifier(value: str) -> str:
+    if not IDENTIFIER.fullmatch(value):
+        raise ValueError("must be letters, digits and underscores, not starting with a digit")
+    return value
+
+
+def _relative_path(value: str) -> str:
+    if value.startswith("/") or ".." in value.split("/"):
+        raise ValueError("must be a path inside its own folder (no leading '/' and no '..')")
+    return value
+
+
+def _cron(value: str) -> str:
+    if len(value.split()) != CRON_FIELDS:
+        raise ValueError(f"must be a cron expression of {CRON_FIELDS} fields, such as '0 6 * * *'")
+    return value
+
+
+def _timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError("must be an IANA time zone, such as 'America/New_York' or 'UTC'") from error
+    return value
+
+
+SECRET = re.compile(r"secret|passw|token|credential|access.?key|sas|account.?key|signature", re.IGNORECASE)
+CREDENTIALS = (
+    "must hold no credentials: they belong in the environment, or in the configuration of the store or catalog"
+)
+
+
+def _without_credentials(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+    except ValueError as error:
+        raise ValueError(f"is not a path or URL: {error}") from error
+    if parts.password is not None or SECRET.search(parts.query):
+        raise ValueError(CREDENTIALS)
+    return value
+
+
+def _location(value: str) -> str:
+    if "://" in value:
+        return _without_credentials(value)
+    if not value or ".." in value.split("/"):
+        raise ValueError("must be a path (relative ones are below the data root) or a URL, without '..'")
+    return value
+
+
+def _catalog_properties(value: dict[str, str]) -> dict[str, str]:
+    for key, text in value.items():
+        if SECRET.search(key):
+            raise ValueError(f"{key!r} {CREDENTIALS}")
+        _without_credentials(text)
+    return value
+
+
+Identifier = Annotated[str, AfterValidator(_identifier)]
+RelativePath = Annotated[str, AfterValidator(_relative_path)]
+Location = Annotated[str, AfterValidator(_location)]
+CatalogProperties = Annotated[dict[str, str], AfterValidator(_catalog_properties)]
+Cron = Annotated[str, AfterValidator(_cron)]
+Timezone = Annotated[str, AfterValidator(_timezone)]
