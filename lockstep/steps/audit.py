@@ -34,6 +34,7 @@ from lockstep.steps.drift_references import (
     read_profiles,
     write_drift,
 )
+from lockstep.steps.request import refusals
 
 DOCS = "gx/audit"
 FROZEN_SPEC = "spec"
@@ -60,7 +61,8 @@ def audit(folder: RunFolder, settings: Settings) -> dict[str, Any]:
         verdict = _check(folder, settings)
         write_drift(folder, plan, verdict.drift)
         folder.write_json(AUDIT, verdict)
-    verdict.stop_if_failed(str(folder.file(AUDIT)))
+    with refusals(folder, settings):
+        verdict.stop_if_failed(str(folder.file(AUDIT)))
     return verdict.summary(reused=False)
 
 

@@ -12,12 +12,13 @@ from lockstep.quality.suites import load_suite
 from lockstep.quality.verdict import Verdict, passed
 from lockstep.run.folder import GATE, RunFolder
 from lockstep.specs.settings import Settings
+from lockstep.steps.request import refusals
 
 DOCS = "gx/gate"
 FROZEN_SPEC = "spec"
 
 
-def gate(folder: RunFolder, settings: Settings) -> dict[str, Any]:  # noqa: ARG001 - every step has this shape
+def gate(folder: RunFolder, settings: Settings) -> dict[str, Any]:
     """Check the materialised input against the spec's gate suite and write `gate.json`.
 
     Returns:
@@ -34,7 +35,8 @@ def gate(folder: RunFolder, settings: Settings) -> dict[str, Any]:  # noqa: ARG0
     with folder.timed("gate"):
         verdict = _check(folder)
         folder.write_json(GATE, verdict)
-    verdict.stop_if_failed(str(folder.file(DOCS, "index.html")))
+    with refusals(folder, settings):
+        verdict.stop_if_failed(str(folder.file(DOCS, "index.html")))
     return verdict.summary(reused=False)
 
 

@@ -8,6 +8,7 @@ from lockstep.run.folder import INPUT, MANIFEST, RunFolder
 from lockstep.scoring.engine import remove_strays
 from lockstep.specs.settings import Settings
 from lockstep.steps.progress import RunProgress, progress_of
+from lockstep.steps.request import refusals
 from lockstep.steps.score import summary
 from lockstep.steps.spark import submit_job
 
@@ -53,7 +54,7 @@ def score(folder: RunFolder, settings: Settings, *, progress: Progress = _silent
         remove_strays(folder, folder.manifest(step="score").units)
     else:
         plan, wanted = folder.plan(step="score"), folder.scoring_input(step="score")
-        with folder.timed("score"):
+        with folder.timed("score"), refusals(folder, settings):
             submit_job(
                 "score",
                 folder,

@@ -3,14 +3,14 @@
 import datetime as dt
 from typing import Any
 
-from lockstep.errors import PublishError, StepOutOfOrder
+from lockstep.errors import StepOutOfOrder
 from lockstep.quality.verdict import Verdict
 from lockstep.run.folder import AUDIT, MANIFEST, PUBLICATION, RunFolder
 from lockstep.run.identity import file_sha256
 from lockstep.run.plan import Plan
 from lockstep.specs.settings import Settings
 from lockstep.steps.drift_publication import publish_drift
-from lockstep.steps.request import publish_request, record_refusal, warehouse_of
+from lockstep.steps.request import publish_request, refusals, warehouse_of
 
 
 def publish(folder: RunFolder, settings: Settings) -> dict[str, Any]:
@@ -33,12 +33,8 @@ def publish(folder: RunFolder, settings: Settings) -> dict[str, Any]:
     warehouse = warehouse_of(plan, settings)
     with folder.timed("publish"):
         request = publish_request(folder, settings, now=dt.datetime.now(dt.UTC))
-        try:
+        with refusals(folder, settings):
             publication = warehouse.publish(request)
-        except PublishError as error:
-            if not error.retryable:
-                record_refusal(folder, settings, error)
-            raise
         folder.write_json(PUBLICATION, publication)
         publish_drift(folder, warehouse, request)
     return {

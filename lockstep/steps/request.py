@@ -1,11 +1,12 @@
 """From a run folder to what a warehouse is asked for."""
 
+import contextlib
 import datetime as dt
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lockstep.errors import LockstepError
+from lockstep.errors import CheckFailed, LockstepError, PublishError
 from lockstep.publish.contract import PublishRequest, ReportingTable, StagedFile, Warehouse
 from lockstep.publish.reporting import reporting_tables
 from lockstep.publish.warehouse import open_warehouse
@@ -67,14 +68,26 @@ def frozen_reporting(folder: RunFolder, plan: Plan) -> Sequence[ReportingTable]:
     return reporting_tables(plan.spec, queries, data_root=Path(plan.data_root))
 
 
-def record_refusal(folder: RunFolder, settings: Settings, error: LockstepError) -> None:
-    """Tell the ledger that a run was not published, and why; a warehouse that cannot be told changes nothing."""
+@contextlib.contextmanager
+def refusals(folder: RunFolder, settings: Settings) -> Iterator[None]:
+    """Tell the ledger when the body stops the run for good, and why; what may do when repeated is none of it.
+
+    A warehouse that cannot be told keeps no error from the user.
+    """
+    try:
+        yield
+    except (CheckFailed, PublishError) as error:
+        if not error.retryable:
+            _record_refusal(folder, settings, error)
+        raise
+
+
+def _record_refusal(folder: RunFolder, settings: Settings, error: LockstepError) -> None:
     if not folder.has(CLAIM):
         return
     try:
-        plan = folder.plan(step="publish")
         request = publish_request(folder, settings, now=dt.datetime.now(dt.UTC))
-        warehouse_of(plan, settings).refuse(request, str(error))
+        warehouse_of(folder.plan(step="publish"), settings).refuse(request, str(error))
     except LockstepError as unheard:
         log.warning("the ledger was not told of this refusal: %s", unheard)
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lockstep.errors import PublishError, StaleRun, StepOutOfOrder
+from lockstep.errors import CheckFailed, PublishError, StaleRun, StepOutOfOrder
 from lockstep.run.folder import PUBLICATION
 from lockstep.scoring.reasons import NOT_FINITE
 from lockstep.steps.audit import audit
@@ -113,3 +113,20 @@ def test_rows_without_a_score_are_published_with_their_reason_when_the_spec_asks
     assert publish(folder, settings)["outcome"] == "noop"
     assert table(tmp_path, "SELECT count(*), count(risk), count(error) FROM parcel_scores") == [(40, 39, 1)]
     assert table(tmp_path, "SELECT id, error FROM parcel_scores WHERE risk IS NULL") == [(1, NOT_FINITE)]
+
+
+def test_a_failed_check_is_an_entry_of_the_ledger(tmp_path: Path) -> None:
+    folder, settings = make_run(tmp_path, score=lambda batch: np.full(batch.num_rows, 0.5)), make_settings(tmp_path)
+    with pytest.raises(CheckFailed):
+        audit(folder, settings)
+    ((outcome, reason, rows, checks),) = table(tmp_path, "SELECT outcome, reason, rows, checks FROM lockstep_ledger")
+    assert (outcome, rows) == ("refused", 40)
+    assert "expect_column_stdev_to_be_between on risk" in reason
+    assert checks.endswith("checks passed, 0 warnings")
+
+
+def test_a_warehouse_that_cannot_be_told_hides_no_error(tmp_path: Path) -> None:
+    folder, settings = make_run(tmp_path, score=lambda batch: np.full(batch.num_rows, 0.5)), make_settings(tmp_path)
+    Path(settings.warehouse("duckdb")).unlink()
+    with pytest.raises(CheckFailed, match="stdev"):
+        audit(folder, settings)
