@@ -93,7 +93,7 @@ class Settings:
             models_root=local("LOCKSTEP_MODELS", project / "models"),
             tracking_uri=environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow' / 'mlflow.db'}",
             spark_profile=environ.get("LOCKSTEP_SPARK_PROFILE", "local"),
-            actor=environ.get("LOCKSTEP_ACTOR") or environ.get("USER") or f"user {os.getuid()}",
+            actor=_actor(environ),
         )
 
     def warehouse(self, kind: str) -> str:
@@ -119,6 +119,14 @@ def device(environ: Mapping[str, str]) -> str:
     if wanted not in DEVICES:
         raise SettingsError("LOCKSTEP_DEVICE", got=wanted, expected=f"one of {', '.join(DEVICES)}")
     return wanted
+
+
+def _actor(environ: Mapping[str, str]) -> str:
+    """Return who is at work: as told, else the DAG run that Airflow names to its tasks, else the user."""
+    named = environ.get("LOCKSTEP_ACTOR")
+    dag, run = environ.get("AIRFLOW_CTX_DAG_ID"), environ.get("AIRFLOW_CTX_DAG_RUN_ID")
+    airflow = f"airflow {dag} {run}" if dag and run else None
+    return named or airflow or environ.get("USER") or f"user {os.getuid()}"
 
 
 def _without_password(environ: Mapping[str, str], variable: str) -> str:

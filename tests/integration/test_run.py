@@ -49,7 +49,8 @@ def test_the_second_run_changes_nothing_and_the_ledger_says_so(world: World, fir
     again = world.score(DAY)
     assert again["run_folder"] == first["run_folder"]
     assert world.query(f"SELECT * FROM churn_scores WHERE day = '{DAY}' ORDER BY id") == before
-    outcomes = world.query(f"SELECT outcome FROM lockstep_ledger WHERE partition_date = '{DAY}' ORDER BY entry")
+    where = f"partition_date = '{DAY}' AND table_name = 'churn_scores'"
+    outcomes = world.query(f"SELECT outcome FROM lockstep_ledger WHERE {where} ORDER BY entry")
     assert [o for (o,) in outcomes] == ["published", "noop"]
 
 

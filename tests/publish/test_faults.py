@@ -23,7 +23,7 @@ from tests.publish.places import TABLE, Place
 from tests.publish.reader import Reader
 from tests.publish.staged import DAY, NOON
 
-COUNT = int(os.environ.get("LOCKSTEP_FAULTS", "24"))
+COUNT = int(os.environ.get("LOCKSTEP_FAULTS", "12"))
 SEED = int(os.environ.get("LOCKSTEP_FAULT_SEED") or random.SystemRandom().randrange(2**32))
 ROWS, OTHER_ROWS = 3_000, 5
 LAST_POINTS = 60

@@ -20,7 +20,7 @@ from tests.publish.publisher import all_at_once, plan_and_publish, publish, work
 from tests.publish.staged import DAY, NOON
 from tests.publish.test_faults import Server
 
-ROUNDS, PARTITIONS, STOPS = 6, 30, 8
+ROUNDS, PARTITIONS, STOPS = 3, 30, 6
 
 Request = Callable[..., PublishRequest]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
