@@ -99,4 +99,9 @@ def drop_files(folder: Path, *, referenced: set[str], keep: set[str], before: dt
             dropped.append(f"file {path.parent.name}/{path.name} ({path.stat().st_size:,} bytes)")
             if not dry_run:
                 path.unlink(missing_ok=True)
+    for path in sorted(folder.glob("*=*/.*.partial")):  # of a process that died while it copied
+        if path.stat().st_ctime < before.timestamp():
+            dropped.append(f"file {path.parent.name}/{path.name} ({path.stat().st_size:,} bytes)")
+            if not dry_run:
+                path.unlink(missing_ok=True)
     return dropped
