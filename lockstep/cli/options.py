@@ -14,7 +14,8 @@ ModelVersion = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines on standard output.")]
 WarehouseKind = Annotated[
-    Literal["duckdb", "postgresql", "iceberg", "delta"], typer.Option("--warehouse", help="Kind of warehouse.")
+    Literal["duckdb", "postgresql", "snowflake", "iceberg", "delta"],
+    typer.Option("--warehouse", help="Kind of warehouse."),
 ]
 
 

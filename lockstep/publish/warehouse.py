@@ -20,6 +20,13 @@ def _postgresql(location: str, wait_s: float) -> Warehouse:
     return SqlWarehouse(PostgresEngine(location, wait_s))
 
 
+def _snowflake(location: str, wait_s: float) -> Warehouse:
+    from lockstep.publish.sql.snowflake_engine import SnowflakeEngine
+    from lockstep.publish.sql.warehouse import SqlWarehouse
+
+    return SqlWarehouse(SnowflakeEngine(location, wait_s))
+
+
 def _iceberg(location: str, wait_s: float) -> Warehouse:
     from lockstep.publish.lake.iceberg_engine import IcebergEngine
     from lockstep.publish.lake.warehouse import LakeWarehouse
@@ -37,6 +44,7 @@ def _delta(location: str, wait_s: float) -> Warehouse:
 WAREHOUSES: dict[str, Callable[[str, float], Warehouse]] = {
     "duckdb": _duckdb,
     "postgresql": _postgresql,
+    "snowflake": _snowflake,
     "iceberg": _iceberg,
     "delta": _delta,
 }
@@ -47,7 +55,8 @@ def open_warehouse(kind: str, location: str, *, wait_s: float) -> Warehouse:
 
     Args:
         kind: As in the spec's `publish.warehouse`.
-        location: Path of the DuckDB file; connection string of PostgreSQL; folder or catalog of Iceberg; folder or URL
+        location: Path of the DuckDB file; connection string of PostgreSQL; name of a connection to
+            Snowflake; folder or catalog of Iceberg; folder or URL
             of Delta tables.
         wait_s: How long an operation waits for other writers, in seconds.
 

@@ -1,6 +1,7 @@
 """Where things are on this machine, from environment variables. Read once, at the edge."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,13 @@ TELEMETRY_OFF = {
 WAREHOUSE_VARIABLES = {
     "duckdb": "LOCKSTEP_WAREHOUSE",
     "postgresql": "LOCKSTEP_POSTGRESQL",
+    "snowflake": "LOCKSTEP_SNOWFLAKE",
     "iceberg": "LOCKSTEP_ICEBERG",
     "delta": "LOCKSTEP_DELTA",
 }
+EXAMPLES = {"postgresql": "postgresql://user@host:5432/database", "snowflake": "analytics/SCORES/PUBLIC"}
+# A connection of the connector's configuration, database and schema.
+CONNECTION = re.compile(r"[\w.-]+(/[\w$]+){0,2}", re.ASCII)
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -85,6 +90,7 @@ class Settings:
             warehouses={
                 "duckdb": str(local(WAREHOUSE_VARIABLES["duckdb"], home / "warehouse.duckdb")),
                 "postgresql": _without_password(environ, WAREHOUSE_VARIABLES["postgresql"]),
+                "snowflake": _connection_name(environ, WAREHOUSE_VARIABLES["snowflake"]),
                 "iceberg": environ.get(WAREHOUSE_VARIABLES["iceberg"]) or str(home / "iceberg"),
                 "delta": str(local(WAREHOUSE_VARIABLES["delta"], home / "delta")),
             },
@@ -104,7 +110,7 @@ class Settings:
         """
         found = self.warehouses.get(kind)
         if not found:
-            expected = "where the warehouse is, such as postgresql://user@host:5432/database (docs/publishing.md)"
+            expected = f"where the warehouse is, such as {EXAMPLES.get(kind, 'a path')} (docs/publishing.md)"
             raise SettingsError(WAREHOUSE_VARIABLES[kind], got="nothing", expected=expected)
         return found
 
@@ -135,6 +141,15 @@ def _without_password(environ: Mapping[str, str], variable: str) -> str:
     if urlsplit(value).password is not None or "password=" in value.lower():
         expected = "a connection string without a password; give that in PGPASSWORD, a password file or a service file"
         raise SettingsError(variable, got="one with a password", expected=expected)
+    return value
+
+
+def _connection_name(environ: Mapping[str, str], variable: str) -> str:
+    """Return the name of a connection; an address or a connection string, which may hold a secret, is refused."""
+    value = environ.get(variable, "")
+    if value and not CONNECTION.fullmatch(value):
+        expected = "the name of a connection in connections.toml, perhaps with /DATABASE/SCHEMA"
+        raise SettingsError(variable, got="something else (not repeated here)", expected=expected)
     return value
 
 

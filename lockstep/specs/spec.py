@@ -173,7 +173,9 @@ class Checks(Strict):
 class Publish(Strict):
     """Where the scores go live."""
 
-    warehouse: Literal["duckdb", "postgresql", "iceberg", "delta"] = Field("duckdb", description="Kind of warehouse.")
+    warehouse: Literal["duckdb", "postgresql", "snowflake", "iceberg", "delta"] = Field(
+        "duckdb", description="Kind of warehouse."
+    )
     table: Identifier = Field(description="Published table; its partition is replaced as a whole.")
 
 
@@ -227,9 +229,9 @@ class ScoringSpec(Strict):
             raise ValueError(f"'drift.columns' names the score {self.output.column!r}: its limits are 'drift.score'")
         if self.input.table is not None and self.reporting:
             raise ValueError("'reporting' needs 'input.query': its view of outcomes is a source")
-        if self.reporting and self.publish.warehouse in {"iceberg", "delta"}:
+        if self.reporting and self.publish.warehouse not in {"duckdb", "postgresql"}:
             raise ValueError(
-                "'reporting' needs publish.warehouse duckdb or postgresql: tables alone compute no queries"
+                "'reporting' needs publish.warehouse duckdb or postgresql: the others compute no queries with the rows"
             )
         return self
 

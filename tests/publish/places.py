@@ -1,6 +1,8 @@
 """The warehouses under test, each with an ordinary reader that knows nothing of Lockstep."""
 
+import contextlib
 import datetime as dt
+import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +23,12 @@ from lockstep.publish.warehouse import open_warehouse
 from tests.publish.staged import DAY, NOON
 
 KINDS = ("duckdb", "postgresql", "iceberg", "delta")
+# Under an emulator, which knows one writer at a time.
+EMULATED = ("snowflake",)
+# Fixture of the server of each kind that has one.
+SERVERS = {"postgresql": "postgres", "snowflake": "snowflake"}
 TABLE = "scores_table"
+SEMI = {"ARRAY", "VARIANT"}
 Row = dict[str, Any]
 
 
@@ -54,10 +61,10 @@ class Place:
         return list(self.read(table)[0])
 
 
-def make_place(kind: str, root: Path, *, postgres: str | None = None) -> Place:
-    """Describe a new, empty warehouse."""
+def make_place(kind: str, root: Path, *, server: str | None = None) -> Place:
+    """Describe a new, empty warehouse; one with a server is where `server` says."""
     locations = {"duckdb": root / "warehouse.duckdb", "iceberg": root / "iceberg", "delta": root / "delta"}
-    return Place(kind, str(postgres if kind == "postgresql" else locations[kind]))
+    return Place(kind, server or str(locations[kind]))
 
 
 def _duckdb(location: str, table: str, columns: str) -> list[Row]:
@@ -78,6 +85,30 @@ def _postgresql(location: str, table: str, columns: str) -> list[Row]:
             return connection.execute(f"SELECT {columns} FROM {table}").fetchall()
         except psycopg.errors.UndefinedTable:
             return []
+
+
+def _snowflake(location: str, table: str, columns: str) -> list[Row]:
+    import snowflake.connector as snowflake  # after the connection's configuration is there
+
+    name, database, schema = location.split("/")
+    with (
+        contextlib.closing(snowflake.connect(connection_name=name, database=database, schema=schema)) as connection,
+        connection.cursor() as cursor,
+    ):
+        try:
+            cursor.execute(f"SELECT {columns} FROM {table}")
+        except snowflake.errors.ProgrammingError as error:
+            if error.sqlstate == "42S02":  # no such table
+                return []
+            raise
+        names = [column.name.lower() for column in cursor.description]
+        arrays = [snowflake.constants.FIELD_ID_TO_NAME[column.type_code] in SEMI for column in cursor.description]
+        return [dict(zip(names, map(_parsed, row, arrays), strict=True)) for row in cursor.fetchall()]
+
+
+def _parsed(value: Any, array: bool) -> Any:
+    """Return an array as one; Snowflake's clients get its JSON."""
+    return json.loads(value) if array and value is not None else value
 
 
 def _iceberg(location: str, table: str, columns: str) -> list[Row]:
@@ -107,4 +138,4 @@ def _picked(rows: pa.Table, columns: str) -> list[Row]:
     return found
 
 
-_READERS = {"duckdb": _duckdb, "postgresql": _postgresql, "iceberg": _iceberg, "delta": _delta}
+_READERS = {"duckdb": _duckdb, "postgresql": _postgresql, "snowflake": _snowflake, "iceberg": _iceberg, "delta": _delta}

@@ -21,8 +21,9 @@ from hypothesis.stateful import (
 
 from lockstep.errors import StaleRun
 from tests.publish.conftest import SCHEMAS
-from tests.publish.places import KINDS, make_place
+from tests.publish.places import EMULATED, KINDS, SERVERS, make_place
 from tests.publish.postgres_server import Server
+from tests.publish.snowflake_server import Emulator
 from tests.publish.staged import DAY, NOON, publish_request, staged_file, staged_table
 
 RUNS = {"a": 2, "b": 3, "c": 5}
@@ -32,7 +33,7 @@ class Publishing(RuleBasedStateMachine):
     """Several runs of one partition, planned and published in any order, also twice and late."""
 
     kind: str
-    server: Server | None = None
+    server: Server | Emulator | None = None
     planned: Bundle[tuple[str, int]] = Bundle("planned")
 
     @initialize()
@@ -40,7 +41,7 @@ class Publishing(RuleBasedStateMachine):
         self.folder = TemporaryDirectory()
         root = Path(self.folder.name)
         schema = self.server.create(f"f{next(SCHEMAS)}") if self.server else None
-        self.place = make_place(self.kind, root, postgres=schema)
+        self.place = make_place(self.kind, root, server=schema)
         self.files = {}
         for run_key, rows in RUNS.items():
             pq.write_table(staged_table(run_key, rows=rows), root / f"{run_key}.parquet")
@@ -97,9 +98,9 @@ class Publishing(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *EMULATED])
 def test_publishing(kind: str, request: pytest.FixtureRequest) -> None:
-    server = request.getfixturevalue("postgres") if kind == "postgresql" else None
+    server = request.getfixturevalue(SERVERS[kind]) if kind in SERVERS else None
     machine = type("Publishing", (Publishing,), {"kind": kind, "server": server})
     quick = settings(
         max_examples=8,

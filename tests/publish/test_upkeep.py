@@ -35,8 +35,8 @@ def home(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LOCKSTEP_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("LOCKSTEP_ACTOR", "anna")
     monkeypatch.setenv("LOCKSTEP_WAREHOUSE", str(tmp_path / "warehouse.duckdb"))
-    if place.kind == "postgresql":
-        monkeypatch.setenv("LOCKSTEP_POSTGRESQL", place.location)
+    if place.kind in {"postgresql", "snowflake"}:
+        monkeypatch.setenv(f"LOCKSTEP_{place.kind.upper()}", place.location)
     return tmp_path
 
 

@@ -1,1 +1,1 @@
-"""Warehouses with SQL transactions: DuckDB and PostgreSQL."""
+"""Warehouses with SQL transactions: DuckDB, PostgreSQL and Snowflake."""

@@ -16,7 +16,7 @@ from lockstep.publish.contract import ReportingTable, StagedFile
 from lockstep.publish.evolution import Widenings
 from lockstep.publish.patience import Patience
 from lockstep.publish.sql.duckdb_connection import CONFLICT, CommitUnknown, connected, first_line, transaction
-from lockstep.publish.sql.session import StatementFailed, quoted, text
+from lockstep.publish.sql.session import TABLES_QUERY, StatementFailed, quoted, text
 
 UNPUBLISHED = "Nothing was published and what was live stays."
 GLOB_CHARACTERS = "*?["
@@ -56,6 +56,7 @@ class DuckDBEngine:
     wait_s: float
     kind: str = "duckdb"
     widenings: ClassVar[Widenings] = WIDENINGS
+    ddl_commits: ClassVar[bool] = False
 
     def exists(self) -> bool:
         """Whether the file is there."""
@@ -92,8 +93,18 @@ class DuckDBSession:
                 raise
             raise StatementFailed(first_line(error)) from error
 
+    def stage(self, files: Sequence[StagedFile]) -> None:
+        """Do nothing: files are loaded from where they are."""
+
+    def begin(self) -> None:
+        """Do nothing: the transaction is open."""
+
     def lock(self, name: str) -> None:
         """Do nothing: the file has one writer."""
+
+    def tables(self) -> list[str]:
+        """Return the names of all tables and views, sorted."""
+        return [row[0] for row in self.rows(TABLES_QUERY)]
 
     def columns(self, table: str) -> dict[str, str]:
         """Return the columns of a table or view with their types, in order."""

@@ -14,7 +14,9 @@ from lockstep.publish.fencing import no_claim
 from lockstep.publish.sql.session import SqlSession
 
 LEDGER, CLAIMS, LINEAGE = "lockstep_ledger", "lockstep_claims", "model_lineage"
-RESERVED = (LEDGER, CLAIMS, LINEAGE)
+# Of engines that lock by changing a table.
+LEDGER_LOCK, CLAIMS_LOCK, TABLES_LOCK = "lockstep_lock_ledger", "lockstep_lock_claims", "lockstep_lock_tables"
+RESERVED = (LEDGER, CLAIMS, LINEAGE, LEDGER_LOCK, CLAIMS_LOCK, TABLES_LOCK)
 
 # Column, type, and the field of `Publication` that it holds. Later columns were added to ledgers of earlier versions.
 COLUMNS = (
@@ -58,12 +60,12 @@ made AS (
 ),
 counted AS (
   SELECT table_name, partition_date,
-    count(*) FILTER (WHERE {_MADE}) AS publications, count(*) FILTER (WHERE outcome = 'noop') AS noops
+    count(CASE WHEN {_MADE} THEN 1 END) AS publications, count(CASE WHEN outcome = 'noop' THEN 1 END) AS noops
   FROM {LEDGER} GROUP BY table_name, partition_date
 )
 SELECT
   e.table_name, e.partition_date, e.spec, e.model_name, e.model_version, e.model_digest,
-  e.run_key, e.rows, e.published_at, counted.publications, counted.noops
+  e.run_key, e."rows", e.published_at, counted.publications, counted.noops
 FROM live
 JOIN made ON made.table_name = live.table_name AND made.partition_date = live.partition_date
   AND made.run_key = live.run_key

@@ -18,7 +18,7 @@ from lockstep.errors import CommitUncertain, PublishError, WarehouseBusy, Wareho
 from lockstep.publish.contract import ReportingTable, StagedFile
 from lockstep.publish.evolution import Widenings
 from lockstep.publish.sql.postgres_types import WIDENINGS, sql_type, wire_type
-from lockstep.publish.sql.session import StatementFailed, quoted, text
+from lockstep.publish.sql.session import TABLES_QUERY, StatementFailed, quoted, text
 
 UNPUBLISHED = "Nothing was published and what was live stays."
 LOCK_TIMEOUT = "55P03"
@@ -50,6 +50,7 @@ class PostgresEngine:
     wait_s: float
     kind: str = "postgresql"
     widenings: ClassVar[Widenings] = WIDENINGS
+    ddl_commits: ClassVar[bool] = False
 
     def exists(self) -> bool:
         """Say yes: a server is there or an error."""
@@ -64,7 +65,7 @@ class PostgresEngine:
             raise self._translated(error, consequence="Nothing was published and what was live stays.") from error
         with contextlib.closing(connection), connection.cursor() as cursor:
             try:
-                session = PostgresSession.begin(cursor, wait_s=self.wait_s, read_only=read_only)
+                session = PostgresSession.opened(cursor, wait_s=self.wait_s, read_only=read_only)
                 yield session
                 self._commit(connection)
             except (StatementFailed, adbc_driver_manager.Error) as error:
@@ -97,7 +98,7 @@ class PostgresSession:
     schema: str
 
     @classmethod
-    def begin(cls, cursor: Any, *, wait_s: float, read_only: bool) -> "PostgresSession":
+    def opened(cls, cursor: Any, *, wait_s: float, read_only: bool) -> "PostgresSession":
         """Begin a transaction whose waits for locks are bounded."""
         session = cls(cursor, schema="")
         if read_only:
@@ -120,11 +121,21 @@ class PostgresSession:
         except adbc_driver_manager.Error as error:
             raise StatementFailed(first_line(error)) from error
 
+    def stage(self, files: Sequence[StagedFile]) -> None:
+        """Do nothing: files are loaded from where they are."""
+
+    def begin(self) -> None:
+        """Do nothing: the transaction is open."""
+
     def lock(self, name: str) -> None:
         """Keep other transactions from passing here with the same name until this one ends."""
         self.rows(
             "SELECT CAST(pg_advisory_xact_lock(hashtextextended(?, 0)) AS text)", [f"lockstep/{self.schema}/{name}"]
         )
+
+    def tables(self) -> list[str]:
+        """Return the names of all tables and views, sorted."""
+        return [row[0] for row in self.rows(TABLES_QUERY)]
 
     def columns(self, table: str) -> dict[str, str]:
         """Return the columns of a table or view with their types, in order."""

@@ -14,7 +14,11 @@ class StatementFailed(Exception):
 
 
 class SqlSession(Protocol):
-    """One open transaction. Queries have `?` for parameters and name types that every engine knows."""
+    """One open transaction. Queries have `?` for parameters and name types that every engine knows.
+
+    In an engine whose statements about tables commit (`SqlEngine.ddl_commits`) the transaction proper begins with
+    `begin`: tables are made and changed before it, and nothing else is written before it.
+    """
 
     @property
     def schema(self) -> str:
@@ -31,8 +35,17 @@ class SqlSession(Protocol):
             StatementFailed: The engine refused it.
         """
 
+    def stage(self, files: Sequence[StagedFile]) -> None:
+        """Bring files near, so that `load` takes less time; called before `begin`, and only where DDL commits."""
+
+    def begin(self) -> None:
+        """Begin what is committed as a whole; everything that was done before stays whatever happens."""
+
     def lock(self, name: str) -> None:
         """Keep other transactions from passing here with the same name until this one ends."""
+
+    def tables(self) -> list[str]:
+        """Return the names of all tables and views, sorted."""
 
     def columns(self, table: str) -> dict[str, str]:
         """Return the columns of a table or view with their types, in order; empty when there is none."""
@@ -77,6 +90,10 @@ class SqlEngine(Protocol):
         """Which types of columns may become which."""
 
     @property
+    def ddl_commits(self) -> bool:
+        """Whether statements about tables commit what was done before them, and cannot be rolled back."""
+
+    @property
     def location(self) -> str:
         """Where it is, without secrets."""
 
@@ -90,6 +107,13 @@ class SqlEngine(Protocol):
             read_only: The body only reads.
             consequence: What a failure of the body means, for its message.
         """
+
+
+# Of a database that keeps to the standard's information schema.
+TABLES_QUERY = (
+    "SELECT table_name FROM information_schema.tables "
+    "WHERE table_schema = current_schema() AND table_catalog = current_catalog ORDER BY 1"
+)
 
 
 def quoted(name: str) -> str:

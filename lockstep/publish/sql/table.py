@@ -34,7 +34,7 @@ def replace_partition(
     """
     if not request.files and not session.columns(request.table):
         return 0, ()
-    changes = _alter(session, request, widenings=widenings) if request.files else ()
+    changes = reshape(session, request, widenings=widenings)
     deleted = session.delete(request.table, request.partition_column, value=request.partition)
     inserted = 0
     if request.files:
@@ -56,7 +56,14 @@ def partition_rows(session: SqlSession, request: PublishRequest) -> int | None:
     return int(session.rows(query, [request.partition])[0][0])
 
 
-def _alter(session: SqlSession, request: PublishRequest, *, widenings: Widenings) -> tuple[str, ...]:
+def reshape(session: SqlSession, request: PublishRequest, *, widenings: Widenings) -> tuple[str, ...]:
+    """Make the table, or make it take the rows; return what changed. Repeating it changes nothing.
+
+    Raises:
+        PublishError: The rows do not fit the table.
+    """
+    if not request.files:
+        return ()
     table, staged, existing = quoted(request.table), session.shape(request.files), session.columns(request.table)
     if not existing:
         session.create(request.table, staged, partition_column=request.partition_column)

@@ -1,4 +1,4 @@
-"""A warehouse with SQL transactions: DuckDB or PostgreSQL. The ledger lives beside the rows."""
+"""A warehouse with SQL transactions: DuckDB, PostgreSQL or Snowflake. The ledger lives beside the rows."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from lockstep.publish.contract import Publication, PublishRequest, ReportingTabl
 from lockstep.publish.fencing import check_name, fence, is_live
 from lockstep.publish.sql import ledger, reporting
 from lockstep.publish.sql.session import SqlEngine, SqlSession, quoted
-from lockstep.publish.sql.table import partition_rows, planned_changes, replace_partition
+from lockstep.publish.sql.table import partition_rows, planned_changes, replace_partition, reshape
 from lockstep.publish.staged_files import read_footers, verify_files
 from lockstep.run.plan import Claim
 
@@ -41,6 +41,7 @@ class SqlWarehouse:
         """Hand out the next fencing token of a partition."""
         with self.engine.transaction() as session:
             ledger.ensure_ledger(session)
+            session.begin()
             token = ledger.claim_token(session, table, partition=partition, run_key=run_key, now=now)
             live = ledger.live_publication(session, table, partition=partition, warehouse=self.location)
         already = live is not None and live.run_key == run_key
@@ -77,15 +78,35 @@ class SqlWarehouse:
         check_name(request, ledger.RESERVED)
         verify_files(request)
         read_footers(request)
+        for table in request.reporting:
+            self._check_computes(table)
         with self.engine.transaction() as session:
             ledger.ensure_ledger(session)
+            ahead = self._make_ready(session, request) if self.engine.ddl_commits else ()
+            session.begin()
             session.lock(f"{request.table}/{request.partition}")
             ledger.check_claim(session, request)
             done = self._replace(session, request)
+            done = done.model_copy(update={"changes": (*ahead, *done.changes)})
             written = {t.name: reporting.refresh(session, t, [request.partition]) for t in request.reporting}
             done = done.model_copy(update={"reporting": written})
             ledger.append(session, done)
         return done
+
+    def _make_ready(self, session: SqlSession, request: PublishRequest) -> tuple[str, ...]:
+        """Change the table before the transaction, and bring the files near; return what changed.
+
+        What forbids the publication is looked for first, and again in the transaction. Should that fail, the table is
+        left with columns of nulls or of a wider type, which the next attempt finds and readers bear.
+        """
+        ledger.check_claim(session, request)
+        live = ledger.live_publication(session, request.table, partition=request.partition, warehouse=self.location)
+        fence(live, request)
+        if is_live(live, request, rows_there=partition_rows(session, request)):
+            return ()
+        changes = reshape(session, request, widenings=self.engine.widenings)
+        session.stage(request.files)
+        return changes
 
     def _replace(self, session: SqlSession, request: PublishRequest) -> Publication:
         where = self.location
@@ -109,14 +130,27 @@ class SqlWarehouse:
         refused = entry(request, warehouse=self.location, outcome="refused", rows=request.rows, reason=reason)
         with self.engine.transaction(consequence=UNCHANGED) as session:
             ledger.ensure_ledger(session)
+            session.begin()
             ledger.append(session, refused)
         return refused
 
     def refresh_reporting(self, table: ReportingTable, partitions: Sequence[dt.date] | None) -> int:
-        """Recompute partitions of a reporting table in one transaction; return the rows written."""
+        """Recompute partitions of a reporting table in one transaction; return the rows written.
+
+        Raises:
+            PublishError: The query does not run, or the engine makes no tables in a transaction.
+        """
+        self._check_computes(table)
         with self.engine.transaction(consequence=UNCHANGED) as session:
             ledger.ensure_ledger(session)
             return reporting.refresh(session, table, partitions)
+
+    def _check_computes(self, table: ReportingTable) -> None:
+        if self.engine.ddl_commits:
+            raise PublishError(
+                f"reporting table {table.name} of spec {table.spec}: {self.kind} makes no tables in a transaction. "
+                "Leave out `reporting`, or publish to duckdb or postgresql."
+            )
 
     def vacuum(self, table: str, *, keep: set[str], before: dt.datetime, dry_run: bool) -> list[str]:  # noqa: ARG002
         """Drop nothing: of earlier publications, only their run folders hold rows."""
@@ -126,12 +160,8 @@ class SqlWarehouse:
         """Return the names of all tables and views; none when there is no warehouse yet."""
         if not self.engine.exists():
             return []
-        query = (
-            "SELECT table_name FROM information_schema.tables "
-            "WHERE table_schema = current_schema() AND table_catalog = current_catalog ORDER BY 1"
-        )
         with self.engine.transaction(read_only=True, consequence=UNCHANGED) as session:
-            return [row[0] for row in session.rows(query)]
+            return session.tables()
 
     def read_table(self, name: str, *, limit: int | None) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Return the columns and the first rows of a table or view, ordered by all columns from the left."""

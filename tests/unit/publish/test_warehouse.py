@@ -8,7 +8,7 @@ from lockstep.errors import ExtraMissing, SettingsError
 from lockstep.publish.warehouse import WAREHOUSES, open_warehouse
 from lockstep.specs.settings import WAREHOUSE_VARIABLES, Settings
 
-HEAVY = {"duckdb", "pyiceberg", "deltalake", "adbc_driver_postgresql"}
+HEAVY = {"duckdb", "pyiceberg", "deltalake", "adbc_driver_postgresql", "snowflake"}
 
 
 def test_only_the_library_of_the_warehouse_is_loaded() -> None:
@@ -19,7 +19,13 @@ def test_only_the_library_of_the_warehouse_is_loaded() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "module"),
-    [("postgresql", "adbc_driver_postgresql"), ("iceberg", "pyiceberg"), ("delta", "deltalake"), ("duckdb", "duckdb")],
+    [
+        ("postgresql", "adbc_driver_postgresql"),
+        ("snowflake", "snowflake"),
+        ("iceberg", "pyiceberg"),
+        ("delta", "deltalake"),
+        ("duckdb", "duckdb"),
+    ],
 )
 def test_a_missing_library_says_what_to_install(kind: str, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [n for n in sys.modules if n.split(".")[0] == module or n.endswith("_engine")]:
@@ -31,10 +37,13 @@ def test_a_missing_library_says_what_to_install(kind: str, module: str, monkeypa
 
 def test_every_kind_has_a_place() -> None:
     assert WAREHOUSES.keys() == WAREHOUSE_VARIABLES.keys()
-    settings = Settings.from_env({"LOCKSTEP_HOME": "/h", "LOCKSTEP_POSTGRESQL": "postgresql://u@h/d"})
+    settings = Settings.from_env(
+        {"LOCKSTEP_HOME": "/h", "LOCKSTEP_POSTGRESQL": "postgresql://u@h/d", "LOCKSTEP_SNOWFLAKE": "analytics/A/B"}
+    )
     assert {kind: settings.warehouse(kind) for kind in WAREHOUSES} == {
         "duckdb": "/h/warehouse.duckdb",
         "postgresql": "postgresql://u@h/d",
+        "snowflake": "analytics/A/B",
         "iceberg": "/h/iceberg",
         "delta": "/h/delta",
     }
@@ -49,6 +58,13 @@ def test_nobody_said_where_postgresql_is() -> None:
 def test_a_password_is_refused_and_not_repeated(value: str) -> None:
     with pytest.raises(SettingsError, match="without a password") as caught:
         Settings.from_env({"LOCKSTEP_POSTGRESQL": value})
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["snowflake://u:hunter2@account", "a/b/c/d", "a b", "a;password=hunter2", "a/b\n"])
+def test_snowflake_is_named_and_nothing_else_is_repeated(value: str) -> None:
+    with pytest.raises(SettingsError, match=r"LOCKSTEP_SNOWFLAKE.*connections\.toml") as caught:
+        Settings.from_env({"LOCKSTEP_SNOWFLAKE": value})
     assert "hunter2" not in str(caught.value)
 
 

@@ -111,10 +111,11 @@ def parcels(rows: int = 40, *, day: dt.date = DAY, **columns: Any) -> pa.Table:
 
 
 def make_settings(root: Path) -> Settings:
-    """Settings below a folder; a PostgreSQL is where the environment says."""
+    """Settings below a folder; a PostgreSQL and a Snowflake are where the environment says."""
     return Settings.from_env(
         {
             "LOCKSTEP_POSTGRESQL": os.environ.get("LOCKSTEP_POSTGRESQL", ""),
+            "LOCKSTEP_SNOWFLAKE": os.environ.get("LOCKSTEP_SNOWFLAKE", ""),
             "LOCKSTEP_HOME": str(root),
             "LOCKSTEP_MODELS": str(root / "models"),
             "LOCKSTEP_WAREHOUSE_WAIT_S": "5",
