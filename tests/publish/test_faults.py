@@ -131,7 +131,9 @@ def test_faults(place: Place, server: Server, request_for: Request, tmp_path: Pa
     seen = reader.seen()
     whole = {f'[["{DAY}", "{key}", {ROWS}], ["{OTHER_DAY}", "n", {OTHER_ROWS}]]' for key in "ab"}
     assert seen.keys() <= {*whole, "away"}, f"seed {SEED}: a reader saw {dict(seen)}"
-    assert sum(seen[state] for state in whole) > COUNT
+    assert sum(seen[state] for state in whole) > (
+        0 if place.kind == "duckdb" else COUNT
+    )  # its readers wait for writers
     print(f"{place.kind}: {COUNT} faults over {points} points; {dict(ended)}; a reader saw {dict(seen)}")
     _all_ended_both_ways(ended)
 
