@@ -18,20 +18,22 @@ def publish_drift(folder: RunFolder, warehouse: Warehouse, request: PublishReque
     The claim comes before the look at what is live: a run that is overtaken after it has the lower token.
 
     Args:
-        folder: The run; one without `drift.parquet` (of an earlier version) has no drift to publish.
+        folder: The run; one without `drift.parquet` (of an earlier version), or of which no drift can be told, has none
+            to publish.
         warehouse: Where its rows are.
         request: What was asked for its rows.
     """
     path = folder.file(DRIFT)
     if not path.is_file():
         return
-    table = table_name(request.table)
+    table, rows = table_name(request.table), pq.read_metadata(path).num_rows
+    if not rows and warehouse.live(table, request.partition) is None:
+        return
     claim = warehouse.claim(table, partition=request.partition, run_key=request.run_key, now=request.now)
     live = warehouse.live(request.table, request.partition)
     if claim.already_live or live is None or live.run_key != request.run_key:
         return
     file = StagedFile(path, size_bytes=path.stat().st_size, sha256=file_sha256(path))
-    rows = pq.read_metadata(path).num_rows
     own = {"table": table, "partition_column": PARTITION, "token": claim.token, "files": [file], "rows": rows}
     with contextlib.suppress(StaleRun):
         warehouse.publish(replace(request, **own, reporting=()))
