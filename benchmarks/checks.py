@@ -28,9 +28,10 @@ import pyarrow.parquet as pq
 
 from benchmarks.job import COMPLETE, ROOT, SCRATCH, empty_folder, environment
 from benchmarks.machine import describe, restrict_cores
-from lockstep.quality.expectations import RESULT_FORMAT, Decision, quiet
+from lockstep.quality.expectations import RESULT_FORMAT, Decision
 from lockstep.quality.histogram import score_histogram
-from lockstep.quality.invariants import read_stamps, staged_problem
+from lockstep.quality.invariants import read_stamps, staged_problems
+from lockstep.quality.loading import quiet
 from lockstep.quality.measuring import measuring
 from lockstep.quality.metrics import repeated_keys
 from lockstep.quality.rows import staged_rows
@@ -131,7 +132,7 @@ def lockstep(files: Sequence[Path], suite: Suite, cores: int) -> Callable[[Times
 
     def run(times: Times) -> list[bool]:
         with timed(times, "sha256"):
-            problems = [staged_problem(file, *facts) for file, facts in known.items()]
+            problems = staged_problems([(file, *facts) for file, facts in known.items()])
         if "run_key" in pq.read_schema(files[0]).names:
             with timed(times, "stamps"):
                 read_stamps(files, partition_column=KEY[0])
@@ -144,7 +145,7 @@ def lockstep(files: Sequence[Path], suite: Suite, cores: int) -> Callable[[Times
             results = decision.results(answers, name="bench", docs=SCRATCH / "checks" / "docs", at=AT)
         with timed(times, "histogram"):
             score_histogram(files, SCORE, baseline=None)
-        return [result.success for result in results] if not any(problems) else []
+        return [result.success for result in results] if not problems else []
 
     return run
 
