@@ -20,7 +20,9 @@ from typing import Any
 
 WANTED, PAGES = "great_expectations.expectations", "lockstep.quality.pages"
 # Great Expectations does without: it catches the `ImportError`.
-OPTIONAL = frozenset({"pyspark", "sqlalchemy", "google.auth", "google.api_core", "google.cloud", "google.oauth2"})
+OPTIONAL = frozenset(
+    {"boto3", "botocore", "pyspark", "sqlalchemy", "google.auth", "google.api_core", "google.cloud", "google.oauth2"}
+)
 # Imported by name at the top of its modules, looked into only by expectations that the catalogue does not have.
 POSTPONED = ("altair", "scipy.stats")
 _LOCK = threading.Lock()
