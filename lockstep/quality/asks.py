@@ -18,10 +18,12 @@ class Aggregate:
     Attributes:
         sql: Over the columns' `sql` names; understood by DuckDB and Spark alike unless it says otherwise.
         columns: Names of the columns that it reads.
+        moment: Which of the `Moments` of its only column it is, if it is one; an engine may take it from there.
     """
 
     sql: str
     columns: tuple[str, ...] = ()
+    moment: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ ROWS = Aggregate("count(*)")
 
 def known(column: Column) -> Aggregate:
     """Ask how many values are not null."""
-    return Aggregate(f"count({column.sql})", (column.name,))
+    return Aggregate(f"count({column.sql})", (column.name,), moment="count")
 
 
 def count_where(condition: str, *columns: Column) -> Aggregate:

@@ -40,7 +40,12 @@ def write_docs(results: Sequence[Any], expectations: Sequence[Any], *, name: str
     site: Any = {
         "class_name": "SiteBuilder",
         "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs)},
-        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder", "view": _view("IndexView")},
+        "site_section_builders": {
+            "expectations": {"view": _view("PageView")},
+            "validations": {"view": _view("PageView")},
+            "profiling": "None",  # what turns a section off
+        },
         "show_how_to_buttons": False,
     }
     context.add_data_docs_site(name, site)
@@ -49,6 +54,10 @@ def write_docs(results: Sequence[Any], expectations: Sequence[Any], *, name: str
         (docs / "static" / "images" / image).unlink(missing_ok=True)
     for page in docs.rglob("*.html"):
         page.write_text(offline(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def _view(name: str) -> dict[str, str]:
+    return {"module_name": "lockstep.quality.pages", "class_name": name}
 
 
 def _outcome(results: Sequence[Any], *, name: str, at: dt.datetime) -> Any:

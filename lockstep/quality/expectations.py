@@ -4,23 +4,20 @@ What it needs are metrics; here they come from one pass over the rows (`lockstep
 own execution engines, which read the rows once for each and take many times as long. The seam is what its validator
 itself calls on each expectation: `get_validation_dependencies` and `metrics_validate`.
 
-The only module, with those it hands on to, that loads Great Expectations (about two seconds). It runs without files of
-its own outside the docs folder, without analytics, progress bars or any network, and keeps no value of any row.
+The only module, with those it hands on to, that needs Great Expectations. It runs without files
+of its own outside the docs folder, without analytics, progress bars or any network, and keeps no value of any row.
 """
 
-import contextlib
 import copy
 import datetime as dt
-import logging
 import math
-import os
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lockstep.quality.asks import Question, Uncomputable
 from lockstep.quality.columns import Column
+from lockstep.quality.loading import load, quiet
 from lockstep.quality.metric_table import question_of, withheld, withheld_value
 from lockstep.quality.reference import PREFIX, Finding, Reference
 from lockstep.quality.results import CheckResult, expected_text, figure
@@ -36,6 +33,7 @@ class Decision:
 
     def __init__(self, suite: Suite) -> None:
         with quiet():
+            load()
             self._suite = suite
             self._built = [_build(check, index) for index, check in enumerate(suite.checks)]
             self._metrics = [_metrics(expectation) for expectation in self._built]
@@ -89,21 +87,6 @@ def _question(metric: Any, columns: Mapping[str, Column], reference: Reference |
             raise ValueError(f"{name} needs a reference")
         return reference.question(name.removeprefix(PREFIX), kwargs, columns=columns)
     return question_of(name, metric.metric_domain_kwargs, kwargs, columns=columns)
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep Great Expectations from logging and warning for the time of the body."""
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    logger = logging.getLogger("great_expectations")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _build(check: Check, position: int) -> Any:

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
+from lockstep.quality.numbers import side_by_side
 from lockstep.run.plan import Record
 
 BINS = 40
@@ -40,29 +42,35 @@ def score_histogram(files: Sequence[Path], column: str, *, baseline: Mapping[str
     """
     if not files:
         return None
-    staged = ds.dataset([str(file) for file in files], format="parquet")
-    kind = staged.schema.field(column).type
+    kind = pq.read_schema(files[0]).field(column).type
     if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
         return None
-    table = staged.to_table(columns=[column])
-    values = np.asarray(table.column(column).cast(pa.float64()).to_numpy(), dtype=np.float64)
-    values = values[np.isfinite(values)]
-    if not len(values):
+    parts = [part for part in side_by_side(lambda file: _finite(file, column), files) if len(part)]
+    if not parts:
         return None
     known = baseline if baseline and baseline.get("count") else None
-    low, high = _range(values, known)
-    counts, edges = np.histogram(values, bins=BINS, range=(low, high))
+    low, high = _range([float(part.min()) for part in parts] + [float(part.max()) for part in parts], known)
+    binned = list(side_by_side(lambda part: np.histogram(part, bins=BINS, range=(low, high)), parts))
+    counts, edges, rows = sum(count for count, _ in binned), binned[0][1], sum(map(len, parts))
     return ScoreHistogram(
         edges=tuple(float(edge) for edge in edges),
-        shares=tuple(float(share) for share in counts / len(values)),
+        shares=tuple(float(share) for share in counts / rows),
         baseline=_spread(known, edges) if known else None,
-        mean=float(values.mean()),
+        mean=sum(float(part.sum()) for part in parts) / rows,
         baseline_mean=float(known["sum"]) / float(known["count"]) if known else None,
     )
 
 
-def _range(values: "np.typing.NDArray[np.float64]", baseline: Mapping[str, Any] | None) -> tuple[float, float]:
-    low, high = float(values.min()), float(values.max())
+def _finite(file: Path, column: str) -> npt.NDArray[np.float64]:
+    with pq.ParquetFile(file) as opened:
+        table = opened.read(columns=[column], use_threads=False)
+    values = np.asarray(table.column(column).cast(pa.float64()).to_numpy(), dtype=np.float64)
+    finite = np.isfinite(values)
+    return values if finite.all() else values[finite]
+
+
+def _range(values: Sequence[float], baseline: Mapping[str, Any] | None) -> tuple[float, float]:
+    low, high = min(values), max(values)
     if baseline:
         low, high = min(low, float(baseline["min"])), max(high, float(baseline["max"]))
     if low >= 0 and high <= 1:
@@ -70,7 +78,7 @@ def _range(values: "np.typing.NDArray[np.float64]", baseline: Mapping[str, Any] 
     return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
-def _spread(baseline: Mapping[str, Any], edges: "np.typing.NDArray[np.float64]") -> tuple[float, ...]:
+def _spread(baseline: Mapping[str, Any], edges: npt.NDArray[np.float64]) -> tuple[float, ...]:
     """Integrate the baseline's piecewise-even density over other bins."""
     bounds = np.asarray([baseline["min"], *baseline["edges"], baseline["max"]], dtype=np.float64)
     reached = np.concatenate([[0.0], np.cumsum(baseline["counts"]) / float(baseline["count"])])

@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lockstep.quality.footers import constants
+from lockstep.quality.numbers import side_by_side
 from lockstep.quality.results import CheckResult
 from lockstep.run.identity import file_sha256
 from lockstep.run.manifest import Manifest
@@ -85,11 +87,8 @@ def accounted_rows(manifest: Manifest, scoring_input: ScoringInput) -> list[Chec
 
 def unchanged_files(manifest: Manifest, root: Path) -> list[CheckResult]:
     """Check size and hash of every staged file against the manifest."""
-    wrong = [
-        problem
-        for unit in manifest.units
-        if (problem := staged_problem(root / unit.staged, unit.size_bytes, unit.sha256))
-    ]
+    units = [(root / unit.staged, unit.size_bytes, unit.sha256) for unit in manifest.units]
+    wrong = staged_problems(units)
     total = sum(unit.size_bytes for unit in manifest.units)
     return [
         invariant(
@@ -100,6 +99,15 @@ def unchanged_files(manifest: Manifest, root: Path) -> list[CheckResult]:
             why="what is published must be what was scored",
         )
     ]
+
+
+def staged_problems(files: Sequence[tuple[Path, int, str]]) -> list[str]:
+    """Say of each file that differs how; all cores hash.
+
+    Args:
+        files: Paths, sizes in bytes and sha256 of the manifest.
+    """
+    return [problem for problem in side_by_side(lambda facts: staged_problem(*facts), files) if problem]
 
 
 def staged_problem(path: Path, size_bytes: int, sha256: str) -> str | None:
@@ -115,22 +123,30 @@ def staged_problem(path: Path, size_bytes: int, sha256: str) -> str | None:
 
 
 def read_stamps(files: Sequence[Path], *, partition_column: str) -> StagedFacts:
-    """Read rows by file, stamps and partition values, a row group at a time and without a row leaving this function.
+    """Read rows by file, stamps and partition values, a row group at a time and without a row leaving this module.
 
     Texts stay the dictionaries that they are on disk, so a column of one value costs a look at its run lengths.
     """
-    rows: dict[str, int] = {}
+    known = constants(files, [partition_column])
+    found = list(side_by_side(lambda file: _stamps_of(file, [] if known else [partition_column]), files))
+    stamps = dict.fromkeys(stamp for one in found for stamp in one.stamps)
+    partitions = dict.fromkeys([*known.values(), *(value for one in found for value in one.partitions)])
+    rows = {name: count for one in found for name, count in one.rows.items()}
+    return StagedFacts(rows, tuple(stamps), tuple(partitions), sum(one.null_stamps for one in found))
+
+
+def _stamps_of(file: Path, further: Sequence[str]) -> StagedFacts:
+    """Read a file; `further` is the column of partition values, unless all of them are known."""
     stamps: dict[tuple[Any, ...], None] = {}
     partitions: dict[Any, None] = {}
     null_times = 0
-    for file in files:
-        with pq.ParquetFile(file, read_dictionary=list(TEXTS)) as opened:
-            rows[str(file)] = opened.metadata.num_rows
-            wanted = list(dict.fromkeys([*STAMPS, partition_column]))
-            for batch in opened.iter_batches(batch_size=GROUP_ROWS, columns=wanted):
-                stamps.update(dict.fromkeys(_combinations([batch.column(name) for name in STAMPS[:-1]])))
-                partitions.update(dict.fromkeys(_values(batch.column(partition_column))))
-                null_times += batch.column(STAMPS[-1]).null_count
+    with pq.ParquetFile(file, read_dictionary=list(TEXTS)) as opened:
+        wanted = list(dict.fromkeys([*STAMPS, *further]))
+        for batch in opened.iter_batches(batch_size=GROUP_ROWS, columns=wanted, use_threads=False):
+            stamps.update(dict.fromkeys(_combinations([batch.column(name) for name in STAMPS[:-1]])))
+            partitions.update(dict.fromkeys(value for name in further for value in _values(batch.column(name))))
+            null_times += batch.column(STAMPS[-1]).null_count
+        rows = {str(file): opened.metadata.num_rows}
     return StagedFacts(rows, tuple(stamps), tuple(partitions), null_times)
 
 

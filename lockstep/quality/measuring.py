@@ -1,4 +1,8 @@
-"""Answer questions about rows with the embedded engine: in each round one query, and one pass for each exact count."""
+"""Answer questions about rows, all of a round together.
+
+A round is one pass over plain numbers (`lockstep.quality.numbers`), one query of the embedded engine for what else can
+be said in SQL, and one pass for each exact count of other values.
+"""
 
 import contextlib
 import math
@@ -9,14 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import duckdb
-import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from lockstep.errors import FileUnreadable
 from lockstep.quality.asks import Aggregate, Ask, Distinct, Question, Repeated, Repeats, Tally, Uncomputable
 from lockstep.quality.columns import Column, Kind, columns_of
-from lockstep.quality.distinct import count_distinct, repeated, words
+from lockstep.quality.distinct import count_distinct, repeated, words, words_of
+from lockstep.quality.footers import constants
+from lockstep.quality.numbers import Moments, Numbers, is_plain, read_numbers
 from lockstep.quality.rows import Rows
 from lockstep.quality.tally import misfits
 
@@ -38,6 +43,8 @@ class Measurement:
         self._names = tuple(dict.fromkeys(names))
         self.columns: dict[str, Column] = columns_of(self._names, rows.schema, where=rows.where)
         self._answers: dict[Ask, Any] = {}
+        self._moments: dict[str, Moments] = {}
+        self._keys: dict[tuple[Column, ...], tuple[Column, ...]] = {}
 
     def answer(self, questions: Mapping[Any, Question]) -> dict[Any, Any]:
         """Answer questions, all of them together in each round.
@@ -73,15 +80,57 @@ class Measurement:
 
     def _ask(self, asks: set[Ask]) -> None:
         new = sorted(asks - self._answers.keys(), key=repr)
-        aggregates = [ask for ask in new if isinstance(ask, Aggregate)]
-        others = [ask for ask in new if not isinstance(ask, Aggregate)]
-        if not new:
-            return
+        plain = [ask for ask in new if self._is_plain(ask)]
+        aggregates = [ask for ask in new if isinstance(ask, Aggregate) and ask not in plain]
+        others = [ask for ask in new if not isinstance(ask, Aggregate) and ask not in plain]
         with ThreadPoolExecutor(AT_ONCE) as pool:
             exact = {ask: pool.submit(self._exact, ask) for ask in others}
             if aggregates:
                 self._answers.update(zip(aggregates, self._aggregates(aggregates), strict=True))
+            if plain:
+                self._answers.update(self._numbers(plain))
             self._answers.update({ask: future.result() for ask, future in exact.items()})
+
+    def _is_plain(self, ask: Ask) -> bool:
+        """Whether an answer comes from arrays of numbers."""
+        if isinstance(ask, Aggregate):
+            return ask.moment is not None and is_plain(self._rows.stored(ask.columns[0]))
+        if isinstance(ask, Distinct):
+            return is_plain(self._rows.stored(ask.column.name)) and self._fits_memory()
+        if isinstance(ask, Repeats):
+            varying = self._varying(ask.key)
+            return len(varying) == 1 and is_plain(self._rows.stored(varying[0].name)) and self._fits_memory()
+        return False
+
+    def _varying(self, key: tuple[Column, ...]) -> tuple[Column, ...]:
+        """Return the columns of a key without those that are the same in all rows, which tell no two rows apart."""
+        if key not in self._keys:
+            fixed = constants(self._rows.files or (), [column.name for column in key])
+            self._keys[key] = tuple(column for column in key if column.name not in fixed)
+        return self._keys[key]
+
+    def _numbers(self, asks: Sequence[Ask]) -> dict[Ask, Any]:
+        """Answer what comes from arrays of numbers; these are let go when all is counted, their moments are kept."""
+        looked = {ask: self._varying(ask.key)[0].name if isinstance(ask, Repeats) else ask.columns[0] for ask in asks}
+        kept = {looked[ask] for ask in asks if not isinstance(ask, Aggregate)}
+        unread = [name for name in dict.fromkeys(looked.values()) if name in kept or name not in self._moments]
+        names = {name: name in kept for name in unread}
+        with self._reading():
+            found = read_numbers(self._rows.readers(list(names)), names) if names else {}
+        self._moments |= {name: numbers.moments for name, numbers in found.items()}
+        return {
+            ask: _plain(getattr(self._moments[name], str(ask.moment)))
+            if isinstance(ask, Aggregate)
+            else self._counted(ask, found[name])
+            for ask, name in looked.items()
+        }
+
+    def _counted(self, ask: Ask, numbers: Numbers) -> Any:
+        if isinstance(ask, Distinct):
+            return count_distinct(words_of(numbers.values))
+        if numbers.surely_differ or (numbers.nulls < 2 and not len(repeated(words_of(numbers.values)))):
+            return Repeated(0, 0, 0)
+        return self._exact(ask)  # some are equal: the engine says which
 
     def _aggregates(self, asks: Sequence[Aggregate]) -> tuple[Any, ...]:
         names = dict.fromkeys(name for ask in asks for name in ask.columns)
@@ -102,19 +151,23 @@ class Measurement:
 
     @contextlib.contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with self._engine.cursor() as engine:
+        with self._engine.cursor() as engine, self._reading():
             engine.execute("SET enable_progress_bar = false")  # it would draw on our standard output
-            try:
-                yield engine
-            except (duckdb.Error, pa.ArrowException):  # whose message may quote a value
-                problem = next(iter(self._rows.problems), None)
-                raise problem or FileUnreadable(f"of {self._rows.where}", reason=UNREADABLE) from None
+            yield engine
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (duckdb.Error, pa.ArrowException):  # whose message may quote a value
+            problem = next(iter(self._rows.problems), None)
+            raise problem or FileUnreadable(f"of {self._rows.where}", reason=UNREADABLE) from None
 
     def _source(self, engine: duckdb.DuckDBPyConnection, names: Sequence[str]) -> str:
         return self._rows.relation(engine, names=names, known=self._names)
 
     def _distinct(self, engine: duckdb.DuckDBPyConnection, column: Column) -> int:
-        if column.kind is Kind.NUMBER and self._fits_memory():
+        if column.kind is Kind.NUMBER and self._fits_memory():  # decimals
             source = self._source(engine, (column.name,))
             query = f"SELECT {column.sql} FROM {source} WHERE {column.sql} IS NOT NULL"  # noqa: S608 - names of our own
             return count_distinct(words(_array(engine, query)))
@@ -122,7 +175,7 @@ class Measurement:
         return int(_one(engine, f"SELECT count(DISTINCT {column.sql}) FROM {source}"))  # noqa: S608 - names of our own
 
     def _repeats(self, engine: duckdb.DuckDBPyConnection, key: tuple[Column, ...]) -> Repeated:
-        names, listed = [column.name for column in key], ", ".join(_grouped(column) for column in key)
+        names, listed = [column.name for column in key], ", ".join(map(_grouped, self._varying(key) or key))
         only = ""
         if self._fits_memory():
             hashes = f"SELECT hash({listed}) FROM {self._source(engine, names)}"  # noqa: S608 - names of our own
@@ -180,8 +233,8 @@ def _grouped(column: Column) -> str:
 
 
 def _array(engine: duckdb.DuckDBPyConnection, query: str) -> npt.NDArray[Any]:
-    (values,) = engine.execute(query).fetchnumpy().values()
-    return np.asarray(values.data if isinstance(values, np.ma.MaskedArray) else values)
+    values: npt.NDArray[Any] = engine.execute(query).to_arrow_table().column(0).to_numpy()
+    return values
 
 
 def _one(engine: duckdb.DuckDBPyConnection, query: str) -> Any:

@@ -22,17 +22,19 @@ from lockstep.quality.asks import (
     known,
 )
 from lockstep.quality.columns import Column, Kind
+from lockstep.quality.numbers import LARGEST_SQUARED
 from lockstep.quality.patterns import engine_pattern
 
 Kwargs: TypeAlias = Mapping[str, Any]
 Condition: TypeAlias = Callable[..., str]
 
-# Beyond it the sum of squares of doubles has no finite value.
-LARGEST_SQUARED = "1e150"
+
+def _aggregate(sql: str, column: Column, *, moment: str | None = None) -> Aggregate:
+    return Aggregate(sql, (column.name,), moment=moment)
 
 
-def _aggregate(sql: str, column: Column) -> Aggregate:
-    return Aggregate(sql, (column.name,))
+def _extreme(which: str, column: Column) -> Aggregate:
+    return _aggregate(f"{which}({column.number})", column, moment={"min": "low", "max": "high"}[which])
 
 
 def _only(column: Column, kinds: frozenset[Kind]) -> Question:
@@ -71,7 +73,7 @@ def extreme(which: str) -> Callable[[Column], Question]:
     def question(column: Column) -> Question:
         if not (yield from _only(column, conditions.NUMERIC | {Kind.TIME})):
             return None
-        (value,) = yield (_aggregate(f"{which}({column.number})", column),)
+        (value,) = yield (_extreme(which, column),)
         return value
 
     return question
@@ -85,20 +87,20 @@ def mean(column: Column) -> Question:
         (value,) = yield (_aggregate(f"make_timestamp(CAST(avg(epoch_us({column.sql})) AS BIGINT))", column),)
         return value
     count, total = yield known(column), _sum(column)
-    return total / count if count else None
+    return None if total is None or not count else total / count  # both infinities add up to nothing
 
 
 def _sum(column: Column) -> Aggregate:
     number = column.number if column.whole or column.kind is Kind.FLAG else f"CAST({column.number} AS DOUBLE)"
-    return _aggregate(f"sum({number})", column)
+    return _aggregate(f"sum({number})", column, moment="total")
 
 
 def total(column: Column) -> Question:
     """Sum; 0 of no value."""
     if not (yield from _only(column, conditions.NUMERIC)):
         return 0
-    (value,) = yield (_sum(column),)
-    return 0 if value is None else value
+    count, value = yield known(column), _sum(column)
+    return value if count else 0
 
 
 def deviation(column: Column) -> Question:
@@ -106,15 +108,15 @@ def deviation(column: Column) -> Question:
     if not (yield from _only(column, conditions.NUMERIC)):
         return None
     number = f"CAST({column.number} AS DOUBLE)"
-    spread = f"stddev_samp({number}) FILTER (WHERE abs({number}) < {LARGEST_SQUARED})"
+    spread = f"stddev_samp({number}) FILTER (WHERE abs({number}) < {LARGEST_SQUARED!r})"
     low, high, value = yield (
-        _aggregate(f"min({column.number})", column),
-        _aggregate(f"max({column.number})", column),
-        _aggregate(spread, column),
+        _extreme("min", column),
+        _extreme("max", column),
+        _aggregate(spread, column, moment="deviation"),
     )
     if low is None or math.isinf(low) or math.isinf(high):
         return None
-    return math.inf if max(-low, high) >= float(LARGEST_SQUARED) else value
+    return math.inf if max(-low, high) >= LARGEST_SQUARED else value
 
 
 def median(column: Column) -> Question:
@@ -190,7 +192,7 @@ def out_of_bounds(column: Column, kwargs: Kwargs) -> Question:
         condition = conditions.outside(column, kwargs)
     except Uncomputable:
         return (yield from counted(conditions.outside)(column, kwargs=kwargs))
-    low, high = yield tuple(_aggregate(f"{which}({column.number})", column) for which in ("min", "max"))
+    low, high = yield tuple(_extreme(which, column) for which in ("min", "max"))
     if low is None or (not column.single and conditions.within(low, high, kwargs)):
         return 0
     (count,) = yield (count_where(condition, column),)

@@ -1,6 +1,6 @@
 """Rows that can be measured as often as need be: staged files, or the input of a run wherever its files are."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from lockstep.quality.columns import columns_of, projection, source_of, with_fig
 from lockstep.run.plan import Piece, ScoringInput
 from lockstep.scoring import storage
 from lockstep.scoring.pieces import check_unchanged, schema_from_text
+from lockstep.scoring.staged import GROUP_ROWS
 from lockstep.scoring.units import read_unit
 from lockstep.specs.spec import Limits
 
@@ -55,6 +56,17 @@ class Rows:
         engine.register("batches", pa.RecordBatchReader.from_batches(schema, self._read(names, schema)))
         return f"(SELECT {projection(columns, schema)} FROM batches)"  # noqa: S608 - quoted
 
+    def readers(self, names: Sequence[str]) -> list[Iterable[pa.RecordBatch]]:
+        """Return the rows in parts that can be read side by side, each in batches of the named columns and figures."""
+        schema = pa.schema([self._field(name) for name in names])
+        if self.files and all(name in self.schema.names for name in names):
+            return [_of_file(file, schema) for file in self.files]
+        return [self._read(names, schema)]
+
+    def stored(self, name: str) -> pa.DataType:
+        """Return the type of a column or figure."""
+        return self._field(name).type
+
     def _read(self, names: Sequence[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         try:
             for batch in self.batches(self._sources(names)):
@@ -68,6 +80,12 @@ class Rows:
 
     def _sources(self, names: Sequence[str]) -> list[str]:
         return list(dict.fromkeys(source for name in names if (source := source_of(name, self.schema))))
+
+
+def _of_file(file: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    with pq.ParquetFile(file) as opened:
+        for batch in opened.iter_batches(batch_size=GROUP_ROWS, columns=schema.names, use_threads=False):
+            yield _cast(batch, schema.names, schema)
 
 
 def staged_rows(files: Sequence[Path], *, where: str) -> Rows:

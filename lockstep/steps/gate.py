@@ -3,8 +3,10 @@
 import datetime as dt
 from typing import Any
 
+from lockstep.quality.ahead import questions_ahead
 from lockstep.quality.expectations import Decision
 from lockstep.quality.limits import fewest_rows
+from lockstep.quality.loading import loading_ahead
 from lockstep.quality.measuring import measuring
 from lockstep.quality.rows import input_rows
 from lockstep.quality.samples import with_samples
@@ -41,15 +43,22 @@ def gate(folder: RunFolder, settings: Settings) -> dict[str, Any]:
 
 
 def _check(folder: RunFolder) -> Verdict:
+    with loading_ahead():
+        return _checked(folder)
+
+
+def _checked(folder: RunFolder) -> Verdict:
     plan, scoring_input = folder.plan(step="gate"), folder.scoring_input(step="gate")
     suite = load_suite(folder.file(FROZEN_SPEC, plan.spec.checks.gate), gate=True)
     now = dt.datetime.now(dt.UTC)
-    decision, where = Decision(suite), f"the input of partition {plan.partition}"
+    where = f"the input of partition {plan.partition}"
     rows = input_rows(
         folder.path, scoring_input, columns=(*suite.needs, *plan.spec.key), limits=plan.spec.limits, where=where
     )
     key = [name for name in plan.spec.key if name in rows.schema.names]
     with folder.writing(), measuring(rows, names=(*suite.needs, *key)) as measured:
+        measured.answer(questions_ahead(suite.checks, measured.columns))
+        decision = Decision(suite)
         answers = measured.answer(decision.questions(measured.columns))
         found = decision.results(answers, name="gate", docs=folder.file(DOCS), at=now)
         found = with_samples(

@@ -1,3 +1,4 @@
+import datetime as dt
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -42,6 +43,35 @@ def distinct(measurement: Measurement) -> Question:
 def test_exact_counts_whichever_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: int) -> None:
     monkeypatch.setattr(measuring_module, name, value)
     assert measured(tmp_path, repeats, distinct) == [Repeated(keys=2, rows=4, null_rows=2), (2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ([3, 1, 2, 7], Repeated(0, 0, 0)),
+        ([1, 2, 3, 7], Repeated(0, 0, 0)),
+        ([3, 1, 3, 7], Repeated(1, 2, 0)),
+        ([3, None, 1, 7], Repeated(0, 0, 0)),
+        ([3, None, None, 7], Repeated(1, 2, 0)),
+        ([7, 7, 7, 7], Repeated(1, 4, 0)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", [pa.int64(), pa.int16(), pa.float32(), pa.string()], ids=str)
+def test_keys_beside_a_column_that_is_one_value(
+    tmp_path: Path, key: list[int | None], expected: Repeated, kind: pa.DataType
+) -> None:
+    def question(measurement: Measurement) -> Question:
+        return (yield (Repeats((measurement.columns["day"], measurement.columns["id"])),))[0]
+
+    days = pa.array([dt.date(2024, 3, 5)] * 4, pa.date32())
+    ids = pa.array(key, pa.int64()).cast(kind)
+    for number in range(2):
+        half = slice(2 * number, 2 * number + 2)
+        pq.write_table(pa.table({"day": days[half], "id": ids[half]}), tmp_path / f"{number}.parquet")
+    files = sorted(tmp_path.glob("*.parquet"))
+    with measuring(staged_rows(files, where="x"), names=["day", "id"]) as measurement:
+        assert measurement.answer({0: question(measurement)}) == {0: expected}
 
 
 def test_a_question_may_ask_on(tmp_path: Path) -> None:
