@@ -6,7 +6,7 @@ planned again and found itself live already also shuts out older runs. Refusals 
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from lockstep.publish.contract import Publication, PublishRequest, live_entry
@@ -131,11 +131,14 @@ def entries(
         warehouse: Location, which the entries name.
         partition: Only of this partition.
     """
-    names = ", ".join(f'"{name}"' for name, _, _ in COLUMNS)
+    there = session.columns(LEDGER)  # a ledger of an earlier version has fewer
+    known = [(name, field) for name, _, field in COLUMNS if name in there]
+    names = ", ".join(f'"{name}"' for name, _ in known)
     wanted = [(name, value) for name, value in (("table_name", table), ("partition_date", partition)) if value]
     where = " AND ".join(f"{name} = ?" for name, _ in wanted) or "true"
     query = f"SELECT {names} FROM {LEDGER} WHERE {where} ORDER BY entry"  # noqa: S608 - constants
-    return [_publication(row, warehouse) for row in session.rows(query, [value for _, value in wanted])]
+    found = session.rows(query, [value for _, value in wanted])
+    return [_publication(dict(zip((field for _, field in known), row, strict=True)), warehouse) for row in found]
 
 
 def live_partitions(session: SqlSession, table: str) -> list[dt.date]:
@@ -158,7 +161,7 @@ def _stored(publication: Publication, name: str) -> object:
     return json.dumps(value) if name in JSON_FIELDS else value
 
 
-def _publication(row: Sequence[Any], warehouse: str) -> Publication:
-    facts = {name: value for (_, _, name), value in zip(COLUMNS, row, strict=True) if value is not None}
+def _publication(row: Mapping[str, Any], warehouse: str) -> Publication:
+    facts = {name: value for name, value in row.items() if value is not None}
     facts |= {name: json.loads(facts[name]) for name in JSON_FIELDS & facts.keys()}
     return Publication(**{"warehouse": warehouse, "published_at": facts["recorded_at"], **facts})
