@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from lockstep.errors import LockstepError
-from lockstep.publish.contract import PublishRequest
+from lockstep.publish.contract import PublishRequest, ReportingTable
 from tests.publish.places import Place
 
 WAIT_S = 60
@@ -31,6 +31,14 @@ def publish(place: Place, request: PublishRequest) -> str:
         return f"{type(error).__name__}: {error}"
 
 
+def refresh(place: Place, table: ReportingTable) -> str:
+    """Recompute a reporting table; return how many rows it has, or the error's name."""
+    try:
+        return f"{place.open(WAIT_S).refresh_reporting(table, None)} rows"
+    except LockstepError as error:
+        return f"{type(error).__name__}: {error}"
+
+
 @contextmanager
 def workers(count: int) -> Iterator[ProcessPoolExecutor]:
     """Start processes that have imported what they need."""
@@ -38,6 +46,6 @@ def workers(count: int) -> Iterator[ProcessPoolExecutor]:
         yield pool
 
 
-def all_at_once(pool: ProcessPoolExecutor, work: object, place: Place, requests: Sequence[PublishRequest]) -> list[str]:
-    """Run a function of this module on all requests; return what came out, in their order."""
+def all_at_once(pool: ProcessPoolExecutor, work: object, place: Place, requests: Sequence[object]) -> list[str]:
+    """Run a function of this module on all requests or tables; return what came out, in their order."""
     return list(pool.map(work, [place] * len(requests), requests))  # type: ignore[call-overload]

@@ -10,17 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import psutil
+import pyarrow as pa
 import pytest
 
 from lockstep.errors import WarehouseBusy
-from lockstep.publish.contract import PublishRequest
+from lockstep.publish.contract import PublishRequest, StagedFile
 from tests.publish.fault_server import ENDED, REFUSED, STOP, Job
 from tests.publish.places import TABLE, Place
 from tests.publish.publisher import all_at_once, plan_and_publish, publish, workers
-from tests.publish.staged import DAY, NOON
+from tests.publish.staged import DAY, NOON, staged_table
 from tests.publish.test_faults import Server
 
-ROUNDS, PARTITIONS, STOPS = 3, 30, 6
+ROUNDS, PARTITIONS, STOPS, TABLES = 3, 30, 6, 2
+BANDS = pa.array(["low", "high"] * 3)
 
 Request = Callable[..., PublishRequest]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -61,6 +63,29 @@ def test_thirty_partitions_are_backfilled_side_by_side(place: Place, request_for
     assert place.live() == wanted
     history = place.open().history(TABLE)
     assert sorted(entry.partition for entry in history if entry.outcome == "published") == days
+
+
+def test_the_first_to_publish_make_and_change_the_table_together(
+    place: Place, request_for: Request, stage: Callable[..., list[StagedFile]]
+) -> None:
+    days = [DAY + dt.timedelta(days=i) for i in range(4)]
+    first = [request_for("first", 0, day=day) for day in days]
+    rows = [staged_table("wider", rows=6, day=day) for day in days]
+    wider = [
+        request_for("wider", 0, day=day, files=stage("wider", day=day, table=table.append_column("band", BANDS)))
+        for day, table in zip(days, rows, strict=True)
+    ]
+    with workers(len(days)) as pool:
+        for round_ in range(TABLES):
+            table = f"table_{round_}"
+            for requests in (first, wider, first):
+                made = [replace(request, table=table) for request in requests]
+                if requests is first and place.open().history(table):
+                    made = [replace(request, outcome="restored") for request in made]
+                outcomes = all_at_once(pool, plan_and_publish, place, made)
+                assert outcomes == [made[0].outcome] * len(days)
+                assert place.live(table) == [(day, made[0].run_key, 6) for day in days]
+            assert "band" in place.columns(table)
 
 
 def test_an_orphan_that_wakes_up_late_loses(place: Place, server: Server, request_for: Request) -> None:

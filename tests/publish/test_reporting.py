@@ -13,6 +13,7 @@ from lockstep.publish.contract import PublishRequest, ReportingTable
 from lockstep.publish.reporting import reporting_tables
 from lockstep.specs.loading import load_spec
 from tests.publish.places import Place
+from tests.publish.publisher import all_at_once, plan_and_publish, refresh, workers
 
 DAY, NEXT_DAY = dt.date(2013, 8, 1), dt.date(2013, 8, 2)
 QUERY = """
@@ -192,3 +193,16 @@ def test_daily_risk_adds_up(sql_place: Place, request_for: Request, stage: Any, 
     assert found[0]["observed_late_rate"] == pytest.approx(0.5)
     assert found[0]["calibration"] == pytest.approx(0.2)
     assert (found[1]["observed_late_rate"], found[1]["calibration"]) == (None, None)
+
+
+@pytest.mark.slow
+def test_runs_side_by_side_make_and_refresh_it_together(sql_place: Place, table: Any, request_for: Request) -> None:
+    days = [DAY + dt.timedelta(days=i) for i in range(4)]
+    edited = "SELECT flight_date, count(*) AS flights, max(run_key) AS run FROM scores GROUP BY flight_date"
+    with workers(len(days)) as pool:
+        for key, query in [("a", QUERY), ("b", edited), ("c", edited)]:
+            requests = [request_for(key, 0, day=day, reporting=[table(query)]) for day in days]
+            assert all_at_once(pool, plan_and_publish, sql_place, requests) == ["published"] * len(days)
+            assert [row[:2] for row in rows_of(sql_place)] == [(day, 6) for day in days]
+        assert all_at_once(pool, refresh, sql_place, [table(edited)] * 8) == ["4 rows"] * 8
+    assert rows_of(sql_place) == [(day, 6, "c") for day in days]

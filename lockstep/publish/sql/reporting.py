@@ -8,6 +8,7 @@ from lockstep.errors import PublishError
 from lockstep.publish.contract import ReportingTable
 from lockstep.publish.sql.ledger import RESERVED, live_partitions
 from lockstep.publish.sql.session import SqlSession, StatementFailed, quoted, text
+from lockstep.publish.sql.table import SHAPES
 
 SCORES, OUTCOMES, SHAPE = "scores", "outcomes", "lockstep_shape"
 
@@ -28,6 +29,8 @@ def refresh(session: SqlSession, table: ReportingTable, partitions: Sequence[dt.
     if not days or not session.columns(table.scores):
         return 0
     wanted = _shape(session, table, days[0])
+    if session.columns(table.name) != wanted:  # one transaction at a time makes it; the others then find it made
+        session.lock(f"{SHAPES}/{table.name}")
     existing = session.columns(table.name)
     if existing and existing != wanted:
         session.rows(f"DROP TABLE {quoted(table.name)}")
@@ -35,6 +38,9 @@ def refresh(session: SqlSession, table: ReportingTable, partitions: Sequence[dt.
     if not existing:
         session.create(table.name, wanted, partition_column=table.partition_column)
         session.rows(f"COMMENT ON TABLE {quoted(table.name)} IS {text(_owner(table))}")
+    else:
+        for day in sorted(days):  # always in this order, so that no two wait for each other
+            session.lock(f"{table.name}/{day}")
     return sum(_refresh_day(session, table, day, columns=list(wanted)) for day in days)
 
 

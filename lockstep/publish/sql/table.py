@@ -1,9 +1,13 @@
 """The published table of an SQL warehouse: its columns, and the replacement of one partition."""
 
+from collections.abc import Mapping
+
 from lockstep.errors import PublishError
 from lockstep.publish.contract import PublishRequest
-from lockstep.publish.evolution import Widenings, plan_changes
+from lockstep.publish.evolution import ColumnChanges, Widenings, plan_changes
 from lockstep.publish.sql.session import SqlSession, quoted
+
+SHAPES = "lockstep_shapes"  # of locks
 
 
 def planned_changes(session: SqlSession, request: PublishRequest, *, widenings: Widenings) -> tuple[str, ...]:
@@ -15,10 +19,16 @@ def planned_changes(session: SqlSession, request: PublishRequest, *, widenings: 
     existing = session.columns(request.table)
     if not existing or not request.files:
         return ()
-    staged = session.shape(request.files)
-    may_lack = request.outcome == "restored"
-    changes = plan_changes(existing, staged, widenings=widenings, table=request.table, may_lack=may_lack)
-    return changes.sentences(existing)
+    return _changes(session, request, existing, widenings=widenings).sentences(existing)
+
+
+def reserve_shape(session: SqlSession, request: PublishRequest, *, widenings: Widenings) -> None:
+    """Let one transaction at a time make or change a table; the others wait, and then find it made.
+
+    To be called before the transaction reads rows of the table: who reads would be waited for by who changes it.
+    """
+    if request.files and (not session.columns(request.table) or planned_changes(session, request, widenings=widenings)):
+        session.lock(f"{SHAPES}/{request.table}")
 
 
 def replace_partition(
@@ -64,12 +74,12 @@ def reshape(session: SqlSession, request: PublishRequest, *, widenings: Widening
     """
     if not request.files:
         return ()
-    table, staged, existing = quoted(request.table), session.shape(request.files), session.columns(request.table)
+    table, existing = quoted(request.table), session.columns(request.table)
     if not existing:
-        session.create(request.table, staged, partition_column=request.partition_column)
+        shape = session.shape(request.files)
+        session.create(request.table, shape, partition_column=request.partition_column)
         return ()
-    may_lack = request.outcome == "restored"
-    changes = plan_changes(existing, staged, widenings=widenings, table=request.table, may_lack=may_lack)
+    changes = _changes(session, request, existing, widenings=widenings)
     told = changes.sentences(existing)
     for sentence in told:
         request.tell(sentence)
@@ -78,3 +88,11 @@ def reshape(session: SqlSession, request: PublishRequest, *, widenings: Widening
     for name, kind in changes.widened.items():
         session.rows(f"ALTER TABLE {table} ALTER COLUMN {quoted(name)} TYPE {kind}")
     return told
+
+
+def _changes(
+    session: SqlSession, request: PublishRequest, existing: Mapping[str, str], *, widenings: Widenings
+) -> ColumnChanges:
+    may_lack = request.outcome == "restored"
+    staged = session.shape(request.files)
+    return plan_changes(existing, staged, widenings=widenings, table=request.table, may_lack=may_lack)

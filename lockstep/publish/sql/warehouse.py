@@ -10,7 +10,7 @@ from lockstep.publish.contract import Publication, PublishRequest, ReportingTabl
 from lockstep.publish.fencing import check_name, fence, is_live
 from lockstep.publish.sql import ledger, reporting
 from lockstep.publish.sql.session import SqlEngine, SqlSession, quoted
-from lockstep.publish.sql.table import partition_rows, planned_changes, replace_partition, reshape
+from lockstep.publish.sql.table import partition_rows, planned_changes, replace_partition, reserve_shape, reshape
 from lockstep.publish.staged_files import read_footers, verify_files
 from lockstep.run.plan import Claim
 
@@ -112,6 +112,7 @@ class SqlWarehouse:
         where = self.location
         live = ledger.live_publication(session, request.table, partition=request.partition, warehouse=where)
         fence(live, request)
+        reserve_shape(session, request, widenings=self.engine.widenings)
         if live is not None and is_live(live, request, rows_there=partition_rows(session, request)):
             since = live.published_at
             return entry(request, warehouse=where, outcome="noop", rows=live.rows, since=since)
