@@ -1,9 +1,8 @@
-"""The `drift:` limits of a spec, judged: one result for each figure that has a bound."""
+"""The limits of a spec on drift, judged: one result for each figure that has a bound, and warnings."""
 
 from collections.abc import Sequence
 
 from lockstep.quality.drift import ColumnDrift, DriftWindow
-from lockstep.quality.limits import drift_warnings, score_drift
 from lockstep.quality.results import CheckResult
 from lockstep.specs.drift_spec import METRICS, Metric, Reference
 from lockstep.specs.spec import ScoringSpec
@@ -12,7 +11,14 @@ WORDS: dict[Metric, str] = {"psi": "PSI", "js": "JS distance", "ks": "KS distanc
 WHY_SCORE = "scores this far from those of the reference are rarely the world and often a broken input"
 WHY_FEATURE = "the model gets other values here than those it was trained or last used on"
 WHY_WINDOW = "a few days are no reference: each differs from the next by weekday and weather"
+WHY_NULLS = "a source of this feature may not have been loaded"
+WHY_DRIFT = "the scores are unlike those of training; look at the features that moved"
 WHY_NAMED = "a limit on a column that is not measured can never fail"
+
+# A feature that is null in fewer of the training rows than this, and now in this many points more, has gone missing.
+USUALLY_THERE_PERCENT, NULL_JUMP_POINTS = 50.0, 30.0
+NEAR_LIMIT = 0.5
+SHOWN_FEATURES = 3
 
 
 def bound_of(spec: ScoringSpec, column: str, *, reference: Reference, metric: Metric) -> float | None:
@@ -36,32 +42,27 @@ def drift_results(drift: Sequence[ColumnDrift], spec: ScoringSpec, window: Drift
     Returns:
         The score's results, then those of features, then warnings.
     """
-    score = spec.output.column
+    results = [result for column in drift for result in _column_results(column, spec, days=_days(window))]
+    results.sort(key=lambda result: (result.target != spec.output.column, result.success))
     training = [column for column in drift if column.reference == "training"]
-    effective = spec.limits.model_copy(
-        update={"max_drift_psi": bound_of(spec, score, reference="training", metric="psi")}
-    )
-    results = [] if spec.drift.score.training.psi is not None else [score_drift(training, score, spec.limits)]
-    judged = [result for column in drift for result in _column_results(column, spec, days=_days(window))]
-    judged.sort(key=lambda result: (result.target != score, result.success))
-    warnings = drift_warnings(training, score, effective)
-    return [*(r for r in results if r is not None), *judged, *_not_judged(drift, spec, window), *warnings]
+    return [*results, *_not_judged(drift, spec, window), *_warnings(training, spec)]
 
 
 def _column_results(column: ColumnDrift, spec: ScoringSpec, *, days: int) -> list[CheckResult]:
     limits = spec.drift.limits_of(column.column, score=spec.output.column)
     results = []
+    against = "the training data" if column.reference == "training" else f"the {days} published days before"
     for metric in METRICS:
-        bound, value = limits.of(column.reference, metric), column.value(metric)
+        own, value = limits.of(column.reference, metric), column.value(metric)
+        bound = bound_of(spec, column.column, reference=column.reference, metric=metric)
         if bound is None or value is None:
             continue
-        against = "the training data" if column.reference == "training" else f"the {days} published days before"
         results.append(
             CheckResult(
                 kind="limit",
-                name=f"drift.{column.reference}.{metric}",
+                name="limits.max_drift_psi" if own is None else f"drift.{column.reference}.{metric}",
                 target=column.column,
-                severity=limits.severity,
+                severity="critical" if own is None else limits.severity,
                 success=value <= bound,
                 observed=f"{WORDS[metric]} {value:.3f}" + (f" ({column.reading})" if metric == "psi" else ""),
                 expected=f"at most {bound:g} against {against}",
@@ -83,13 +84,42 @@ def _not_judged(drift: Sequence[ColumnDrift], spec: ScoringSpec, window: DriftWi
     for name in spec.drift.columns if drift else ():
         if name not in measured:
             expected = "a column of the model's inputs and outputs"
-            results.append(
-                _note("drift.columns", name, observed="not measured", expected=expected, why=WHY_NAMED, success=False)
-            )
+            results.append(_note("drift.columns", name, observed="not measured", expected=expected, why=WHY_NAMED))
     return results
 
 
-def _note(name: str, target: str, *, observed: str, expected: str, why: str, success: bool) -> CheckResult:
+def _warnings(training: Sequence[ColumnDrift], spec: ScoringSpec) -> list[CheckResult]:
+    """Warn of a score on its way to its limit, with the features that moved most, and of features suddenly null.
+
+    Drift of features alone is only reported: one day against months of training always shifts by season and weather.
+    """
+    output = spec.output.column
+    features = [column for column in training if column.column != output]
+    results = [_emptied(feature) for feature in features if _is_emptied(feature)]
+    limit = bound_of(spec, output, reference="training", metric="psi")
+    score = next((column for column in training if column.column == output), None)
+    if score is not None and limit is not None and limit * NEAR_LIMIT <= score.psi <= limit:
+        first = ", ".join(f"{feature.column} ({feature.psi:.2f})" for feature in features[:SHOWN_FEATURES])
+        observed = f"PSI {score.psi:.3f}" + (f"; features that moved most: {first}" if first else "")
+        expected = f"less than {limit * NEAR_LIMIT:g}, half the limit"
+        results.append(
+            _note("score_drift_nears_its_limit", output, observed=observed, expected=expected, why=WHY_DRIFT)
+        )
+    return results
+
+
+def _is_emptied(column: ColumnDrift) -> bool:
+    usually_there = column.baseline_null_percent < USUALLY_THERE_PERCENT
+    return usually_there and column.null_percent - column.baseline_null_percent > NULL_JUMP_POINTS
+
+
+def _emptied(column: ColumnDrift) -> CheckResult:
+    observed = f"{column.null_percent:.3g} % nulls"
+    expected = f"about the {column.baseline_null_percent:.3g} % of training"
+    return _note("feature_nulls", column.column, observed=observed, expected=expected, why=WHY_NULLS)
+
+
+def _note(name: str, target: str, *, observed: str, expected: str, why: str, success: bool = False) -> CheckResult:
     return CheckResult(
         kind="limit",
         name=name,

@@ -17,7 +17,7 @@ from deltalake import CommitProperties, DeltaTable, QueryBuilder, Transaction, w
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction
 
-from lockstep.errors import CommitUncertain, PublishError
+from lockstep.errors import PublishError
 from lockstep.publish.contract import Publication, PublishRequest
 from lockstep.publish.evolution import ColumnChanges, Widenings
 from lockstep.publish.lake import delta_claims
@@ -30,12 +30,15 @@ from lockstep.publish.lake.engine import (
     LEDGER_SCHEMA,
     UNPUBLISHED,
     CommitLost,
+    failed,
     ledger_entries,
     ledger_rows,
 )
 from lockstep.publish.lake.files import drop_files, local_folder, place_files
 from lockstep.publish.staged_files import Footer
 
+WHAT = "Delta warehouse"
+HINT = "Check that LOCKSTEP_DELTA names a folder with room that you may write to."
 # The log is the ledger: it is kept. Checkpoints keep reading it quick.
 CONFIGURATION = {"delta.logRetentionDuration": "interval 36500 days"}
 # What few functions of Arrow take, and what they do.
@@ -265,10 +268,4 @@ def translated(location: str, *, in_commit: bool = False, consequence: str = UNP
     except CommitFailedError as error:
         raise CommitLost from error
     except (DeltaError, OSError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or ["no reason given"])[0].rstrip(".")
-        if in_commit:
-            raise CommitUncertain(location, reason=reason) from error
-        raise PublishError(
-            f"Delta warehouse {location} failed: {reason}. {consequence} Check that LOCKSTEP_DELTA names a folder with "
-            "room that you may write to."
-        ) from error
+        raise failed(WHAT, location, str(error), in_commit=in_commit, consequence=f"{consequence} {HINT}") from error

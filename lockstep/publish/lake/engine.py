@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from lockstep.errors import CommitUncertain, PublishError
 from lockstep.publish.contract import Publication, PublishRequest
 from lockstep.publish.evolution import ColumnChanges, Widenings
 from lockstep.publish.staged_files import Footer
@@ -21,6 +22,22 @@ LEDGER_BEHIND = "What is live is whole; only the ledger table was not told. Run 
 
 class CommitLost(Exception):
     """Another writer committed first; nothing was written. Look again and try again."""
+
+
+def failed(what: str, location: str, text: str, *, in_commit: bool, consequence: str) -> PublishError:
+    """Return the error for what a library says went wrong.
+
+    Args:
+        what: The warehouse, for the message.
+        location: Where it is.
+        text: What the library said; its first line is shown.
+        in_commit: Whether it was committing to a published table, so that nobody knows whether it did.
+        consequence: What that means otherwise, and what to do.
+    """
+    reason = (text.strip().splitlines() or ["no reason given"])[0].rstrip(".")
+    if in_commit:
+        return CommitUncertain(location, reason=reason)
+    return PublishError(f"{what} {location} failed: {reason}. {consequence}")
 
 
 class LakeEngine(Protocol):

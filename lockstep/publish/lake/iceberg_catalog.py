@@ -14,10 +14,14 @@ from pyiceberg.exceptions import (
 )
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from lockstep.errors import CommitUncertain, PublishError
-from lockstep.publish.lake.engine import UNPUBLISHED, CommitLost
+from lockstep.errors import CommitUncertain
+from lockstep.publish.lake.engine import UNPUBLISHED, CommitLost, failed
 
-NAME = "lockstep"
+NAME, WHAT = "lockstep", "Iceberg warehouse"
+HINT = (
+    "Check that LOCKSTEP_ICEBERG names a folder with room that you may write to, or a catalog of PyIceberg's "
+    "configuration."
+)
 BUSY_S = 30
 # SQLite's words for two writers at once: the file is locked, or both were making its tables.
 RACES = ("locked", "already exists")
@@ -54,16 +58,8 @@ def translated(location: str, *, in_commit: bool = False, consequence: str = UNP
     except OperationalError as error:
         if any(words in str(error.orig) for words in RACES):
             raise CommitLost from error
-        raise _failed(location, str(error.orig), in_commit=in_commit, consequence=consequence) from error
+        raise failed(
+            WHAT, location, str(error.orig), in_commit=in_commit, consequence=f"{consequence} {HINT}"
+        ) from error
     except (SQLAlchemyError, RESTError, OSError, ValueError) as error:
-        raise _failed(location, str(error), in_commit=in_commit, consequence=consequence) from error
-
-
-def _failed(location: str, text: str, *, in_commit: bool, consequence: str) -> PublishError:
-    reason = (text.strip().splitlines() or ["no reason given"])[0].rstrip(".")
-    if in_commit:
-        return CommitUncertain(location, reason=reason)
-    return PublishError(
-        f"Iceberg warehouse {location} failed: {reason}. {consequence} Check that LOCKSTEP_ICEBERG names a folder with "
-        "room that you may write to, or a catalog of PyIceberg's configuration."
-    )
+        raise failed(WHAT, location, str(error), in_commit=in_commit, consequence=f"{consequence} {HINT}") from error

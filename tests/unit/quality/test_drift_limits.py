@@ -36,6 +36,36 @@ def test_without_a_section_the_old_limit_alone_judges() -> None:
     assert judged(drift_results(drift, spec, WEEK)) == [("limits.max_drift_psi", "risk", False, "critical")]
 
 
+def test_the_old_limit_is_reached_not_passed() -> None:
+    spec = spec_of(max_drift_psi=0.5)
+    assert drift_results([column("km", psi=9)], spec, WEEK) == []
+    kept, broken = (drift_results([column("risk", psi=psi)], spec, WEEK)[0] for psi in (0.5, 0.51))
+    assert (kept.success, broken.success) == (True, False)
+    assert broken.line().startswith(
+        "limits.max_drift_psi on risk: got PSI 0.510 (large shift), expected at most 0.5 against the training data"
+    )
+
+
+def test_warnings_are_rare() -> None:
+    spec = spec_of(max_drift_psi=4)
+
+    def warned(*drift: ColumnDrift) -> list[CheckResult]:
+        return [result for result in drift_results(drift, spec, WEEK) if result.severity == "warning"]
+
+    assert warned(column("risk", psi=1.9), column("season", psi=6.0)) == []
+    (near,) = warned(column("season", psi=6.0), column("risk", psi=2.0))
+    assert near.line() == (
+        "score_drift_nears_its_limit on risk: got PSI 2.000; features that moved most: season (6.00), expected less "
+        "than 2, half the limit (the scores are unlike those of training; look at the features that moved)"
+    )
+    assert warned(column("risk", psi=4.1)) == []
+    (empty,) = warned(column("risk"), column("weather", psi=0.2, null_percent=60.0, baseline_null_percent=5.0))
+    assert empty.line() == (
+        "feature_nulls on weather: got 60 % nulls, expected about the 5 % of training "
+        "(a source of this feature may not have been loaded)"
+    )
+
+
 def test_each_figure_with_a_bound_is_one_result() -> None:
     spec = spec_of(
         """
