@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from lockstep.publish.contract import Publication
 from lockstep.publish.warehouse import open_warehouse
 from lockstep.run.partition import days_between, parse_partition
 from lockstep.specs.spec import ScoringSpec
+
+if TYPE_CHECKING:
+    from lockstep.upkeep.rollback import RollbackPlan
 
 
 def rollback(
@@ -40,27 +43,23 @@ def rollback(
     """
     from lockstep.upkeep.rollback import Wanted, plan_rollback, roll_back
 
-    if date is not None and (from_ or to):
-        raise typer.BadParameter("give either --date, or --from and --to")
-    if (from_ is None) != (to is None):
-        raise typer.BadParameter("--from and --to go together")
-    if date is None and from_ is None and model_version is None and as_of is None:
-        raise typer.BadParameter("say what to roll back: --date, --from and --to, --model-version or --as-of")
     spec, where = loaded_spec(name).spec, settings()
-    first, last = (date, date) if date is not None else (from_, to)
-    days = None if first is None else list(days_between(parse_partition(first), parse_partition(str(last))))
-    wanted = Wanted(days=days, model_version=model_version, as_of=None if as_of is None else _moment(as_of))
+    wanted = Wanted(days=_days(date, from_, to), model_version=model_version, as_of=_moment(as_of))
+    if wanted == Wanted():
+        raise typer.BadParameter("say what to roll back: --date, --from and --to, --model-version or --as-of")
     kind = spec.publish.warehouse
     warehouse = open_warehouse(kind, where.warehouse(kind), wait_s=where.warehouse_wait_s)
     plan = plan_rollback(warehouse, spec.publish.table, wanted=wanted)
-    version = _version([move.target for move in plan.moves], spec) if with_alias else None
+    version = _one_version(plan, spec, where.tracking_uri) if with_alias else None
     console = Console(machine=as_json)
-    for day in plan.done:
-        console.note(f"{day}: nothing to do, an earlier run is live already")
+    for entry in plan.done:
+        console.note(f"{entry.partition}: nothing to do, an earlier run is live already")
     made = []
     if dry_run:
         for move in plan.moves:
             console.note(f"{move.partition}: would restore {_run(move.target)} in place of {_run(move.live)}")
+        if version is not None:
+            console.note(f"would point alias {spec.model.alias} of {spec.model.name} at version {version}")
     else:
         for entry in roll_back(warehouse, plan, where, reason=reason, now=dt.datetime.now(dt.UTC)):
             made.append(entry)
@@ -68,7 +67,11 @@ def rollback(
         if version is not None:
             _move_alias(spec, where.tracking_uri, version, console)
     if as_json:
-        print(json.dumps({"restored": [e.model_dump(mode="json") for e in made], "done": [str(d) for d in plan.done]}))
+        print(
+            json.dumps(
+                {"restored": [e.model_dump(mode="json") for e in made], "done": [str(e.partition) for e in plan.done]}
+            )
+        )
 
 
 def vacuum(
@@ -97,15 +100,20 @@ def vacuum(
     )
 
 
-def _version(targets: list[Publication], spec: ScoringSpec) -> int | None:
-    versions = sorted({target.model_version for target in targets})
-    if len(versions) > 1:
-        found = ", ".join(str(version) for version in versions)
-        raise NothingToRestore(
-            spec.publish.table,
-            problems=[f"--with-alias needs one version, and these partitions were made by versions {found}"],
-        )
-    return versions[0] if versions else None
+def _one_version(plan: "RollbackPlan", spec: ScoringSpec, tracking_uri: str) -> int:
+    """Return the version that the alias shall name: the one that all rows will be of, still as it was then."""
+    from lockstep.registry.resolve import resolve_model
+
+    if len(plan.versions) > 1:
+        found = ", ".join(str(version) for version in plan.versions)
+        problem = f"--with-alias needs one version, and these partitions were made by versions {found}"
+        raise NothingToRestore(plan.table, problems=[problem])
+    model = resolve_model(tracking_uri, spec.model.name, version=plan.versions[0])
+    made_by = {entry.model_digest for entry in (*plan.done, *(move.target for move in plan.moves))}
+    if made_by != {model.digest}:
+        problem = f"version {model.version} in the registry is no longer the artifact that made these rows"
+        raise NothingToRestore(plan.table, problems=[problem])
+    return model.version
 
 
 def _move_alias(spec: ScoringSpec, tracking_uri: str, version: int, console: Console) -> None:
@@ -115,11 +123,22 @@ def _move_alias(spec: ScoringSpec, tracking_uri: str, version: int, console: Con
     console.note(f"alias {spec.model.alias} of {spec.model.name}: version {version} (it was {before})")
 
 
+def _days(date: str | None, from_: str | None, to: str | None) -> list[dt.date] | None:
+    if date is not None and (from_ or to):
+        raise typer.BadParameter("give either --date, or --from and --to")
+    if (from_ is None) != (to is None):
+        raise typer.BadParameter("--from and --to go together")
+    first, last = (date, date) if date is not None else (from_, to)
+    return None if first is None else list(days_between(parse_partition(first), parse_partition(str(last))))
+
+
 def _run(entry: Publication) -> str:
     return f"run {entry.run_key} (version {entry.model_version})"
 
 
-def _moment(text: str) -> dt.datetime:
+def _moment(text: str | None) -> dt.datetime | None:
+    if text is None:
+        return None
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError as error:

@@ -44,12 +44,18 @@ class RollbackPlan:
 
     Attributes:
         moves: Partitions to roll back, by day.
-        done: Partitions that need nothing: an earlier, interrupted rollback did them, or that run is live anyway.
+        done: What is live in partitions that need nothing: an earlier, interrupted rollback did them, or that run is
+            live anyway.
     """
 
     table: str
     moves: tuple[Move, ...]
-    done: tuple[dt.date, ...]
+    done: tuple[Publication, ...]
+
+    @property
+    def versions(self) -> list[int]:
+        """Model versions of the rows that will be live in all of these partitions."""
+        return sorted({entry.model_version for entry in (*self.done, *(move.target for move in self.moves))})
 
 
 def plan_rollback(warehouse: Warehouse, table: str, *, wanted: Wanted) -> RollbackPlan:
@@ -73,7 +79,8 @@ def plan_rollback(warehouse: Warehouse, table: str, *, wanted: Wanted) -> Rollba
         if live is None:
             problems.append(f"{day}: nothing is published")
             continue
-        if wanted.model_version is not None and live.model_version != wanted.model_version:
+        if wanted.model_version not in {None, live.model_version}:
+            done += [live] if _was_restored_from(grouped[day], wanted.model_version) else []
             continue
         target = _target(grouped[day], live, as_of=wanted.as_of)
         if target is None:
@@ -81,7 +88,7 @@ def plan_rollback(warehouse: Warehouse, table: str, *, wanted: Wanted) -> Rollba
                 f"{day}: nothing was published before run {live.run_key} ({live.recorded_at:%Y-%m-%d %H:%M})"
             )
         elif target.run_key == live.run_key:
-            done.append(day)
+            done.append(live)
         elif problem := _problem(target):
             problems.append(f"{day}: {problem}")
         else:
@@ -121,6 +128,12 @@ def _target(entries: Sequence[Publication], live: Publication, *, as_of: dt.date
         return live
     first = next(place for place, entry in enumerate(made) if entry.run_key == live.run_key)
     return made[first - 1] if first else None
+
+
+def _was_restored_from(entries: Sequence[Publication], version: int | None) -> bool:
+    """Whether the live rows were restored in place of rows of that model version."""
+    made = [entry for entry in entries if entry.outcome in MADE]
+    return len(made) > 1 and made[-1].outcome == "restored" and made[-2].model_version == version
 
 
 def _problem(target: Publication) -> str | None:

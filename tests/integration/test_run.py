@@ -63,6 +63,29 @@ def test_another_version_replaces_the_partition_whole(world: World, first: dict[
     assert {row[2] for row in world.published(DAY)} == {GOOD}, "asking for the champion again brings it back"
 
 
+def test_a_rollback_brings_back_rows_and_alias(world: World, first: dict[str, object]) -> None:
+    registry = f"sqlite:///{world.home}/mlflow/mlflow.db"
+    client = mlflow.MlflowClient(registry, registry)
+    undo = ("rollback", "churn", "--model-version", str(OTHER_GOOD), "--with-alias")
+
+    def champion() -> int:
+        return int(client.get_model_version_by_alias("churn", "champion").version)
+
+    client.set_registered_model_alias("churn", "champion", str(OTHER_GOOD))
+    world.score(DAY)
+    assert {row[2] for row in world.published(DAY)} == {OTHER_GOOD}
+    dry = world.run(*undo, "--dry-run")
+    assert f"would point alias champion of churn at version {GOOD}" in dry.stdout, dry.stderr
+    assert (champion(), {row[2] for row in world.published(DAY)}) == (OTHER_GOOD, {OTHER_GOOD})
+    for before in (OTHER_GOOD, OTHER_GOOD, GOOD):  # the second: as if the first was killed before it moved the alias
+        client.set_registered_model_alias("churn", "champion", str(before))
+        done = world.run(*undo)
+        assert done.returncode == 0, done.stderr
+        assert (champion(), {row[2] for row in world.published(DAY)}) == (GOOD, {GOOD})
+    outcomes = world.query(f"SELECT outcome FROM lockstep_ledger WHERE partition_date = '{DAY}' ORDER BY entry")
+    assert [outcome for (outcome,) in outcomes if outcome == "restored"] == ["restored"]
+
+
 def test_the_reporting_table_follows(world: World, first: dict[str, object]) -> None:
     done = world.run("report", "table", "by_city", "--json")
     assert done.returncode == 0, done.stderr

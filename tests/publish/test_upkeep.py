@@ -107,8 +107,10 @@ def test_what_one_version_made_is_rolled_back_and_nothing_else(place: Place, pub
             publish_day(day, version)
     lockstep("rollback", "parcels", "--model-version", "2")
     assert versions(place) == {1: 3 * 40}
+    again = lockstep("rollback", "parcels", "--model-version", "2")
+    assert again == {"restored": [], "done": [str(day) for day in WEEK[1:3]]}
     with pytest.raises(NothingToRestore, match="no partition is live that this selects"):
-        lockstep("rollback", "parcels", "--model-version", "2")
+        lockstep("rollback", "parcels", "--model-version", "3")
 
 
 @pytest.mark.slow
