@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lockstep.publish.contract import PublishRequest, StagedFile
+from tests.publish.bigquery_server import BigQueryEmulator, emulating_bigquery
 from tests.publish.places import EMULATED, KINDS, SERVERS, Place, make_place
 from tests.publish.postgres_server import Server, running
 from tests.publish.snowflake_server import Emulator, emulating
@@ -35,8 +36,16 @@ def snowflake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
         yield emulator
 
 
+@pytest.fixture(scope="session")
+def bigquery() -> Iterator[BigQueryEmulator]:
+    with emulating_bigquery() as emulator:
+        yield emulator
+
+
 def make(kind: str, root: Path, request: pytest.FixtureRequest) -> Place:
-    server: Server | Emulator | None = request.getfixturevalue(SERVERS[kind]) if kind in SERVERS else None
+    server: Server | Emulator | BigQueryEmulator | None = (
+        request.getfixturevalue(SERVERS[kind]) if kind in SERVERS else None
+    )
     return make_place(kind, root, server=server.create(f"w{next(SCHEMAS)}") if server else None)
 
 
