@@ -2,15 +2,12 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-import requests
-from bqemulator.api.routes import jobs
-from bqemulator.domain.errors import InvalidQueryError, PermissionDeniedError, QuotaExceededError
+from bqemulator.domain.errors import InvalidQueryError
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
@@ -19,20 +16,17 @@ from lockstep.errors import (
     CommitUncertain,
     PublishError,
     StaleRun,
-    WarehouseBusy,
-    WarehouseUnreachable,
 )
 from lockstep.publish.bigquery.script import Script
 from lockstep.publish.bigquery.session import STAGED, BigQuerySession
 from lockstep.publish.contract import PublishRequest, ReportingTable
-from lockstep.services.ports import LOOPBACK
+from tests.publish.bigquery_faults import LOST, before_the_script, cut_after, on_server
 from tests.publish.bigquery_server import PROJECT
 from tests.publish.conftest import make
 from tests.publish.places import TABLE, Place
 from tests.publish.staged import DAY, staged_table
 
 Request = Callable[..., PublishRequest]
-LOST = "Transaction is aborted due to concurrent update against table emulated:w.lockstep_lock_ledger"
 
 
 @pytest.fixture
@@ -59,32 +53,6 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(BigQuerySession, "run", noted)
     return texts
-
-
-def on_server(monkeypatch: pytest.MonkeyPatch, error: Exception, *, times: int, part: str) -> list[str]:
-    """Let the emulator fail jobs whose statement has a part, so many times; return a list that grows by each."""
-    execute, failed = jobs.execute_query_job, list[str]()
-
-    async def failing(project: str, job: str, sql: str, *rest: Any, **named: Any) -> Any:
-        if part in sql and len(failed) < times:
-            failed.append(job)
-            raise error
-        return await execute(project, job, sql, *rest, **named)
-
-    monkeypatch.setattr(jobs, "execute_query_job", failing)
-    return failed
-
-
-def before_the_script(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
-    """Do something once between what a publication looks at and its script."""
-    run, left = BigQuerySession.run, [act]
-
-    def after(session: BigQuerySession, script: Script, *, attempt: int) -> None:
-        if left:
-            left.pop()()
-        run(session, script, attempt=attempt)
-
-    monkeypatch.setattr(BigQuerySession, "run", after)
 
 
 def test_one_script_holds_lock_rows_and_ledger_and_nothing_else(
@@ -141,11 +109,11 @@ def test_a_newer_run_that_comes_between_look_and_commit_fences(
     place: Place, request_for: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.open().publish(request_for("live", place.claim("live")))
-    old, new = request_for("old", place.claim("old")), request_for("new", place.claim("new"), rows=8)
+    old, new = request_for("old", place.claim("old")), request_for("new", place.claim("new"))
     before_the_script(monkeypatch, lambda: place.open().publish(new))
     with pytest.raises(StaleRun):
         place.open().publish(old)
-    assert place.live() == [(DAY, "new", 8)]
+    assert place.live() == [(DAY, "new", 6)]
 
 
 @pytest.mark.parametrize(
@@ -156,8 +124,9 @@ def test_rows_that_change_between_look_and_commit_are_seen(
 ) -> None:
     place.open().publish(request_for("a", place.claim("a")))
     table = f"`{place.location.replace('/', '.')}.{TABLE}`"
+    request = request_for("b", place.claim("b"), rows=8)
     before_the_script(monkeypatch, lambda: client.query_and_wait(statement.format(table=table)))
-    done = place.open().publish(request_for("b", place.claim("b"), rows=8))
+    done = place.open().publish(request)
     assert (done.outcome, done.replaced_rows) == ("published", 5 if "DELETE" in statement else 12)
     assert place.live() == [(DAY, "b", 8)]
 
@@ -183,54 +152,6 @@ def test_a_transaction_that_is_always_cancelled_is_one_error(
     with pytest.raises(CommitConflict, match="other writers committed first"):
         place.open(wait_s=0).publish(request_for("b", token))
     assert place.live() == [(DAY, "a", 6)]
-
-
-@pytest.mark.parametrize(
-    ("part", "error", "expected", "message"),
-    [
-        ("BEGIN", QuotaExceededError("Quota exceeded: jobs"), WarehouseBusy, "a quota of the project is used up"),
-        (
-            "BEGIN",
-            PermissionDeniedError("Access Denied: Table"),
-            PublishError,
-            "no permission: .* BigQuery Data Editor",
-        ),
-        ("SELECT COUNT(*)", InvalidQueryError("Syntax error"), PublishError, "Syntax error"),
-    ],
-)
-def test_whatever_fails_the_old_rows_stay_and_one_more_try_does(
-    place: Place,
-    request_for: Request,
-    monkeypatch: pytest.MonkeyPatch,
-    part: str,
-    error: Exception,
-    expected: type[Exception],
-    message: str,
-) -> None:
-    place.open().publish(request_for("a", place.claim("a")))
-    request = request_for("b", place.claim("b"), rows=8)
-    with monkeypatch.context() as patch:
-        assert on_server(patch, error, times=1000, part=part) == []
-        with pytest.raises(expected, match=message):
-            place.open(wait_s=0).publish(request)
-    assert place.live() == [(DAY, "a", 6)]
-    assert place.open().publish(request).outcome == "published"
-    assert place.live() == [(DAY, "b", 8)]
-
-
-def cut_after(monkeypatch: pytest.MonkeyPatch, *, times: int) -> list[str]:
-    """Break the line after the server has run a script, before its answer comes; so many times."""
-    request, cut = requests.Session.request, list[str]()
-
-    def cutting(self: requests.Session, method: str, url: str, *args: Any, **named: Any) -> requests.Response:
-        answer = request(self, method, url, *args, **named)
-        if "DELETE FROM" in str(named.get("data")) and len(cut) < times:
-            cut.append(url)
-            raise requests.exceptions.ConnectionError("the line broke")
-        return answer
-
-    monkeypatch.setattr(requests.Session, "request", cutting)
-    return cut
 
 
 def test_a_script_whose_answer_is_lost_runs_once(
@@ -279,55 +200,3 @@ def test_reporting_tables_are_refused_before_anything_is_done(
         with pytest.raises(PublishError, match="bigquery makes no tables in a transaction"):
             attempt()
     assert place.read() == []
-
-
-@pytest.mark.parametrize(
-    ("location", "message"),
-    [
-        (f"{PROJECT}/nowhere", r"there is no such project or dataset.*bq mk --dataset.*LOCKSTEP_BIGQUERY"),
-        ("{place}/US", "the dataset lies in EU"),
-    ],
-)
-def test_a_dataset_that_is_not_there_is_one_error(place: Place, location: str, message: str) -> None:
-    for attempt in (lambda w: w.history(), lambda w: w.tables(), lambda w: w.live(TABLE, DAY)):
-        with pytest.raises(PublishError, match=message):
-            attempt(replace(place, location=location.format(place=place.location)).open())
-
-
-def test_a_dataset_whose_tables_expire_is_refused(place: Place, client: bigquery.Client) -> None:
-    dataset = client.get_dataset(place.location.replace("/", "."))
-    dataset.default_table_expiration_ms = 60 * 86_400_000
-    client.update_dataset(dataset, ["default_table_expiration_ms"])
-    with pytest.raises(PublishError, match="expire by default"):
-        place.claim("a")
-    assert place.open().tables() == []
-
-
-def test_the_region_may_be_named(place: Place) -> None:
-    assert replace(place, location=f"{place.location}/eu").open().tables() == []
-
-
-def test_a_server_that_does_not_answer_is_one_error(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", f"http://{LOOPBACK}:9")
-    with pytest.raises(WarehouseUnreachable, match="does not answer"):
-        place.open(wait_s=0).tables()
-
-
-@pytest.mark.parametrize("key", [None, "{}", '{"type": "service_account", "private_key": "hunter2"}'])
-def test_credentials_that_are_missing_or_broken_are_one_error_without_them(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str | None
-) -> None:
-    monkeypatch.delenv("BIGQUERY_EMULATOR_HOST")
-    monkeypatch.setenv("NO_GCE_CHECK", "true")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
-    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
-    if key is not None:
-        (tmp_path / "key.json").write_text(key)
-        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
-    with pytest.raises(
-        PublishError, match="application default credentials are missing or were not accepted"
-    ) as caught:
-        place.open().tables()
-    assert "hunter2" not in str(caught.value)
-    assert str(tmp_path) not in str(caught.value)
