@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import requests
-from bqemulator.api.routes import jobs
+from bqemulator.api.routes import jobs, upload
 
 from lockstep.publish.bigquery.script import Script
 from lockstep.publish.bigquery.session import BigQuerySession
@@ -52,3 +52,25 @@ def cut_after(monkeypatch: pytest.MonkeyPatch, *, times: int) -> list[str]:
 
     monkeypatch.setattr(requests.Session, "request", cutting)
     return cut
+
+
+def failing_loads(monkeypatch: pytest.MonkeyPatch, *, reason: str, times: int) -> list[str]:
+    """Let load jobs fail on the server, having loaded nothing; return a list that grows by each."""
+    load, run, failed = upload.execute_load_job, upload._run_load, list[str]()
+
+    async def failing(project: str, job: str, *rest: Any) -> Any:
+        if len(failed) < times:
+            failed.append(job)
+            raise ValueError("Could not parse 'hunter2'")
+        return await load(project, job, *rest)
+
+    async def told(**named: Any) -> Any:
+        job, meta = await run(**named)
+        if meta.error_result:
+            meta = meta.model_copy(update={"error_result": {**meta.error_result, "reason": reason}})
+            named["ctx"].catalog.upsert_job(meta)
+        return job, meta
+
+    monkeypatch.setattr(upload, "execute_load_job", failing)
+    monkeypatch.setattr(upload, "_run_load", told)
+    return failed

@@ -20,7 +20,7 @@ from lockstep.errors import (
 from lockstep.publish.bigquery.script import Script
 from lockstep.publish.bigquery.session import STAGED, BigQuerySession
 from lockstep.publish.contract import PublishRequest, ReportingTable
-from tests.publish.bigquery_faults import LOST, before_the_script, cut_after, on_server
+from tests.publish.bigquery_faults import LOST, before_the_script, cut_after, failing_loads, on_server
 from tests.publish.bigquery_server import PROJECT
 from tests.publish.conftest import make
 from tests.publish.places import TABLE, Place
@@ -94,7 +94,7 @@ def test_tables_are_partitioned_and_staging_tables_go(
     dataset = place.location.replace("/", ".")
     assert client.get_table(f"{dataset}.{TABLE}").time_partitioning.field == "flight_date"
     staging = [table for table in made if table.table_id.startswith(STAGED)]
-    assert [table.expires is not None for table in staging] == [True]
+    assert [table.expires is not None for table in staging] == [True, True]
     assert [one.table_id for one in client.list_tables(dataset) if one.table_id.startswith(STAGED)] == []
 
 
@@ -141,6 +141,25 @@ def test_a_cancelled_transaction_is_tried_again(
     assert len(set(failed)) == 2
     assert place.live() == [(DAY, "b", 8)]
     assert [one.outcome for one in place.open().history(TABLE)] == ["published", "published"]
+
+
+def test_many_files_share_staging_tables(
+    place: Place, request_for: Request, sent: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lockstep.publish.bigquery.session.MOST_STAGED", 1)
+    place.open().publish(request_for("a", place.claim("a"), rows=7))
+    assert sent[-1].count(STAGED) == 1
+    assert sorted(row["flight"] for row in place.read()) == list(range(7))
+
+
+def test_a_load_job_that_is_refused_for_its_rate_is_repeated(
+    place: Place, request_for: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = request_for("a", place.claim("a"))
+    failed = failing_loads(monkeypatch, reason="rateLimitExceeded", times=2)
+    assert place.open().publish(request).outcome == "published"
+    assert len(failed) == 2
+    assert place.live() == [(DAY, "a", 6)]
 
 
 def test_a_transaction_that_is_always_cancelled_is_one_error(

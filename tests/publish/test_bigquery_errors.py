@@ -17,7 +17,7 @@ from lockstep.errors import (
 )
 from lockstep.publish.contract import PublishRequest
 from lockstep.services.ports import LOOPBACK
-from tests.publish.bigquery_faults import on_server
+from tests.publish.bigquery_faults import failing_loads, on_server
 from tests.publish.bigquery_server import PROJECT
 from tests.publish.conftest import make
 from tests.publish.places import TABLE, Place
@@ -121,3 +121,16 @@ def test_credentials_that_are_missing_or_broken_are_one_error_without_them(
         place.open().tables()
     assert "hunter2" not in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
+
+
+def test_a_load_job_that_fails_does_not_quote_a_value(
+    place: Place, request_for: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.open().publish(request_for("a", place.claim("a")))
+    request = request_for("b", place.claim("b"), rows=8)
+    failing_loads(monkeypatch, reason="invalid", times=1)
+    with pytest.raises(PublishError, match=r"does not take the staged file part-\d\.parquet") as caught:
+        place.open().publish(request)
+    assert "hunter2" not in str(caught.value)
+    assert place.live() == [(DAY, "a", 6)]
+    assert place.open().publish(request).outcome == "published"

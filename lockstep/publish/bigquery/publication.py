@@ -47,8 +47,8 @@ class Attempts:
         session: Of the warehouse.
         request: What to publish.
         columns: Columns of the staged files.
-        stack: Drops the staging table when all is over.
-        staged: Name of the staging table.
+        stack: Drops the staging tables when all is over.
+        staged: Names of the staging tables.
         told: Changes that were made to the table's columns.
     """
 
@@ -56,7 +56,7 @@ class Attempts:
     request: PublishRequest
     columns: Mapping[str, str]
     stack: ExitStack
-    staged: str | None = field(default=None, init=False)
+    staged: tuple[str, ...] = field(default=(), init=False)
     told: tuple[str, ...] = field(default=(), init=False)
 
     def publish(self, attempt: int) -> Publication:
@@ -76,7 +76,7 @@ class Attempts:
             done = entry(request, warehouse=where, outcome="noop", rows=seen.live.rows, since=since)
             return self._commit(done, seen.newest, attempt, replacement=None)
         self._reshape(existing)
-        if self.columns and self.staged is None:
+        if self.columns and not self.staged:
             # The script counts the rows: were some lost or loaded twice, nothing would be published.
             self.staged = self.stack.enter_context(self.session.staging(request.files, self.columns))
         replacement = None
@@ -113,7 +113,6 @@ class Attempts:
         told = changes.sentences(existing)
         for sentence in told:
             self.request.tell(sentence)
-        table = self.session.dataset.quoted(self.request.table)
-        for name, kind in changes.added.items():
-            self.session.rows(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {quoted(name)} {kind}")
+        if changes.added:
+            self.session.add_columns(self.request.table, changes.added)
         self.told = (*self.told, *told)

@@ -50,7 +50,7 @@ class Replacement:
         table: Its name.
         partition_column: Its date column.
         there: Rows of the partition when that was looked at.
-        staged: Table with the new rows; none: there are no new rows.
+        staged: Tables with the new rows; none: there are no new rows.
         columns: Columns of the new rows.
         rows: How many they are.
     """
@@ -58,7 +58,7 @@ class Replacement:
     table: str
     partition_column: str
     there: int
-    staged: str | None
+    staged: Sequence[str]
     columns: Sequence[str]
     rows: int
 
@@ -110,7 +110,8 @@ def _replace(dataset: Dataset, new: Replacement) -> tuple[str, ...]:
     statements = [_assert(count, "there", MOVED), f"DELETE FROM {table} WHERE {where}"]  # noqa: S608 - quoted
     if new.staged:
         names = ", ".join(quoted(name) for name in new.columns)
-        statements.append(f"INSERT INTO {table} ({names}) SELECT {names} FROM {dataset.quoted(new.staged)}")  # noqa: S608
+        rows = " UNION ALL ".join(f"SELECT {names} FROM {dataset.quoted(name)}" for name in new.staged)  # noqa: S608
+        statements.append(f"INSERT INTO {table} ({names}) {rows}")
     return (*statements, _assert(count, "expected", MISCOUNTED))
 
 

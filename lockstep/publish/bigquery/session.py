@@ -22,18 +22,24 @@ from lockstep.publish.bigquery.connection import (
     connect,
     dataset_missing,
     first_line,
+    quoted,
+    reasons,
     translated,
     underlying,
 )
 from lockstep.publish.bigquery.script import MISCOUNTED, MOVED, PARAMETER_TYPES, Script
 from lockstep.publish.bigquery.types import listed
 from lockstep.publish.contract import StagedFile
+from lockstep.publish.patience import Patience
 
 UNPUBLISHED = "Nothing was published and what was live stays."
 STAGED = "lockstep_staged_"
 # A staging table that a killed process leaves behind goes by itself.
 STAGED_FOR = dt.timedelta(hours=24)
-UPLOADS, UPLOAD_TRIES = 4, 6
+UPLOADS, UPLOAD_TRIES = 8, 6
+# BigQuery takes five changes of a table in ten seconds, load jobs among them; a query reads a thousand tables at most.
+MOST_STAGED = 200
+TOO_FAST = {"rateLimitExceeded", "jobRateLimitExceeded"}
 # One request; what is waited for longer is asked for again.
 ANSWER_S = 300.0
 # What BigQuery says of the one of two transactions that it cancels.
@@ -137,27 +143,61 @@ class BigQuerySession:
             made.time_partitioning = bigquery.TimePartitioning(field=partition_column)
         self.client.create_table(made, exists_ok=True, **self._asked)
 
+    def add_columns(self, table: str, columns: Mapping[str, str]) -> None:
+        """Add columns that a table lacks, in one statement: BigQuery takes few changes of a table in a short time."""
+        added = ", ".join(f"ADD COLUMN IF NOT EXISTS {quoted(name)} {kind}" for name, kind in columns.items())
+        self.rows(f"ALTER TABLE {self.dataset.quoted(table)} {added}")
+
     @contextlib.contextmanager
-    def staging(self, files: Sequence[StagedFile], columns: Mapping[str, str]) -> Iterator[str]:
-        """Load files into a table of their own, by one load job each; yield its name, and drop it.
+    def staging(self, files: Sequence[StagedFile], columns: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+        """Load files into tables of their own, by one load job each; yield their names, and drop them.
 
         Args:
             files: Parquet files.
             columns: Their columns.
         """
-        name = f"{STAGED}{uuid.uuid4().hex}"
+        run = uuid.uuid4().hex
+        names = tuple(f"{STAGED}{run}_{place}" for place in range(min(len(files), MOST_STAGED)))
+        try:
+            with ThreadPoolExecutor(UPLOADS) as pool:
+                list(
+                    pool.map(
+                        lambda place: self._fill(names[place], files[place::MOST_STAGED], columns), range(len(names))
+                    )
+                )
+            yield names
+        finally:
+            for name in names:
+                with contextlib.suppress(*FAILURES):
+                    self.client.delete_table(self.dataset.path(name), not_found_ok=True, **self._asked)
+
+    def _fill(self, name: str, files: Sequence[StagedFile], columns: Mapping[str, str]) -> None:
         made = bigquery.Table(self.dataset.path(name), schema=_schema(columns))
         made.expires = dt.datetime.now(dt.UTC) + STAGED_FOR
         self.client.create_table(made, **self._asked)
-        try:
-            with ThreadPoolExecutor(UPLOADS) as pool:
-                list(pool.map(lambda file: self._load(file, name, columns), files))
-            yield name
-        finally:
-            with contextlib.suppress(*FAILURES):
-                self.client.delete_table(self.dataset.path(name), not_found_ok=True, **self._asked)
+        for file in files:
+            self._load(file, name, columns)
 
     def _load(self, file: StagedFile, table: str, columns: Mapping[str, str]) -> None:
+        """Load a file, and again where BigQuery was asked for too much at once: a job that fails loads nothing."""
+        refused: exceptions.GoogleAPICallError | None = None
+        for _ in Patience(self.wait_s).attempts(f"load jobs of warehouse {self.location}"):
+            try:
+                self._load_job(file, table, columns)
+            except exceptions.BadRequest as error:  # what it says may quote a value of a row
+                raise PublishError(
+                    f"warehouse {self.location}: BigQuery does not take the staged file {file.path.name}; its load job "
+                    f"into {table} says why. {UNPUBLISHED}"
+                ) from error
+            except (exceptions.Forbidden, exceptions.TooManyRequests) as error:
+                if not reasons(error) & TOO_FAST:
+                    raise
+                refused = error
+            else:
+                return
+        raise refused or CommitLost
+
+    def _load_job(self, file: StagedFile, table: str, columns: Mapping[str, str]) -> None:
         lists = bigquery.ParquetOptions()  # type: ignore[no-untyped-call]
         lists.enable_list_inference = True
         config = bigquery.LoadJobConfig(
@@ -171,13 +211,7 @@ class BigQuerySession:
             job = self.client.load_table_from_file(
                 content, self.dataset.path(table), num_retries=UPLOAD_TRIES, job_config=config, **self._place
             )
-        try:
-            job.result(**self._patient)
-        except exceptions.BadRequest as error:  # what it says may quote a value of a row
-            raise PublishError(
-                f"warehouse {self.location}: BigQuery does not take the staged file {file.path.name} (job "
-                f"{job.job_id}, which says why). {UNPUBLISHED}"
-            ) from error
+        job.result(**self._patient)
 
 
 @contextlib.contextmanager

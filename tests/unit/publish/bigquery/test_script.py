@@ -21,7 +21,7 @@ from lockstep.publish.bigquery.script import (
 
 DATASET = Dataset("p", "d", "EU")
 FACTS: dict[str, object] = dict.fromkeys(LEDGER_TYPES)
-NEW = Replacement("t", partition_column="day", there=3, staged="s", columns=["day", "Score"], rows=5)
+NEW = Replacement("t", partition_column="day", there=3, staged=("s_0", "s_1"), columns=["day", "Score"], rows=5)
 LEDGER_INSERT = re.compile(
     r"INSERT INTO `p\.d\.lockstep_ledger` \(`entry`, (.*)\) "
     r"SELECT COALESCE\(MAX\(entry\), 0\) \+ 1, (.*) FROM `p\.d\.lockstep_ledger`;\n"
@@ -41,7 +41,8 @@ IF (SELECT COUNT(*) FROM `p.d.t` WHERE `day` = @p_partition_date) <> @p_there TH
   RAISE USING MESSAGE = 'lockstep: another run was planned or published meanwhile';
 END IF;
 DELETE FROM `p.d.t` WHERE `day` = @p_partition_date;
-INSERT INTO `p.d.t` (`day`, `Score`) SELECT `day`, `Score` FROM `p.d.s`;
+INSERT INTO `p.d.t` (`day`, `Score`) SELECT `day`, `Score` FROM `p.d.s_0` UNION ALL SELECT `day`, `Score` FROM \
+`p.d.s_1`;
 IF (SELECT COUNT(*) FROM `p.d.t` WHERE `day` = @p_partition_date) <> @p_expected THEN
   RAISE USING MESSAGE = 'lockstep: the partition would have another number of rows than the manifest';
 END IF;
@@ -78,7 +79,7 @@ def test_every_script_locks_before_it_reads_and_names_only_parameters_that_it_ha
         append_script(DATASET, FACTS),
         publish_script(DATASET, FACTS, seen=0, replacement=None),
         publish_script(DATASET, FACTS, seen=0, replacement=NEW),
-        publish_script(DATASET, FACTS, seen=0, replacement=replace(NEW, staged=None)),
+        publish_script(DATASET, FACTS, seen=0, replacement=replace(NEW, staged=())),
     ]
     for script in scripts:
         lines = script.text.splitlines()
@@ -92,7 +93,7 @@ def test_every_script_locks_before_it_reads_and_names_only_parameters_that_it_ha
 
 
 def test_without_new_rows_nothing_is_inserted() -> None:
-    emptied = publish_script(DATASET, FACTS, seen=0, replacement=replace(NEW, staged=None, rows=0)).text
+    emptied = publish_script(DATASET, FACTS, seen=0, replacement=replace(NEW, staged=(), rows=0)).text
     assert "DELETE FROM `p.d.t`" in emptied
     assert "INSERT INTO `p.d.t`" not in emptied
     assert "DELETE" not in publish_script(DATASET, FACTS, seen=0, replacement=None).text
