@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,7 +38,8 @@ def emulating_bigquery() -> Iterator[BigQueryEmulator]:
     """Start the emulator in a thread, and tell Google's client of it as users do.
 
     Mended: it would download an extension of DuckDB's for geography, it ignores the parameters of scripts, it takes
-    RAISE for a failure of its own, and it runs a job again that it knows.
+    RAISE for a failure of its own, and it runs a job again that it knows. And it would
+    take over the logging of the process.
     """
     from bqemulator.config import Settings
     from bqemulator.server import EmulatorServer
@@ -61,6 +63,8 @@ def emulating_bigquery() -> Iterator[BigQueryEmulator]:
 
 
 def _mend(patch: pytest.MonkeyPatch) -> None:
+    import structlog
+    from bqemulator import server
     from bqemulator.api.routes import jobs
     from bqemulator.domain.errors import InvalidQueryError
     from bqemulator.scripting import interpreter
@@ -79,6 +83,8 @@ def _mend(patch: pytest.MonkeyPatch) -> None:
         except ScriptRaise as error:
             raise InvalidQueryError(f"Query error: {error} at [3:3]") from error
 
+    silent = structlog.make_filtering_bound_logger(logging.CRITICAL)
+    patch.setattr(server, "configure_logging", lambda **asked: structlog.configure(wrapper_class=silent))
     patch.setattr(DuckDBEngine, "_load_spatial", lambda engine: None)
     patch.setattr(jobs, "execute_query_job", remembering)
     patch.setattr(interpreter, "bind_parameters", lambda sql, none: bind(sql, ASKED.get()))

@@ -19,6 +19,7 @@ from lockstep.errors import (
 )
 from lockstep.publish.bigquery.script import Script
 from lockstep.publish.bigquery.session import STAGED, BigQuerySession
+from lockstep.publish.bigquery.warehouse import say_experimental
 from lockstep.publish.contract import PublishRequest, ReportingTable
 from tests.publish.bigquery_faults import LOST, before_the_script, cut_after, failing_loads, on_server
 from tests.publish.bigquery_server import PROJECT
@@ -219,3 +220,11 @@ def test_reporting_tables_are_refused_before_anything_is_done(
         with pytest.raises(PublishError, match="bigquery makes no tables in a transaction"):
             attempt()
     assert place.read() == []
+
+
+def test_what_is_experimental_says_so_once(
+    place: Place, request_for: Request, caplog: pytest.LogCaptureFixture
+) -> None:
+    say_experimental.cache_clear()
+    place.open().publish(request_for("a", place.claim("a")))
+    assert [record.levelname for record in caplog.records if "experimental" in record.message] == ["WARNING"]

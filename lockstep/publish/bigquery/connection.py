@@ -23,8 +23,16 @@ TRANSIENT = (
     requests.exceptions.Timeout,
     requests.exceptions.ChunkedEncodingError,
     TransportError,
+    ConnectionError,
+    TimeoutError,
 )
-FAILURES = (exceptions.GoogleAPIError, GoogleAuthError, requests.exceptions.RequestException)
+FAILURES = (
+    exceptions.GoogleAPIError,
+    GoogleAuthError,
+    requests.exceptions.RequestException,
+    ConnectionError,
+    TimeoutError,
+)
 MOST_CHARACTERS = 300
 
 
