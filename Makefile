@@ -108,7 +108,7 @@ test: setup setup-dev setup-text setup-drift ## All tests, with coverage of lock
 test-unit: setup-dev ## Without JVM, socket or GPU; under a minute
 	@$(BIN)/python -m pytest tests/unit --timeout 60 $(PYTEST_ARGS)
 
-test-publish: setup-dev ## Every warehouse against the same promises: DuckDB, PostgreSQL, Iceberg, Delta, Snowflake's emulator
+test-publish: setup-dev ## Every warehouse against the same promises: DuckDB, PostgreSQL, Iceberg, Delta, emulators of Snowflake and BigQuery
 	@$(BIN)/python -m pytest tests/publish --timeout 600 $(PYTEST_ARGS)
 
 test-spark: setup-dev java ## On a local Spark session

@@ -14,7 +14,7 @@ ModelVersion = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines on standard output.")]
 WarehouseKind = Annotated[
-    Literal["duckdb", "postgresql", "snowflake", "iceberg", "delta"],
+    Literal["duckdb", "postgresql", "snowflake", "bigquery", "iceberg", "delta"],
     typer.Option("--warehouse", help="Kind of warehouse."),
 ]
 

@@ -27,6 +27,14 @@ def _snowflake(location: str, wait_s: float) -> Warehouse:
     return SqlWarehouse(SnowflakeEngine(location, wait_s))
 
 
+def _bigquery(location: str, wait_s: float) -> Warehouse:
+    import google.cloud.bigquery  # noqa: F401 - importing from google.cloud would not say which module is missing
+
+    from lockstep.publish.bigquery.warehouse import BigQueryWarehouse
+
+    return BigQueryWarehouse(location, wait_s)
+
+
 def _iceberg(location: str, wait_s: float) -> Warehouse:
     from lockstep.publish.lake.iceberg_engine import IcebergEngine
     from lockstep.publish.lake.warehouse import LakeWarehouse
@@ -45,6 +53,7 @@ WAREHOUSES: dict[str, Callable[[str, float], Warehouse]] = {
     "duckdb": _duckdb,
     "postgresql": _postgresql,
     "snowflake": _snowflake,
+    "bigquery": _bigquery,
     "iceberg": _iceberg,
     "delta": _delta,
 }
@@ -56,8 +65,7 @@ def open_warehouse(kind: str, location: str, *, wait_s: float) -> Warehouse:
     Args:
         kind: As in the spec's `publish.warehouse`.
         location: Path of the DuckDB file; connection string of PostgreSQL; name of a connection to
-            Snowflake; folder or catalog of Iceberg; folder or URL
-            of Delta tables.
+            Snowflake; project and dataset of BigQuery; folder or catalog of Iceberg; folder or URL of Delta tables.
         wait_s: How long an operation waits for other writers, in seconds.
 
     Raises:

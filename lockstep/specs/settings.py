@@ -24,12 +24,19 @@ WAREHOUSE_VARIABLES = {
     "duckdb": "LOCKSTEP_WAREHOUSE",
     "postgresql": "LOCKSTEP_POSTGRESQL",
     "snowflake": "LOCKSTEP_SNOWFLAKE",
+    "bigquery": "LOCKSTEP_BIGQUERY",
     "iceberg": "LOCKSTEP_ICEBERG",
     "delta": "LOCKSTEP_DELTA",
 }
-EXAMPLES = {"postgresql": "postgresql://user@host:5432/database", "snowflake": "analytics/SCORES/PUBLIC"}
+EXAMPLES = {
+    "postgresql": "postgresql://user@host:5432/database",
+    "snowflake": "analytics/SCORES/PUBLIC",
+    "bigquery": "my-project/scores or my-project/scores/EU",
+}
 # A connection of the connector's configuration, database and schema.
 CONNECTION = re.compile(r"[\w.-]+(/[\w$]+){0,2}", re.ASCII)
+# Project, perhaps of a domain, dataset and location.
+DATASET = re.compile(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]*/\w+(/[A-Za-z0-9-]+)?", re.ASCII)
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -91,6 +98,7 @@ class Settings:
                 "duckdb": str(local(WAREHOUSE_VARIABLES["duckdb"], home / "warehouse.duckdb")),
                 "postgresql": _without_password(environ, WAREHOUSE_VARIABLES["postgresql"]),
                 "snowflake": _connection_name(environ, WAREHOUSE_VARIABLES["snowflake"]),
+                "bigquery": _dataset(environ, WAREHOUSE_VARIABLES["bigquery"]),
                 "iceberg": environ.get(WAREHOUSE_VARIABLES["iceberg"]) or str(home / "iceberg"),
                 "delta": str(local(WAREHOUSE_VARIABLES["delta"], home / "delta")),
             },
@@ -149,6 +157,15 @@ def _connection_name(environ: Mapping[str, str], variable: str) -> str:
     value = environ.get(variable, "")
     if value and not CONNECTION.fullmatch(value):
         expected = "the name of a connection in connections.toml, perhaps with /DATABASE/SCHEMA"
+        raise SettingsError(variable, got="something else (not repeated here)", expected=expected)
+    return value
+
+
+def _dataset(environ: Mapping[str, str], variable: str) -> str:
+    """Return a dataset of BigQuery; credentials and addresses are refused, since they may hold a secret."""
+    value = environ.get(variable, "")
+    if value and not DATASET.fullmatch(value):
+        expected = "project/dataset or project/dataset/location; credentials are Google's default ones, not set here"
         raise SettingsError(variable, got="something else (not repeated here)", expected=expected)
     return value
 

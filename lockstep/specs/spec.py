@@ -173,7 +173,7 @@ class Checks(Strict):
 class Publish(Strict):
     """Where the scores go live."""
 
-    warehouse: Literal["duckdb", "postgresql", "snowflake", "iceberg", "delta"] = Field(
+    warehouse: Literal["duckdb", "postgresql", "snowflake", "bigquery", "iceberg", "delta"] = Field(
         "duckdb", description="Kind of warehouse."
     )
     table: Identifier = Field(description="Published table; its partition is replaced as a whole.")

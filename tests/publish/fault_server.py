@@ -24,6 +24,7 @@ from lockstep.publish.warehouse import open_warehouse
 MODULES = {
     "duckdb": ["duckdb", "lockstep.publish.sql.duckdb_engine", "lockstep.publish.sql.warehouse"],
     "postgresql": ["psycopg", "lockstep.publish.sql.postgres_engine", "lockstep.publish.sql.warehouse"],
+    "bigquery": ["google.cloud.bigquery", "lockstep.publish.bigquery.warehouse"],
     "iceberg": ["pyiceberg.catalog.sql", "lockstep.publish.lake.iceberg_engine", "lockstep.publish.lake.warehouse"],
     "delta": ["lockstep.publish.lake.delta_engine", "lockstep.publish.lake.warehouse"],
 }
@@ -33,6 +34,7 @@ HURT = (
     "pyiceberg/catalog/",
     "deltalake/table.py",
     "adbc_driver_manager/dbapi.py",
+    "google/cloud/bigquery/",
 )
 FAULTS = ("kill", "exception", "interrupt", "disk full", "connection cut", "answer lost")
 STOP = "stop"  # until somebody lets it go on; of test_races.py
@@ -125,6 +127,12 @@ def lose_answers(kind: str) -> None:
 
         lost = OperationalError("server closed the connection unexpectedly", status_code=10)
         _answer_with(dbapi.Connection, "commit", lost)
+    elif kind == "bigquery":
+        from requests.exceptions import ConnectionError as Broken
+
+        from lockstep.publish.bigquery.session import BigQuerySession
+
+        _answer_with(BigQuerySession, "_job", Broken("the answer was lost"))
     elif kind == "iceberg":
         from pyiceberg.catalog.sql import SqlCatalog
         from pyiceberg.exceptions import CommitStateUnknownException

@@ -14,6 +14,9 @@ import psycopg
 import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import TableNotFoundError
+from google.api_core.exceptions import NotFound
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
 from psycopg.rows import dict_row
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NoSuchTableError
@@ -24,9 +27,9 @@ from tests.publish.staged import DAY, NOON
 
 KINDS = ("duckdb", "postgresql", "iceberg", "delta")
 # Under an emulator, which knows one writer at a time.
-EMULATED = ("snowflake",)
+EMULATED = ("snowflake", "bigquery")
 # Fixture of the server of each kind that has one.
-SERVERS = {"postgresql": "postgres", "snowflake": "snowflake"}
+SERVERS = {"postgresql": "postgres", "snowflake": "snowflake", "bigquery": "bigquery"}
 TABLE = "scores_table"
 SEMI = {"ARRAY", "VARIANT"}
 Row = dict[str, Any]
@@ -111,6 +114,15 @@ def _parsed(value: Any, array: bool) -> Any:
     return json.loads(value) if array and value is not None else value
 
 
+def _bigquery(location: str, table: str, columns: str) -> list[Row]:
+    project, dataset = location.split("/")
+    with contextlib.closing(bigquery.Client(project=project, credentials=AnonymousCredentials())) as client:
+        try:
+            return [dict(row) for row in client.query_and_wait(f"SELECT {columns} FROM `{dataset}`.{table}")]
+        except NotFound:
+            return []
+
+
 def _iceberg(location: str, table: str, columns: str) -> list[Row]:
     if not (Path(location) / "catalog.db").exists():
         return []
@@ -138,4 +150,11 @@ def _picked(rows: pa.Table, columns: str) -> list[Row]:
     return found
 
 
-_READERS = {"duckdb": _duckdb, "postgresql": _postgresql, "snowflake": _snowflake, "iceberg": _iceberg, "delta": _delta}
+_READERS = {
+    "duckdb": _duckdb,
+    "postgresql": _postgresql,
+    "snowflake": _snowflake,
+    "bigquery": _bigquery,
+    "iceberg": _iceberg,
+    "delta": _delta,
+}

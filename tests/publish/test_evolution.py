@@ -59,7 +59,11 @@ def test_a_column_may_be_widened_where_the_format_can(place: Place, request_for:
         with pytest.raises(PublishError, match="column flight: expected"):
             place.open().publish(request)
         return
-    assert "column flight becomes" in place.open().prepare(request)[0]
+    told = place.open().prepare(request)
+    if place.kind == "bigquery":  # all integers are of one type
+        assert told == ()
+    else:
+        assert "column flight becomes" in told[0]
     for _ in range(2):
         place.open().publish(request)
     narrow = request_for("c", place.claim("c"))  # narrower rows fit the wider column

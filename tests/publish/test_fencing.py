@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 )
 
 from lockstep.errors import StaleRun
+from tests.publish.bigquery_server import BigQueryEmulator
 from tests.publish.conftest import SCHEMAS
 from tests.publish.places import EMULATED, KINDS, SERVERS, make_place
 from tests.publish.postgres_server import Server
@@ -33,7 +34,7 @@ class Publishing(RuleBasedStateMachine):
     """Several runs of one partition, planned and published in any order, also twice and late."""
 
     kind: str
-    server: Server | Emulator | None = None
+    server: Server | Emulator | BigQueryEmulator | None = None
     planned: Bundle[tuple[str, int]] = Bundle("planned")
 
     @initialize()
@@ -103,7 +104,7 @@ def test_publishing(kind: str, request: pytest.FixtureRequest) -> None:
     server = request.getfixturevalue(SERVERS[kind]) if kind in SERVERS else None
     machine = type("Publishing", (Publishing,), {"kind": kind, "server": server})
     quick = settings(
-        max_examples=8,
+        max_examples=3 if kind == "bigquery" else 8,  # its emulator takes a second for each step
         stateful_step_count=8,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],

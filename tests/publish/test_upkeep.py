@@ -35,7 +35,7 @@ def home(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LOCKSTEP_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("LOCKSTEP_ACTOR", "anna")
     monkeypatch.setenv("LOCKSTEP_WAREHOUSE", str(tmp_path / "warehouse.duckdb"))
-    if place.kind in {"postgresql", "snowflake"}:
+    if place.kind in {"postgresql", "snowflake", "bigquery"}:
         monkeypatch.setenv(f"LOCKSTEP_{place.kind.upper()}", place.location)
     return tmp_path
 

@@ -47,32 +47,40 @@ JSON_FIELDS = {"changes", "reporting"}
 
 _LIVE = "row_number() OVER (PARTITION BY table_name, partition_date ORDER BY token DESC, entry DESC) AS place"
 _MADE = "outcome IN ('published', 'restored')"
-LINEAGE_VIEW = f"""
-CREATE OR REPLACE VIEW {LINEAGE} AS
+
+
+def lineage_query(ledger: str = LEDGER, *, rows: str = '"rows"') -> str:
+    """Return the query of the view `model_lineage`: what is live, and which model made it.
+
+    Args:
+        ledger: Name of the ledger, as the engine writes it.
+        rows: Name of its column `rows`, which some engines have as a keyword.
+    """
+    return f"""
 WITH live AS (
   SELECT table_name, partition_date, run_key FROM (
-    SELECT table_name, partition_date, run_key, {_LIVE} FROM {LEDGER} WHERE outcome <> 'refused'
+    SELECT table_name, partition_date, run_key, {_LIVE} FROM {ledger} WHERE outcome <> 'refused'
   ) AS ordered WHERE place = 1
 ),
 made AS (
   SELECT table_name, partition_date, run_key, max(entry) AS entry
-  FROM {LEDGER} WHERE {_MADE} GROUP BY table_name, partition_date, run_key
+  FROM {ledger} WHERE {_MADE} GROUP BY table_name, partition_date, run_key
 ),
 counted AS (
   SELECT table_name, partition_date,
     count(CASE WHEN {_MADE} THEN 1 END) AS publications, count(CASE WHEN outcome = 'noop' THEN 1 END) AS noops
-  FROM {LEDGER} GROUP BY table_name, partition_date
+  FROM {ledger} GROUP BY table_name, partition_date
 )
 SELECT
   e.table_name, e.partition_date, e.spec, e.model_name, e.model_version, e.model_digest,
-  e.run_key, e."rows", e.published_at, counted.publications, counted.noops
+  e.run_key, e.{rows}, e.published_at, counted.publications, counted.noops
 FROM live
 JOIN made ON made.table_name = live.table_name AND made.partition_date = live.partition_date
   AND made.run_key = live.run_key
-JOIN {LEDGER} e ON e.entry = made.entry
+JOIN {ledger} e ON e.entry = made.entry
 JOIN counted ON counted.table_name = live.table_name AND counted.partition_date = live.partition_date
 ORDER BY e.table_name, e.partition_date
-"""  # noqa: S608 - constants of this module
+"""  # noqa: S608 - constants of ours
 
 
 def ensure_ledger(session: SqlSession) -> None:
@@ -90,7 +98,7 @@ def ensure_ledger(session: SqlSession) -> None:
     session.rows(f"CREATE TABLE IF NOT EXISTS {LEDGER} (entry BIGINT PRIMARY KEY, {columns})")
     for name, kind, _ in COLUMNS[LATER:]:
         session.rows(f'ALTER TABLE {LEDGER} ADD COLUMN IF NOT EXISTS "{name}" {kind}')
-    session.rows(LINEAGE_VIEW)
+    session.rows(f"CREATE OR REPLACE VIEW {LINEAGE} AS {lineage_query()}")
 
 
 def has_ledger(session: SqlSession) -> bool:
@@ -138,7 +146,7 @@ def entries(
     where = " AND ".join(f"{name} = ?" for name, _ in wanted) or "true"
     query = f"SELECT {names} FROM {LEDGER} WHERE {where} ORDER BY entry"  # noqa: S608 - constants
     found = session.rows(query, [value for _, value in wanted])
-    return [_publication(dict(zip((field for _, field in known), row, strict=True)), warehouse) for row in found]
+    return [publication_of(dict(zip((field for _, field in known), row, strict=True)), warehouse) for row in found]
 
 
 def live_partitions(session: SqlSession, table: str) -> list[dt.date]:
@@ -150,18 +158,20 @@ def live_partitions(session: SqlSession, table: str) -> list[dt.date]:
 def append(session: SqlSession, publication: Publication) -> None:
     """Add an entry to the ledger."""
     session.lock(LEDGER)
-    facts = [_stored(publication, name) for _, _, name in COLUMNS]
+    facts = [stored(publication, name) for _, _, name in COLUMNS]
     number = int(session.rows(f"SELECT coalesce(max(entry), 0) + 1 FROM {LEDGER}")[0][0])  # noqa: S608
     marks = ", ".join("?" for _ in range(len(facts) + 1))
     session.rows(f"INSERT INTO {LEDGER} VALUES ({marks})", [number, *facts])  # noqa: S608
 
 
-def _stored(publication: Publication, name: str) -> object:
+def stored(publication: Publication, name: str) -> object:
+    """Return a field of an entry as its column holds it."""
     value = getattr(publication, name)
     return json.dumps(value) if name in JSON_FIELDS else value
 
 
-def _publication(row: Mapping[str, Any], warehouse: str) -> Publication:
+def publication_of(row: Mapping[str, Any], warehouse: str) -> Publication:
+    """Return the entry that a row holds: field to value."""
     facts = {name: value for name, value in row.items() if value is not None}
     facts |= {name: json.loads(facts[name]) for name in JSON_FIELDS & facts.keys()}
     return Publication(**{"warehouse": warehouse, "published_at": facts["recorded_at"], **facts})

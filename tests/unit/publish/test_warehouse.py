@@ -8,7 +8,7 @@ from lockstep.errors import ExtraMissing, SettingsError
 from lockstep.publish.warehouse import WAREHOUSES, open_warehouse
 from lockstep.specs.settings import WAREHOUSE_VARIABLES, Settings
 
-HEAVY = {"duckdb", "pyiceberg", "deltalake", "adbc_driver_postgresql", "snowflake"}
+HEAVY = {"duckdb", "pyiceberg", "deltalake", "adbc_driver_postgresql", "snowflake", "google.cloud.bigquery"}
 
 
 def test_only_the_library_of_the_warehouse_is_loaded() -> None:
@@ -22,6 +22,7 @@ def test_only_the_library_of_the_warehouse_is_loaded() -> None:
     [
         ("postgresql", "adbc_driver_postgresql"),
         ("snowflake", "snowflake"),
+        ("bigquery", "google.cloud.bigquery"),
         ("iceberg", "pyiceberg"),
         ("delta", "deltalake"),
         ("duckdb", "duckdb"),
@@ -38,12 +39,18 @@ def test_a_missing_library_says_what_to_install(kind: str, module: str, monkeypa
 def test_every_kind_has_a_place() -> None:
     assert WAREHOUSES.keys() == WAREHOUSE_VARIABLES.keys()
     settings = Settings.from_env(
-        {"LOCKSTEP_HOME": "/h", "LOCKSTEP_POSTGRESQL": "postgresql://u@h/d", "LOCKSTEP_SNOWFLAKE": "analytics/A/B"}
+        {
+            "LOCKSTEP_HOME": "/h",
+            "LOCKSTEP_POSTGRESQL": "postgresql://u@h/d",
+            "LOCKSTEP_SNOWFLAKE": "analytics/A/B",
+            "LOCKSTEP_BIGQUERY": "my-project/scores/EU",
+        }
     )
     assert {kind: settings.warehouse(kind) for kind in WAREHOUSES} == {
         "duckdb": "/h/warehouse.duckdb",
         "postgresql": "postgresql://u@h/d",
         "snowflake": "analytics/A/B",
+        "bigquery": "my-project/scores/EU",
         "iceberg": "/h/iceberg",
         "delta": "/h/delta",
     }
@@ -66,6 +73,22 @@ def test_snowflake_is_named_and_nothing_else_is_repeated(value: str) -> None:
     with pytest.raises(SettingsError, match=r"LOCKSTEP_SNOWFLAKE.*connections\.toml") as caught:
         Settings.from_env({"LOCKSTEP_SNOWFLAKE": value})
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value", ["my-project", "p/d/EU/x", "p/d d", '{"private_key": "hunter2"}', "/keys/hunter2.json", "p/d\n"]
+)
+def test_bigquery_is_named_and_nothing_else_is_repeated(value: str) -> None:
+    with pytest.raises(SettingsError, match=r"LOCKSTEP_BIGQUERY.*project/dataset") as caught:
+        Settings.from_env({"LOCKSTEP_BIGQUERY": value})
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value", ["my-project/scores", "my-project/scores_1/europe-west3", "example.com:my-project/d/EU"]
+)
+def test_datasets_that_bigquery_has(value: str) -> None:
+    assert Settings.from_env({"LOCKSTEP_BIGQUERY": value}).warehouse("bigquery") == value
 
 
 def test_the_extras_are_what_the_data_environment_has() -> None:

@@ -111,11 +111,12 @@ def parcels(rows: int = 40, *, day: dt.date = DAY, **columns: Any) -> pa.Table:
 
 
 def make_settings(root: Path) -> Settings:
-    """Settings below a folder; a PostgreSQL and a Snowflake are where the environment says."""
+    """Settings below a folder; a PostgreSQL, a Snowflake and a BigQuery are where the environment says."""
     return Settings.from_env(
         {
             "LOCKSTEP_POSTGRESQL": os.environ.get("LOCKSTEP_POSTGRESQL", ""),
             "LOCKSTEP_SNOWFLAKE": os.environ.get("LOCKSTEP_SNOWFLAKE", ""),
+            "LOCKSTEP_BIGQUERY": os.environ.get("LOCKSTEP_BIGQUERY", ""),
             "LOCKSTEP_HOME": str(root),
             "LOCKSTEP_MODELS": str(root / "models"),
             "LOCKSTEP_WAREHOUSE_WAIT_S": "5",
