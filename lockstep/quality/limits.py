@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from lockstep.quality.drift import ColumnDrift
 from lockstep.quality.results import CheckResult, percent
 from lockstep.run.manifest import Manifest
-from lockstep.specs.spec import Limits
+from lockstep.specs.limits import Limits
 
 # A feature that is null in fewer of the training rows than this, and now in this many points more, has gone missing.
 USUALLY_THERE_PERCENT, NULL_JUMP_POINTS = 50.0, 30.0

@@ -15,7 +15,7 @@ from lockstep.scoring import storage
 from lockstep.scoring.pieces import check_unchanged, schema_from_text
 from lockstep.scoring.staged import GROUP_ROWS
 from lockstep.scoring.units import read_unit
-from lockstep.specs.spec import Limits
+from lockstep.specs.limits import Limits
 
 BATCH_ROWS = 65_536
 GLOB = frozenset("*?[")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lockstep.quality.drift import ColumnDrift, drift_of, population_stability_index, reading
 from lockstep.quality.limits import drift_warnings, score_drift
-from lockstep.specs.spec import Limits
+from lockstep.specs.limits import Limits
 
 pairs = st.integers(1, 30).flatmap(
     lambda bins: st.tuples(*(st.lists(st.integers(0, 10**9), min_size=bins, max_size=bins) for _ in range(2)))

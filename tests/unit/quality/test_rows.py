@@ -12,7 +12,7 @@ from lockstep.errors import ColumnMissing
 from lockstep.quality.rows import Rows, input_rows, staged_rows
 from lockstep.run.plan import DayFilter, ScoringInput
 from lockstep.scoring.units import DataFile, plan_units
-from lockstep.specs.spec import Limits
+from lockstep.specs.limits import Limits
 
 DAY = dt.date(2024, 3, 5)
 TABLE = pa.table(
