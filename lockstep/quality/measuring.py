@@ -208,6 +208,8 @@ def measuring(rows: Rows, *, names: Sequence[str]) -> Iterator[Measurement]:
         options: dict[str, str | bool | int | float | list[str]] = {
             "temp_directory": folder,
             "autoinstall_known_extensions": False,
+            # It reads rows twice where a query reads them once, and a stream of batches comes once only.
+            "disabled_optimizers": "window_self_join",
         }
         with duckdb.connect(":memory:", config=options) as engine:
             yield Measurement(rows, engine, names=names)

@@ -223,11 +223,16 @@ def wrong_lengths(column: Column, kwargs: Kwargs) -> Question:
     return count
 
 
+def scored(column: Column) -> Column:
+    """Return what z-scores are taken of: of a time its microseconds."""
+    if column.kind is not Kind.TIME:
+        return column
+    return Column(column.name, Kind.NUMBER, f"epoch_us({column.sql})", whole=True)
+
+
 def outliers(column: Column, kwargs: Kwargs) -> Question:
     """Rows with a z-score at or beyond the threshold; none where it is not defined."""
-    is_time = column.kind is Kind.TIME
-    if is_time:
-        column = Column(column.name, Kind.NUMBER, f"epoch_us({column.sql})", whole=True)
+    is_time, column = column.kind is Kind.TIME, scored(column)
     if not (yield from _only(column, conditions.NUMERIC)):
         return 0
     centre = yield from mean(column)

@@ -49,11 +49,16 @@ class Rows:
         """
         all_columns = columns_of(known, self.schema, where=self.where)
         columns = {name: all_columns[name] for name in names}
-        if self.files and all(name in self.schema.names for name in names):
+        if self.files and all(name in self.schema.names for name in names) and not _confused(self.schema):
             listed = ", ".join(_text(_pattern(str(file))) for file in self.files)
             return f"(SELECT {projection(columns, self.schema)} FROM read_parquet([{listed}]))"  # noqa: S608 - quoted
         schema = pa.schema([self._field(name) for name in names]) if names else pa.schema([("c", pa.null())])
-        engine.register("batches", pa.RecordBatchReader.from_batches(schema, self._read(names, schema)))
+        batches = self._read(names, schema)
+        if names:  # the engine knows no upper case
+            schema = pa.schema([field.with_name(columns[field.name].sql) for field in schema])
+            batches = (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in batches)
+            columns = {column.sql: column for column in columns.values()}
+        engine.register("batches", pa.RecordBatchReader.from_batches(schema, batches))
         return f"(SELECT {projection(columns, schema)} FROM batches)"  # noqa: S608 - quoted
 
     def readers(self, names: Sequence[str]) -> list[Iterable[pa.RecordBatch]]:
@@ -76,7 +81,11 @@ class Rows:
             raise
 
     def _field(self, name: str) -> pa.Field:
-        return self.schema.field(name) if name in self.schema.names else pa.field(name, pa.float64())
+        if name not in self.schema.names:
+            return pa.field(name, pa.float64())
+        field = self.schema.field(name)
+        # The embedded engine takes no floats of 16 bits from Arrow; those of 32 hold them all.
+        return field.with_type(pa.float32()) if pa.types.is_float16(field.type) else field
 
     def _sources(self, names: Sequence[str]) -> list[str]:
         return list(dict.fromkeys(source for name in names if (source := source_of(name, self.schema))))
@@ -155,11 +164,16 @@ def _whole_files(root: Path, scoring_input: ScoringInput, schema: pa.Schema) -> 
     for path, file in paths.items():
         footer = pq.read_metadata(file)
         stored = footer.schema.to_arrow_schema()
-        if footer.num_rows != rows[path] or not all(
+        if _confused(stored) or footer.num_rows != rows[path] or not all(
             field.name in stored.names and stored.field(field.name).type == field.type for field in schema
         ):
             return None
     return tuple(paths.values())
+
+
+def _confused(schema: pa.Schema) -> bool:
+    """Whether columns have names that the embedded engine takes for the same."""
+    return len({name.lower() for name in schema.names}) < len(schema.names)
 
 
 def _plain(piece: Piece, root: Path) -> bool:
