@@ -13,6 +13,7 @@ from lockstep.quality.asks import Uncomputable
 from lockstep.quality.columns import Column, Kind
 
 NUMERIC = frozenset({Kind.NUMBER, Kind.FLAG})
+ESCAPE = "\\"
 
 
 def literal(value: Any, *, single: bool = False) -> str:
@@ -26,7 +27,14 @@ def literal(value: Any, *, single: bool = False) -> str:
         return f"CAST('{text}' AS {'FLOAT' if single else 'DOUBLE'})"
     if isinstance(value, dt.datetime | dt.date):
         return f"TIMESTAMP '{value.isoformat(sep=' ')}'" if isinstance(value, dt.datetime) else f"TIMESTAMP '{value}'"
-    return "'" + str(value).replace("'", "''") + "'"
+    parts = ["'" + part.replace("'", "''") + "'" for part in str(value).split(ESCAPE)]
+    # Spark takes a backslash in a literal for an escape, DuckDB for itself; both join constants before they read rows.
+    return parts[0] if len(parts) == 1 else f"concat({f', chr({ord(ESCAPE)}), '.join(parts)})"
+
+
+def matches(column: Column, pattern: str) -> str:
+    """Condition of a text that matches a pattern that all engines read alike (see `patterns`)."""
+    return f"regexp_like({column.sql}, {literal(pattern)})"
 
 
 def outside(column: Column, kwargs: Mapping[str, Any]) -> str:

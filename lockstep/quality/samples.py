@@ -9,7 +9,7 @@ from typing import Any
 from lockstep.quality import conditions
 from lockstep.quality.asks import Uncomputable
 from lockstep.quality.columns import Column, Kind
-from lockstep.quality.measuring import Measurement
+from lockstep.quality.measurement import Measurement
 from lockstep.quality.metrics import deviation, mean, scored
 from lockstep.quality.patterns import engine_pattern
 from lockstep.quality.results import CheckResult, Sample
@@ -99,7 +99,7 @@ def _mismatch(columns: Sequence[Column], kwargs: Mapping[str, Any], *, when: boo
     pattern = engine_pattern(kwargs["regex"]) if columns[0].kind is Kind.TEXT else None
     if pattern is None:
         raise Uncomputable
-    return f"({'' if when else 'NOT '}regexp_matches({columns[0].sql}, {conditions.literal(pattern)}))"
+    return f"({'' if when else 'NOT '}{conditions.matches(columns[0], pattern)})"
 
 
 def _length(columns: Sequence[Column], kwargs: Mapping[str, Any]) -> str:

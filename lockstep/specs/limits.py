@@ -17,4 +17,7 @@ class Limits(Strict):
         128 * 2**20, ge=1, description="Most bytes of a work unit: uncompressed Parquet, read columns."
     )
     unit_rows: int = Field(2 * 2**20, ge=1, description="Most rows of a work unit; fewer for a model that is slow.")
+    checks_spark_rows: int = Field(
+        2**27, ge=0, description="Rows above which gate and audit measure with Spark instead of in one process."
+    )
     timeout_s: int = Field(3_600, ge=1, description="Longest time of one Spark job, in seconds.")
