@@ -37,7 +37,9 @@ def frame_of(spark: "SparkSession", rows: Rows, columns: Mapping[str, Column]) -
     if rows.files and stored and all(map(_is_plain_path, rows.files)):
         # Given the types, Spark opens no file before it reads the rows.
         schema = _spark_schema({name: _native_type(kind) for name, kind in types.items()})
-        return _selected(spark.read.schema(schema).parquet(*map(str, rows.files)), columns, types)
+        return _selected(
+            spark.read.schema(schema).parquet(*(f"file://{file.absolute()}" for file in rows.files)), columns, types
+        )
     return _selected(_through_arrow(spark, rows, types), columns, types)
 
 

@@ -66,7 +66,7 @@ FURTHER: dict[str, pa.Array] = {
 }
 TIMES = ["day", "at", "naive", "fine"]
 # Columns of which all is measured that takes a job of its own.
-HEAVY = {"x", "huge", "unsigned", "at"}
+HEAVY = {"x", "unsigned", "at"}
 BOUNDS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "number": [{"min_value": 0}, {"min_value": 0.1, "max_value": 2, "strict_min": True, "strict_max": True}],
     "time": [
