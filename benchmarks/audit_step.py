@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from benchmarks.checks import AUDIT, SCORE
+from benchmarks.check_tables import AUDIT, SCORE
 from benchmarks.job import COMPLETE, ROOT, SCRATCH, empty_folder, environment
 from benchmarks.machine import describe, restrict_cores
 from lockstep.run.folder import AUDIT as VERDICT

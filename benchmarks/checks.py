@@ -2,18 +2,24 @@
 
     .venv/data/bin/python -m benchmarks.checks
     .venv/data/bin/python -m benchmarks.checks --rows 1000000 --rounds 1 --system lockstep pandas
+    .venv/data/bin/python -m benchmarks.checks --rows --sizes 1000000 10000000 100000000 --rounds 1
 
 Two tables: 4 million rows of 3 columns with 7 expectations, and 10 million rows of 8 columns with the suite of
 `models/flight_delay`, both with one expectation of uniqueness. All run in this process and take turns; the session of
-Spark is up before. Loading Great Expectations, which each step pays once, is measured in processes of its own. Beside
-the second table is the recorded time in which Lockstep scores as many rows (`benchmarks.compare --workload mlp20`).
+Spark is up before, and what a job pays for starting is not counted. Loading Great Expectations, which each step pays
+once, is measured in processes of its own. Beside the second table is the recorded time in which Lockstep scores as many
+rows (`benchmarks.compare --workload mlp20`).
+
+`lockstep` measures with the embedded engine, `lockstep-spark` as it does above `limits.checks_spark_rows`. With
+`--sizes` these two alone take turns over tables of the second kind, to say which engine wins where on one machine, and
+how much memory this process took at most until then (the embedded engine's; Spark's is in its own process).
 """
 
 import argparse
-import datetime as dt
 import importlib
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -23,34 +29,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.job import COMPLETE, ROOT, SCRATCH, empty_folder, environment
+from benchmarks.check_tables import AT, AUDIT, KEY, SCORE, SEVEN, staged_files
+from benchmarks.job import ROOT, SCRATCH, environment
 from benchmarks.machine import describe, restrict_cores
 from lockstep.quality.expectations import RESULT_FORMAT, Decision
 from lockstep.quality.histogram import score_histogram
 from lockstep.quality.invariants import read_stamps, staged_problems
 from lockstep.quality.loading import quiet
-from lockstep.quality.measuring import measuring
+from lockstep.quality.measurement import Engine
+from lockstep.quality.measuring import EMBEDDED
 from lockstep.quality.metrics import repeated_keys
 from lockstep.quality.rows import staged_rows
 from lockstep.quality.suites import Suite
 from lockstep.run.identity import file_sha256
-from lockstep.scoring.staged import StagedWriter, Stamps
 
-DAY = dt.date(2026, 1, 1)
-AT = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
-FILES, BATCH_ROWS = 8, 131_072
-KEY, SCORE = ("day", "id"), "score"
-STAMPS = {
-    "model_name": pa.scalar("bench"),
-    "model_version": pa.scalar(3, pa.int64()),
-    "model_digest": pa.scalar("0123456789abcdef" * 4),
-    "run_key": pa.scalar("0123456789abcdef"),
-    "scored_at": pa.scalar(AT, pa.timestamp("us", tz="UTC")),
-}
 LOAD = "from lockstep.quality.loading import load; load()"
 # Without `ps1` pyspark takes a process of `-c` for doctests and ends it, and little was loaded.
 LOAD_ALL = "import sys; sys.ps1 = ''; import great_expectations.expectations"
@@ -58,45 +53,19 @@ LOAD_ALL = "import sys; sys.ps1 = ''; import great_expectations.expectations"
 Times = dict[str, float]
 
 
-def check(
-    name: str, *, column: str | None = None, columns: Sequence[str] | None = None, **kwargs: Any
-) -> dict[str, Any]:
-    """Return one check of a suite."""
-    made: dict[str, Any] = {"expectation": f"expect_{name}", "kwargs": kwargs, "why": "it is measured"}
-    return made | ({"column": column} if column else {}) | ({"columns": list(columns)} if columns else {})
-
-
-AUDIT = (
-    check("table_row_count_to_be_between", min_value=1),
-    check("compound_columns_to_be_unique", columns=KEY),
-    check("column_values_to_not_be_null", column=SCORE),
-    check("column_values_to_be_between", column=SCORE, min_value=0, max_value=1),
-    check("column_stdev_to_be_between", column=SCORE, min_value=0.01),
-    check("column_unique_value_count_to_be_between", column=SCORE, min_value=50),
-    check("column_mean_to_be_between", column=SCORE, min_value=0.02, max_value=0.75),
-    check("column_mean_to_be_between", column=SCORE, min_value=0.08, max_value=0.55),
-)
-SEVEN = (
-    check("table_row_count_to_be_between", min_value=1),
-    check("column_values_to_be_unique", column="id"),
-    check("column_values_to_not_be_null", column="id"),
-    check("column_values_to_not_be_null", column=SCORE),
-    check("column_values_to_be_between", column=SCORE, min_value=0, max_value=1),
-    check("column_mean_to_be_between", column=SCORE, min_value=0.02, max_value=0.75),
-    check("column_stdev_to_be_between", column=SCORE, min_value=0.01),
-)
-
-
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="+", default=[4_000_000, 10_000_000], help="of the two tables")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[], help="rows at which our two engines are compared")
+    parser.add_argument("--rows", type=int, nargs="*", default=[4_000_000, 10_000_000], help="of the two tables")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--system", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS))
     options = parser.parse_args()
     os.environ.update(environment())
-    if "spark" in options.system:  # else Lockstep loads Great Expectations without its engine for Spark
+    if options.sizes or {"spark", "lockstep-spark"} & set(
+        options.system
+    ):  # else Lockstep loads Great Expectations without its engine for Spark
         importlib.import_module("pyspark.sql")
     cores = restrict_cores(options.cores)
     print(json.dumps(describe(cores)))
@@ -110,6 +79,7 @@ def main() -> int:
         if stamped and (scoring := scoring_s(rows)):
             print(f"  {'scoring (mlp20)':<18} {scoring:8.2f} s  recorded in benchmarks/results")
         print_times(compare(files, checks, systems=options.system, rounds=options.rounds, cores=cores))
+    print_sizes(options.sizes, rounds=options.rounds, cores=cores)
     return 0
 
 
@@ -132,7 +102,20 @@ def compare(
     return found
 
 
-def lockstep(files: Sequence[Path], suite: Suite, cores: int) -> Callable[[Times], list[bool]]:  # noqa: ARG001
+def embedded(files: Sequence[Path], suite: Suite, cores: int) -> Callable[[Times], list[bool]]:  # noqa: ARG001
+    """Lockstep with the embedded engine."""
+    return lockstep(files, suite, EMBEDDED)
+
+
+def with_spark(files: Sequence[Path], suite: Suite, cores: int) -> Callable[[Times], list[bool]]:
+    """Lockstep with Spark."""
+    from benchmarks.systems.spark_session import start_session
+    from lockstep.quality.spark_measuring import spark_engine
+
+    return lockstep(files, suite, spark_engine(start_session("checks", cores=cores, conf={})))
+
+
+def lockstep(files: Sequence[Path], suite: Suite, engine: Engine) -> Callable[[Times], list[bool]]:
     """Lockstep: what the audit does with staged files, in its order."""
     known = {file: (file.stat().st_size, file_sha256(file)) for file in files}
 
@@ -144,7 +127,8 @@ def lockstep(files: Sequence[Path], suite: Suite, cores: int) -> Callable[[Times
                 read_stamps(files, partition_column=KEY[0])
         with timed(times, "expectations"):
             decision = Decision(suite)
-        with timed(times, "figures"), measuring(staged_rows(files, where="x"), names=(*suite.needs, *KEY)) as measured:
+        rows = staged_rows(files, where="x")
+        with timed(times, "figures"), engine.measuring(rows, names=(*suite.needs, *KEY)) as measured:
             keys = repeated_keys(tuple(measured.columns[name] for name in KEY))
             answers = measured.answer({"keys": keys, **decision.questions(measured.columns)})
         with timed(times, "decide, data docs"):
@@ -192,7 +176,8 @@ def on_spark(files: Sequence[Path], suite: Suite, cores: int) -> Callable[[Times
 
 
 SYSTEMS: dict[str, Callable[[Sequence[Path], Suite, int], Callable[[Times], list[bool]]]] = {
-    "lockstep": lockstep,
+    "lockstep": embedded,
+    "lockstep-spark": with_spark,
     "pandas": on_pandas,
     "spark": on_spark,
 }
@@ -208,31 +193,6 @@ def validated(context: Any, batch: Any, suite: Suite) -> list[bool]:
         outcome = batch.validate(context.suites.add(stored), result_format=dict(RESULT_FORMAT))
     placed = {int(result.expectation_config.meta["position"]): bool(result.success) for result in outcome.results}
     return [placed[index] for index in range(len(placed))]
-
-
-def staged_files(rows: int, *, stamped: bool) -> list[Path]:
-    """Return staged files, written as scoring writes them, made if need be."""
-    folder = SCRATCH / "checks" / f"{rows}-{'stamped' if stamped else 'plain'}"
-    if not (folder / COMPLETE).exists():
-        empty_folder(folder)
-        for number in range(FILES):
-            _write(folder / f"{number}.parquet", number, rows=rows // FILES, stamps=STAMPS if stamped else {})
-        (folder / COMPLETE).touch()
-    return sorted(folder.glob("*.parquet"))
-
-
-def _write(path: Path, number: int, *, rows: int, stamps: Mapping[str, pa.Scalar]) -> None:
-    random, columns = np.random.default_rng(number), Stamps(stamps)
-    with StagedWriter(path, constant=tuple(stamps)) as writer:
-        for start in range(0, rows, BATCH_ROWS):
-            count = min(BATCH_ROWS, rows - start)
-            first = number * rows + start
-            facts = {
-                "day": pa.repeat(pa.scalar(DAY), count),
-                "id": pa.array(np.arange(first, first + count)),
-                SCORE: pa.array(random.beta(2, 5, count)),
-            }
-            writer.write(pa.record_batch({**facts, **columns.columns(count)}))
 
 
 def load_s(load: str, *, rounds: int) -> float:
@@ -263,6 +223,17 @@ def timed(times: Times, name: str) -> Iterator[None]:
     clock = time.perf_counter()
     yield
     times[name] = time.perf_counter() - clock
+
+
+def print_sizes(sizes: Sequence[int], *, rounds: int, cores: int) -> None:
+    """Print for each size the time of both engines' figures, and which is faster."""
+    systems = ("lockstep", "lockstep-spark")
+    for rows in sizes:
+        found = compare(staged_files(rows, stamped=True), AUDIT, systems=systems, rounds=rounds, cores=cores)
+        times = {name: statistics.median([run["figures"] for run in found[name]]) for name in systems}
+        peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+        told = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in times.items())
+        print(f"{rows:,} rows: {told}; {min(times, key=times.__getitem__)} is faster; {peak_mib:,} MiB at most")
 
 
 def print_times(found: Mapping[str, Sequence[Times]]) -> None:

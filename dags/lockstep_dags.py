@@ -105,9 +105,11 @@ def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
             doc_md="Freeze spec, model and input files of this day in `plan.json`.",
         )
         materialize = _spark("materialize", spec, doc="Run the feature query of this day and write its result.")
-        gate = _step("gate", doc="Great Expectations on the input. A critical failure ends the run.")
+        # Gate and audit submit a Spark job of their own when there are many rows.
+        patient = max(STEP_TIMEOUT, dt.timedelta(seconds=spec.limits.timeout_s))
+        gate = _step("gate", doc="Great Expectations on the input. A critical failure ends the run.", timeout=patient)
         score = _spark("score", spec, doc="Score each work unit and stage the rows.")
-        audit = _step("audit", doc="Great Expectations, invariants and drift on the staged rows.")
+        audit = _step("audit", doc="Great Expectations, invariants and drift on the staged rows.", timeout=patient)
         publish = _step(
             "publish",
             doc="Replace the day in the warehouse, in one transaction.",
@@ -127,9 +129,9 @@ def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
         pin >> plan >> materialize >> gate >> score >> audit >> publish >> [report, verdict]
 
 
-def _step(name: str, *, doc: str, **kwargs: object) -> StepOperator:
+def _step(name: str, *, doc: str, timeout: dt.timedelta = STEP_TIMEOUT, **kwargs: object) -> StepOperator:
     arguments = ["step", name, "--run-folder", RUN_FOLDER, "--json"]
-    return StepOperator(task_id=name, arguments=arguments, execution_timeout=STEP_TIMEOUT, doc_md=doc, **kwargs)
+    return StepOperator(task_id=name, arguments=arguments, execution_timeout=timeout, doc_md=doc, **kwargs)
 
 
 def _spark(name: str, spec: ScoringSpec, *, doc: str) -> SparkStepOperator:

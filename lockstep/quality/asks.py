@@ -19,11 +19,42 @@ class Aggregate:
         sql: Over the columns' `sql` names; understood by DuckDB and Spark alike unless it says otherwise.
         columns: Names of the columns that it reads.
         moment: Which of the `Moments` of its only column it is, if it is one; an engine may take it from there.
+        terms: The whole numbers that it adds up, as SQL, if it is such a sum; it must be exact, and may be large.
     """
 
     sql: str
     columns: tuple[str, ...] = ()
     moment: str | None = None
+    terms: str | None = None
+
+
+@dataclass(frozen=True)
+class Median:
+    """The median of a column, halfway between the middle two of an even number; of times a time."""
+
+    column: Column
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that it reads."""
+        return (self.column.name,)
+
+
+@dataclass(frozen=True)
+class HashSum:
+    """The sum of 64-bit hashes of all rows' values, the same for equal rows in any order; of one engine only.
+
+    Attributes:
+        salt: What makes one sum differ from another over the same columns.
+    """
+
+    hashed: tuple[Column, ...]
+    salt: int = 0
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that it reads."""
+        return tuple(column.name for column in self.hashed)
 
 
 @dataclass(frozen=True)
@@ -86,7 +117,7 @@ class Tally:
         return (self.column.name,)
 
 
-Ask: TypeAlias = Aggregate | Distinct | Repeats | Tally
+Ask: TypeAlias = Aggregate | Median | HashSum | Distinct | Repeats | Tally
 Question: TypeAlias = Generator[tuple[Ask, ...], tuple[Any, ...], Any]
 
 

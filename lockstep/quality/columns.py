@@ -23,6 +23,8 @@ FIGURES: dict[str, Callable[[npt.NDArray[np.float64]], Any]] = {
     "min": lambda values: values.min(axis=1),
     "max": lambda values: values.max(axis=1),
 }
+# Ending of the name under which a time is there as a whole number too.
+MICROS = "_us"
 
 
 class Kind(Enum):
@@ -55,6 +57,11 @@ class Column:
     def number(self) -> str:
         """SQL of the value as a number; booleans count as 0 and 1."""
         return f"CAST({self.sql} AS INTEGER)" if self.kind is Kind.FLAG else self.sql
+
+    @property
+    def micros(self) -> str:
+        """SQL of a time as microseconds since 1970; only times have it."""
+        return f"{self.sql}{MICROS}"
 
 
 def kind_of(kind: pa.DataType) -> Kind:
@@ -114,7 +121,12 @@ def quoted(name: str) -> str:
 
 def projection(columns: Mapping[str, Column], schema: pa.Schema) -> str:
     """Return the select list that brings columns of a schema to their kinds, for DuckDB."""
-    parts = [f"{_converted(quoted(name), schema.field(name).type)} AS {column.sql}" for name, column in columns.items()]
+    parts = []
+    for name, column in columns.items():
+        made = _converted(quoted(name), schema.field(name).type)
+        parts.append(f"{made} AS {column.sql}")
+        if column.kind is Kind.TIME:
+            parts.append(f"epoch_us({made}) AS {column.micros}")
     return ", ".join(parts) or "1 AS c"
 
 

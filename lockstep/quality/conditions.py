@@ -13,6 +13,7 @@ from lockstep.quality.asks import Uncomputable
 from lockstep.quality.columns import Column, Kind
 
 NUMERIC = frozenset({Kind.NUMBER, Kind.FLAG})
+ESCAPE = "\\"
 
 
 def literal(value: Any, *, single: bool = False) -> str:
@@ -26,7 +27,14 @@ def literal(value: Any, *, single: bool = False) -> str:
         return f"CAST('{text}' AS {'FLOAT' if single else 'DOUBLE'})"
     if isinstance(value, dt.datetime | dt.date):
         return f"TIMESTAMP '{value.isoformat(sep=' ')}'" if isinstance(value, dt.datetime) else f"TIMESTAMP '{value}'"
-    return "'" + str(value).replace("'", "''") + "'"
+    parts = ["'" + part.replace("'", "''") + "'" for part in str(value).split(ESCAPE)]
+    # Spark takes a backslash in a literal for an escape, DuckDB for itself; both join constants before they read rows.
+    return parts[0] if len(parts) == 1 else f"concat({f', chr({ord(ESCAPE)}), '.join(parts)})"
+
+
+def matches(column: Column, pattern: str) -> str:
+    """Condition of a text that matches a pattern that all engines read alike (see `patterns`)."""
+    return f"regexp_like({column.sql}, {literal(pattern)})"
 
 
 def outside(column: Column, kwargs: Mapping[str, Any]) -> str:
@@ -53,8 +61,8 @@ def _beyond(column: Column, bounds: tuple[Any, Any], *, strict: Mapping[str, Any
         if bound is not None:
             if not _comparable(column, bound):
                 raise Uncomputable
-            single = column.single and isinstance(bound, float)
-            parts.append(f"{column.number} {sign}{'=' if is_strict else ''} {literal(bound, single=single)}")
+            value = float(bound) if column.single and not isinstance(bound, dt.date) else bound
+            parts.append(f"{column.number} {sign}{'=' if is_strict else ''} {literal(value, single=column.single)}")
     return f"({' OR '.join(parts)})"
 
 
@@ -135,7 +143,7 @@ def unequal(first: Column, second: Column) -> str:
     """Condition of a pair that is not equal; a null is equal to nothing, and two nulls are passed over."""
     if not alike(first, second):
         return _either(first, second)
-    return f"({_either(first, second)} AND ({first.number} = {second.number}) IS NOT TRUE)"
+    return f"({_either(first, second)} AND ({_equal(first, second)}) IS NOT TRUE)"
 
 
 def not_greater(first: Column, second: Column, *, or_equal: bool) -> str:
@@ -147,7 +155,7 @@ def not_greater(first: Column, second: Column, *, or_equal: bool) -> str:
     if not alike(first, second) or first.kind is Kind.OTHER:
         raise Uncomputable
     sign = ">=" if or_equal else ">"
-    return f"({_either(first, second)} AND ({first.number} {sign} {second.number}) IS NOT TRUE)"
+    return f"({_either(first, second)} AND ({_compared(first, sign, second)}) IS NOT TRUE)"
 
 
 def repeats_within(columns: Sequence[Column]) -> str:
@@ -155,7 +163,7 @@ def repeats_within(columns: Sequence[Column]) -> str:
     same = []
     for first, second in itertools.combinations(columns, 2):
         if alike(first, second):
-            same.append(f"{first.number} = {second.number}")
+            same.append(_equal(first, second))
         if _null(first) == _null(second):
             same.append(f"({first.sql} IS NULL AND {second.sql} IS NULL)")
     return f"({_any_known(columns)} AND ({' OR '.join(same) or 'FALSE'}))"
@@ -169,8 +177,24 @@ def other_sum(columns: Sequence[Column], total: float) -> str:
     """
     if not all(column.kind in NUMERIC for column in columns):
         raise Uncomputable
-    added = " + ".join(column.number for column in columns)
+    added = " + ".join(map(_addend, columns))
     return f"({_any_known(columns)} AND (({added}) = {literal(total)}) IS NOT TRUE)"
+
+
+def _addend(column: Column) -> str:
+    """Return a number whose sum with others does not overflow."""
+    return f"CAST({column.number} AS {'DECIMAL(20, 0)' if column.whole or column.kind is Kind.FLAG else 'DOUBLE'})"
+
+
+def _equal(first: Column, second: Column) -> str:
+    return _compared(first, "=", second)
+
+
+def _compared(first: Column, sign: str, second: Column) -> str:
+    """Compare numbers of different widths as doubles, as pandas does: floats of 32 bits hold few whole numbers."""
+    if first.single == second.single or first.kind is Kind.TEXT:
+        return f"{first.number} {sign} {second.number}"
+    return f"CAST({first.number} AS DOUBLE) {sign} CAST({second.number} AS DOUBLE)"
 
 
 def alike(first: Column, second: Column) -> bool:

@@ -2,7 +2,7 @@
 
 from lockstep.quality.results import CheckResult, percent
 from lockstep.run.manifest import Manifest
-from lockstep.specs.spec import Limits
+from lockstep.specs.limits import Limits
 
 
 def fewest_rows(rows: int, limits: Limits) -> CheckResult:

@@ -1,14 +1,12 @@
-"""Answer questions about rows, all of a round together.
+"""Answer questions about rows inside this process, all of a round together.
 
 A round is one pass over plain numbers (`lockstep.quality.numbers`), one query of the embedded engine for what else can
 be said in SQL, and one pass for each exact count of other values.
 """
 
 import contextlib
-import math
-import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,10 +15,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lockstep.errors import FileUnreadable
-from lockstep.quality.asks import Aggregate, Ask, Distinct, Question, Repeated, Repeats, Tally, Uncomputable
+from lockstep.quality.asks import Aggregate, Ask, Distinct, HashSum, Median, Repeated, Repeats, Tally
 from lockstep.quality.columns import Column, Kind, columns_of
 from lockstep.quality.distinct import count_distinct, repeated, words, words_of
 from lockstep.quality.footers import constants
+from lockstep.quality.measurement import UNREADABLE, Engine, Measurement, grouped, hashed, mentions, plain
 from lockstep.quality.numbers import Moments, Numbers, is_plain, read_numbers
 from lockstep.quality.rows import Rows
 from lockstep.quality.tally import misfits
@@ -30,47 +29,27 @@ MOST_ROWS_IN_MEMORY = 1 << 27
 # Repeated hashes that are looked up one by one; if there are more, all rows are grouped.
 MOST_SUSPECTS = 100_000
 AT_ONCE = 2
-UNREADABLE = "the engine of the checks cannot read them (damaged, or text that is not UTF-8?)"
+# What one query answers, whatever their number.
+IN_SQL = (Aggregate, Median, HashSum)
+# Conditions say it as Spark does.
+MATCHES = "regexp_like(t, p) AS regexp_matches(t, p)"
 
 
-class Measurement:
-    """Rows and an engine that measures them."""
+class EmbeddedMeasurement(Measurement):
+    """Rows and an engine inside this process that measures them."""
 
     def __init__(self, rows: Rows, engine: duckdb.DuckDBPyConnection, *, names: Sequence[str]) -> None:
         """Store what is measured; `names` are all columns and figures that questions may name."""
+        self._names = tuple(dict.fromkeys(names))
+        super().__init__(columns_of(self._names, rows.schema, where=rows.where))
         self._rows = rows
         self._engine = engine
-        self._names = tuple(dict.fromkeys(names))
-        self.columns: dict[str, Column] = columns_of(self._names, rows.schema, where=rows.where)
-        self._answers: dict[Ask, Any] = {}
         self._moments: dict[str, Moments] = {}
         self._keys: dict[tuple[Column, ...], tuple[Column, ...]] = {}
 
-    def answer(self, questions: Mapping[Any, Question]) -> dict[Any, Any]:
-        """Answer questions, all of them together in each round.
-
-        Returns:
-            For each key the value of its question, or an `Uncomputable`.
-        """
-        found: dict[Any, Any] = {}
-        waiting = {key: asks for key, question in questions.items() if (asks := _step(question, None, found, key=key))}
-        while waiting:
-            self._ask({ask for asks in waiting.values() for ask in asks})
-            told = {key: tuple(self._answers[ask] for ask in asks) for key, asks in waiting.items()}
-            waiting = {
-                key: asks for key, told_now in told.items() if (asks := _step(questions[key], told_now, found, key=key))
-            }
-        return found
-
     def rows_where(self, condition: str, *, names: Sequence[str], limit: int) -> list[tuple[Any, ...]]:
-        """Return some rows that meet a condition.
-
-        Args:
-            condition: SQL over the columns; it may have window functions.
-            names: The columns to return.
-            limit: Most rows.
-        """
-        every = [name for name, column in self.columns.items() if name in names or _mentions(condition, column)]
+        """Return some rows that meet a condition."""
+        every = [name for name, column in self.columns.items() if name in names or mentions(condition, column)]
         listed = ", ".join(self.columns[name].sql for name in names)
         with self._cursor() as engine:
             source = self._source(engine, every)
@@ -78,18 +57,18 @@ class Measurement:
             query = f"SELECT {listed} FROM ({marked}) WHERE misfit ORDER BY {listed} LIMIT {limit}"  # noqa: S608
             return engine.execute(query).fetchall()
 
-    def _ask(self, asks: set[Ask]) -> None:
-        new = sorted(asks - self._answers.keys(), key=repr)
-        plain = [ask for ask in new if self._is_plain(ask)]
-        aggregates = [ask for ask in new if isinstance(ask, Aggregate) and ask not in plain]
-        others = [ask for ask in new if not isinstance(ask, Aggregate) and ask not in plain]
+    def _measure(self, asks: Sequence[Ask]) -> dict[Ask, Any]:
+        numbers = [ask for ask in asks if self._is_plain(ask)]
+        aggregates = [ask for ask in asks if isinstance(ask, IN_SQL) and ask not in numbers]
+        others = [ask for ask in asks if not isinstance(ask, IN_SQL) and ask not in numbers]
+        found: dict[Ask, Any] = {}
         with ThreadPoolExecutor(AT_ONCE) as pool:
             exact = {ask: pool.submit(self._exact, ask) for ask in others}
             if aggregates:
-                self._answers.update(zip(aggregates, self._aggregates(aggregates), strict=True))
-            if plain:
-                self._answers.update(self._numbers(plain))
-            self._answers.update({ask: future.result() for ask, future in exact.items()})
+                found.update(zip(aggregates, self._aggregates(aggregates), strict=True))
+            if numbers:
+                found.update(self._numbers(numbers))
+            return found | {ask: future.result() for ask, future in exact.items()}
 
     def _is_plain(self, ask: Ask) -> bool:
         """Whether an answer comes from arrays of numbers."""
@@ -119,7 +98,7 @@ class Measurement:
             found = read_numbers(self._rows.readers(list(names)), names) if names else {}
         self._moments |= {name: numbers.moments for name, numbers in found.items()}
         return {
-            ask: _plain(getattr(self._moments[name], str(ask.moment)))
+            ask: plain(getattr(self._moments[name], str(ask.moment)))
             if isinstance(ask, Aggregate)
             else self._counted(ask, found[name])
             for ask, name in looked.items()
@@ -132,12 +111,12 @@ class Measurement:
             return Repeated(0, 0, 0)
         return self._exact(ask)  # some are equal: the engine says which
 
-    def _aggregates(self, asks: Sequence[Aggregate]) -> tuple[Any, ...]:
+    def _aggregates(self, asks: Sequence[Ask]) -> tuple[Any, ...]:
         names = dict.fromkeys(name for ask in asks for name in ask.columns)
         with self._cursor() as engine:
             source = self._rows.relation(engine, names=list(names), known=self._names)
-            row = engine.execute(f"SELECT {', '.join(ask.sql for ask in asks)} FROM {source}").fetchone()  # noqa: S608
-        return tuple(_plain(value) for value in row or ())
+            row = engine.execute(f"SELECT {', '.join(map(_sql, asks))} FROM {source}").fetchone()  # noqa: S608
+        return tuple(plain(value) for value in row or ())
 
     def _exact(self, ask: Ask) -> Any:
         with self._cursor() as engine:
@@ -175,7 +154,7 @@ class Measurement:
         return int(_one(engine, f"SELECT count(DISTINCT {column.sql}) FROM {source}"))  # noqa: S608 - names of our own
 
     def _repeats(self, engine: duckdb.DuckDBPyConnection, key: tuple[Column, ...]) -> Repeated:
-        names, listed = [column.name for column in key], ", ".join(map(_grouped, self._varying(key) or key))
+        names, listed = [column.name for column in key], ", ".join(map(grouped, self._varying(key) or key))
         only = ""
         if self._fits_memory():
             hashes = f"SELECT hash({listed}) FROM {self._source(engine, names)}"  # noqa: S608 - names of our own
@@ -198,7 +177,7 @@ class Measurement:
 
 
 @contextlib.contextmanager
-def measuring(rows: Rows, *, names: Sequence[str]) -> Iterator[Measurement]:
+def measuring(rows: Rows, *, names: Sequence[str]) -> Iterator[EmbeddedMeasurement]:
     """Open an engine in memory for the time of the body; what does not fit goes to a temporary folder.
 
     Raises:
@@ -208,28 +187,24 @@ def measuring(rows: Rows, *, names: Sequence[str]) -> Iterator[Measurement]:
         options: dict[str, str | bool | int | float | list[str]] = {
             "temp_directory": folder,
             "autoinstall_known_extensions": False,
+            # It reads rows twice where a query reads them once, and a stream of batches comes once only.
+            "disabled_optimizers": "window_self_join",
         }
         with duckdb.connect(":memory:", config=options) as engine:
-            yield Measurement(rows, engine, names=names)
+            engine.execute(f"CREATE MACRO {MATCHES}")
+            yield EmbeddedMeasurement(rows, engine, names=names)
 
 
-def _step(question: Question, answers: Any, found: dict[Any, Any], *, key: Any) -> tuple[Ask, ...] | None:
-    """Go on with a question; its value goes to `found`."""
-    try:
-        return question.send(answers)
-    except StopIteration as stop:
-        found[key] = stop.value
-    except Uncomputable as problem:
-        found[key] = problem
-    return None
-
-
-def _mentions(condition: str, column: Column) -> bool:
-    return re.search(rf"\b{column.sql}\b", condition) is not None
-
-
-def _grouped(column: Column) -> str:
-    return f"CAST({column.sql} AS DOUBLE)" if column.single else column.sql
+def _sql(ask: Ask) -> str:
+    """Write what one query answers together."""
+    if isinstance(ask, Median):
+        column = ask.column
+        return f"median({column.sql if column.kind is Kind.TIME else f'CAST({column.number} AS DOUBLE)'})"
+    if isinstance(ask, HashSum):
+        return f"sum(hash({', '.join(hashed(ask, whole='HUGEINT'))}))"
+    if isinstance(ask, Aggregate):
+        return ask.sql
+    raise TypeError(type(ask))
 
 
 def _array(engine: duckdb.DuckDBPyConnection, query: str) -> npt.NDArray[Any]:
@@ -242,6 +217,4 @@ def _one(engine: duckdb.DuckDBPyConnection, query: str) -> Any:
     return row[0] if row else 0
 
 
-def _plain(value: Any) -> Any:
-    """Return NaN as no value."""
-    return None if isinstance(value, float) and math.isnan(value) else value
+EMBEDDED = Engine("embedded", measuring)

@@ -4,6 +4,7 @@ Values are those of the metric's own code for pandas (a test compares them, expe
 value has no such figure, the answer is `Uncomputable`, unless there is no value at all.
 """
 
+import datetime as dt
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -14,6 +15,7 @@ from lockstep.quality.asks import (
     Aggregate,
     Ask,
     Distinct,
+    Median,
     Question,
     Repeats,
     Tally,
@@ -27,6 +29,7 @@ from lockstep.quality.patterns import engine_pattern
 
 Kwargs: TypeAlias = Mapping[str, Any]
 Condition: TypeAlias = Callable[..., str]
+EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - all times of checks are naive UTC
 
 
 def _aggregate(sql: str, column: Column, *, moment: str | None = None) -> Aggregate:
@@ -84,15 +87,20 @@ def mean(column: Column) -> Question:
     if not (yield from _only(column, conditions.NUMERIC | {Kind.TIME})):
         return None
     if column.kind is Kind.TIME:
-        (value,) = yield (_aggregate(f"make_timestamp(CAST(avg(epoch_us({column.sql})) AS BIGINT))", column),)
-        return value
+        count, total = yield known(column), _whole_sum(column.micros, column)
+        return EPOCH + dt.timedelta(microseconds=(2 * total + count) // (2 * count)) if count else None
     count, total = yield known(column), _sum(column)
     return None if total is None or not count else total / count  # both infinities add up to nothing
 
 
 def _sum(column: Column) -> Aggregate:
-    number = column.number if column.whole or column.kind is Kind.FLAG else f"CAST({column.number} AS DOUBLE)"
-    return _aggregate(f"sum({number})", column, moment="total")
+    if column.whole or column.kind is Kind.FLAG:
+        return _whole_sum(column.number, column, moment="total")
+    return _aggregate(f"sum(CAST({column.number} AS DOUBLE))", column, moment="total")
+
+
+def _whole_sum(terms: str, column: Column, *, moment: str | None = None) -> Aggregate:
+    return Aggregate(f"sum({terms})", (column.name,), moment=moment, terms=terms)
 
 
 def total(column: Column) -> Question:
@@ -123,8 +131,7 @@ def median(column: Column) -> Question:
     """Median, halfway between the middle two of an even number."""
     if not (yield from _only(column, conditions.NUMERIC | {Kind.TIME})):
         return None
-    sql = column.sql if column.kind is Kind.TIME else f"CAST({column.number} AS DOUBLE)"
-    (value,) = yield (_aggregate(f"median({sql})", column),)
+    (value,) = yield (Median(column),)
     return value
 
 
@@ -206,7 +213,7 @@ def mismatches(column: Column, kwargs: Kwargs, *, when: bool) -> Question:
     if pattern is None:
         ask = Tally(column, regex=kwargs["regex"])
     else:
-        ask = count_where(f"NOT regexp_matches({column.sql}, {conditions.literal(pattern)})", column)
+        ask = count_where(f"NOT {conditions.matches(column, pattern)}", column)
     count, misses = yield known(column), ask
     return count - misses if when else misses
 
@@ -223,11 +230,14 @@ def wrong_lengths(column: Column, kwargs: Kwargs) -> Question:
     return count
 
 
+def scored(column: Column) -> Column:
+    """Return what z-scores are taken of: of a time its microseconds."""
+    return Column(column.name, Kind.NUMBER, column.micros, whole=True) if column.kind is Kind.TIME else column
+
+
 def outliers(column: Column, kwargs: Kwargs) -> Question:
     """Rows with a z-score at or beyond the threshold; none where it is not defined."""
-    is_time = column.kind is Kind.TIME
-    if is_time:
-        column = Column(column.name, Kind.NUMBER, f"epoch_us({column.sql})", whole=True)
+    is_time, column = column.kind is Kind.TIME, scored(column)
     if not (yield from _only(column, conditions.NUMERIC)):
         return 0
     centre = yield from mean(column)

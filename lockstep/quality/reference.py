@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lockstep.quality.asks import Aggregate, Question, Repeats, Uncomputable
-from lockstep.quality.columns import Column, Kind
+from lockstep.quality.asks import ROWS, Ask, HashSum, Question, Repeats, Uncomputable
+from lockstep.quality.columns import Column
 from lockstep.quality.distances import NAMES, distance, null_percent
-from lockstep.quality.measuring import measuring
+from lockstep.quality.measurement import Measuring
 from lockstep.quality.rows import Rows, staged_rows
 from lockstep.run.folder import MANIFEST, RunFolder
 from lockstep.run.manifest import Manifest
@@ -17,6 +17,7 @@ PREFIX = "lockstep."
 NOTHING_BEFORE = "nothing published before"
 NO_BASELINE = "the model carries no baseline profile"
 SCORES = "scores"
+KEY_SALT = 8191
 # What a profile says of the values of a numeric column; equal for equal values.
 MOMENTS = ("count", "nulls", "sum", "sum_sq", "min", "max")
 
@@ -66,6 +67,7 @@ class Reference:
         training: Profile of the training data, in JSON form.
         read_input: Opens the run's input, with the key columns.
         quarantined: Files of rows that have no score and were not staged.
+        measuring: Opens the measurement of rows that are not this run's staged ones.
     """
 
     manifest: Manifest
@@ -75,6 +77,7 @@ class Reference:
     previous: Previous | None
     read_input: Callable[[], Rows]
     quarantined: Sequence[Path]
+    measuring: Measuring
 
     def question(self, name: str, kwargs: Mapping[str, Any], *, columns: Mapping[str, Column]) -> Question:
         """Return the question behind a reference expectation; its value is a `Finding`.
@@ -147,11 +150,11 @@ def _stale(reference: Reference, _: Mapping[str, Any], columns: Mapping[str, Col
         known = _moments(reference, previous.manifest) is not None
         same = "count, sum, squares and range of the scores equal those of"
         return Finding(1.0 if known else 0.0, f"{same} {previous.partition}" if known else "its files are gone")
-    (ours,) = yield (_sum_of_hashes(columns[reference.output]),)
+    (ours,) = yield (HashSum((columns[reference.output],)),)
     where = f"the rows of partition {previous.partition}"
-    with measuring(staged_rows(files, where=where), names=[reference.output]) as measured:
-        theirs = measured.answer({SCORES: _one(_sum_of_hashes(measured.columns[reference.output]))})[SCORES]
-    same_scores = ours == theirs
+    with reference.measuring(staged_rows(files, where=where), names=[reference.output]) as measured:
+        theirs = measured.answer({SCORES: _all((HashSum((measured.columns[reference.output],)),))})[SCORES]
+    same_scores = (ours,) == theirs
     return Finding(float(same_scores), f"{'the very' if same_scores else 'other'} scores of {previous.partition}")
 
 
@@ -167,9 +170,9 @@ def _unique(reference: Reference, _: Mapping[str, Any], columns: Mapping[str, Co
 
 def _equal_keys(reference: Reference, _: Mapping[str, Any], columns: Mapping[str, Column]) -> Question:
     ours = yield _key_sums([columns[name] for name in reference.key])
-    wanted = _sums(reference.read_input(), reference.key)
+    wanted = _sums(reference, reference.read_input())
     if reference.quarantined:
-        set_aside = _sums(staged_rows(reference.quarantined, where="the quarantined rows"), reference.key)
+        set_aside = _sums(reference, staged_rows(reference.quarantined, where="the quarantined rows"))
         wanted = tuple(a - b for a, b in zip(wanted, set_aside, strict=True))
     found = tuple(value or 0 for value in ours)
     text = (
@@ -178,44 +181,23 @@ def _equal_keys(reference: Reference, _: Mapping[str, Any], columns: Mapping[str
     return Finding(float(found != wanted), text)
 
 
-def _sums(rows: Rows, key: Sequence[str]) -> tuple[int, ...]:
-    with measuring(rows, names=key) as measured:
-        asked = _all(_key_sums([measured.columns[name] for name in key]))
+def _sums(reference: Reference, rows: Rows) -> tuple[int, ...]:
+    with reference.measuring(rows, names=reference.key) as measured:
+        asked = _all(_key_sums([measured.columns[name] for name in reference.key]))
         found = measured.answer({SCORES: asked})[SCORES]
     return tuple(int(value or 0) for value in found)
 
 
-def _key_sums(key: Sequence[Column]) -> tuple[Aggregate, ...]:
+def _key_sums(key: Sequence[Column]) -> tuple[Ask, ...]:
     """Ask for the rows and two sums of 64-bit hashes of their keys: equal sets of keys have equal sums in any order.
 
     Keys that differ have other sums but for a chance of about 2**-128 for texts and less for numbers: the second hash
     takes the columns in another order and texts with a prefix, so that what collides in the first does not in it.
     """
-    names = tuple(column.name for column in key)
-    first = ", ".join(_hashed(column) for column in key)
-    second = ", ".join(["8191", *(_hashed(column, prefix="~") for column in reversed(key))])
-    hashes = [Aggregate(f"sum(hash({listed}))", names) for listed in (first, second)]
-    return (Aggregate("count(*)"), *hashes)
+    return (ROWS, HashSum(tuple(key)), HashSum(tuple(key), salt=KEY_SALT))
 
 
-def _hashed(column: Column, *, prefix: str = "") -> str:
-    if column.kind is Kind.TEXT:
-        return f"'{prefix}' || {column.sql}" if prefix else column.sql
-    if column.kind is Kind.NUMBER:
-        return f"CAST({column.sql} AS {'HUGEINT' if column.whole else 'DOUBLE'})"
-    return column.sql
-
-
-def _sum_of_hashes(column: Column) -> Aggregate:
-    return Aggregate(f"sum(hash({column.sql}))", (column.name,))
-
-
-def _one(ask: Aggregate) -> Question:
-    (value,) = yield (ask,)
-    return value
-
-
-def _all(asks: tuple[Aggregate, ...]) -> Question:
+def _all(asks: tuple[Ask, ...]) -> Question:
     return (yield asks)
 
 

@@ -3,6 +3,7 @@
 Never a value of a row, but for the samples that a spec asks for.
 """
 
+import datetime as dt
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -82,9 +83,11 @@ def warnings_of(results: Iterable[CheckResult]) -> list[str]:
 
 
 def figure(value: Any) -> str:
-    """Write a number for a person: integers whole, others to six significant digits; anything else is not shown."""
+    """Write a number or a time for a person: integers whole, others to six significant digits; no other value."""
     if value is None:
         return "nothing (no value to compute it from)"
+    if isinstance(value, dt.datetime):
+        return value.isoformat(sep=" ")
     if isinstance(value, bool | str | list | dict):
         return "not shown"
     number = float(value)

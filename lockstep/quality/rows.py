@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -10,13 +11,14 @@ import pyarrow.parquet as pq
 
 from lockstep.errors import ColumnMissing, LockstepError
 from lockstep.quality.columns import columns_of, projection, source_of, with_figures
-from lockstep.run.plan import Piece, ScoringInput
+from lockstep.run.plan import Piece, ScoringInput, Unit
 from lockstep.scoring import storage
 from lockstep.scoring.pieces import check_unchanged, schema_from_text
 from lockstep.scoring.staged import GROUP_ROWS
 from lockstep.scoring.units import read_unit
-from lockstep.specs.spec import Limits
+from lockstep.specs.limits import Limits
 
+Reader = Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
 BATCH_ROWS = 65_536
 GLOB = frozenset("*?[")
 
@@ -31,13 +33,15 @@ class Rows:
         batches: Reads the named columns anew, as batches of one schema; columns that are not there are left out.
         files: Parquet files which together are these rows and nothing else; none: only `batches` gives them.
         problems: What went wrong in `batches`; the engine that reads them hands on no error of ours.
+        parts: Readers like `batches` which together give these rows, each of them in any process.
     """
 
     schema: pa.Schema
     where: str
-    batches: Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
+    batches: Reader
     files: tuple[Path, ...] | None = None
     problems: list[LockstepError] = field(default_factory=list, compare=False)
+    parts: tuple[Reader, ...] = ()
 
     def relation(self, engine: duckdb.DuckDBPyConnection, *, names: Sequence[str], known: Sequence[str]) -> str:
         """Return SQL of a table of these rows for one query.
@@ -49,11 +53,16 @@ class Rows:
         """
         all_columns = columns_of(known, self.schema, where=self.where)
         columns = {name: all_columns[name] for name in names}
-        if self.files and all(name in self.schema.names for name in names):
+        if self.files and all(name in self.schema.names for name in names) and not _confused(self.schema):
             listed = ", ".join(_text(_pattern(str(file))) for file in self.files)
             return f"(SELECT {projection(columns, self.schema)} FROM read_parquet([{listed}]))"  # noqa: S608 - quoted
         schema = pa.schema([self._field(name) for name in names]) if names else pa.schema([("c", pa.null())])
-        engine.register("batches", pa.RecordBatchReader.from_batches(schema, self._read(names, schema)))
+        batches = self._read(names, schema)
+        if names:  # the engine knows no upper case
+            schema = pa.schema([field.with_name(columns[field.name].sql) for field in schema])
+            batches = (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in batches)
+            columns = {column.sql: column for column in columns.values()}
+        engine.register("batches", pa.RecordBatchReader.from_batches(schema, batches))
         return f"(SELECT {projection(columns, schema)} FROM batches)"  # noqa: S608 - quoted
 
     def readers(self, names: Sequence[str]) -> list[Iterable[pa.RecordBatch]]:
@@ -62,6 +71,15 @@ class Rows:
         if self.files and all(name in self.schema.names for name in names):
             return [_of_file(file, schema) for file in self.files]
         return [self._read(names, schema)]
+
+    def part_readers(self, names: Sequence[str]) -> list[Callable[[], Iterator[pa.RecordBatch]]]:
+        """Return readers of the parts, each of which gives batches of the named columns and figures in any process.
+
+        Args:
+            names: At least one.
+        """
+        schema, sources = pa.schema([self._field(name) for name in names]), self._sources(names)
+        return [partial(_read_part, part, sources, schema) for part in self.parts]
 
     def stored(self, name: str) -> pa.DataType:
         """Return the type of a column or figure."""
@@ -76,10 +94,19 @@ class Rows:
             raise
 
     def _field(self, name: str) -> pa.Field:
-        return self.schema.field(name) if name in self.schema.names else pa.field(name, pa.float64())
+        if name not in self.schema.names:
+            return pa.field(name, pa.float64())
+        field = self.schema.field(name)
+        # The embedded engine takes no floats of 16 bits from Arrow; those of 32 hold them all.
+        return field.with_type(pa.float32()) if pa.types.is_float16(field.type) else field
 
     def _sources(self, names: Sequence[str]) -> list[str]:
         return list(dict.fromkeys(source for name in names if (source := source_of(name, self.schema))))
+
+
+def _read_part(part: Reader, sources: Sequence[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    for batch in part(sources):
+        yield _cast(batch, schema.names, schema)
 
 
 def _of_file(file: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -90,14 +117,19 @@ def _of_file(file: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
 
 def staged_rows(files: Sequence[Path], *, where: str) -> Rows:
     """Return the rows of Parquet files of one schema; no file gives no rows and no columns."""
-
-    def batches(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        for file in files:
-            with pq.ParquetFile(file) as opened:
-                yield from opened.iter_batches(batch_size=BATCH_ROWS, columns=list(columns))
-
     schema = pq.read_schema(files[0]) if files else pa.schema([])
-    return Rows(schema, where, batches, tuple(files))
+    parts = tuple(partial(_read_file, file) for file in files)
+    return Rows(schema, where, partial(_in_turn, parts), tuple(files), parts=parts)
+
+
+def _read_file(file: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    with pq.ParquetFile(file) as opened:
+        yield from opened.iter_batches(batch_size=BATCH_ROWS, columns=list(columns))
+
+
+def _in_turn(parts: Sequence[Reader], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    for part in parts:
+        yield from part(columns)
 
 
 def input_rows(root: Path, scoring_input: ScoringInput, *, columns: Sequence[str], limits: Limits, where: str) -> Rows:
@@ -114,12 +146,10 @@ def input_rows(root: Path, scoring_input: ScoringInput, *, columns: Sequence[str
         ColumnMissing: A column is not in the input.
         FileUnreadable, SourceFileChanged: The files are no longer what they were.
     """
-    bounds = {"batch_rows": limits.batch_rows, "batch_bytes": limits.batch_bytes}
-
-    def batches(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        for unit in scoring_input.units:
-            yield from read_unit(root, unit, columns=names, **bounds)
-
+    parts = tuple(
+        partial(_read_unit, root, unit, batch_rows=limits.batch_rows, batch_bytes=limits.batch_bytes)
+        for unit in scoring_input.units
+    )
     stored = dict.fromkeys([*columns, *(name.rpartition(".")[0] for name in columns if "." in name)])
     schema = _input_schema(root, scoring_input, [name for name in stored if name in scoring_input.columns])
     known = list(scoring_input.columns)
@@ -127,7 +157,13 @@ def input_rows(root: Path, scoring_input: ScoringInput, *, columns: Sequence[str
         if source_of(name, schema) is None:
             raise ColumnMissing(name, where=where, expected="it for a check of the spec's suite", got=known)
     files = _whole_files(root, scoring_input, schema)
-    return Rows(schema, where, batches, files)
+    return Rows(schema, where, partial(_in_turn, parts), files, parts=parts)
+
+
+def _read_unit(
+    root: Path, unit: Unit, names: Sequence[str], *, batch_rows: int, batch_bytes: int
+) -> Iterator[pa.RecordBatch]:
+    return read_unit(root, unit, columns=names, batch_rows=batch_rows, batch_bytes=batch_bytes)
 
 
 def _input_schema(root: Path, scoring_input: ScoringInput, names: Sequence[str]) -> pa.Schema:
@@ -155,11 +191,18 @@ def _whole_files(root: Path, scoring_input: ScoringInput, schema: pa.Schema) -> 
     for path, file in paths.items():
         footer = pq.read_metadata(file)
         stored = footer.schema.to_arrow_schema()
-        if footer.num_rows != rows[path] or not all(
-            field.name in stored.names and stored.field(field.name).type == field.type for field in schema
+        if (
+            _confused(stored)
+            or footer.num_rows != rows[path]
+            or not all(field.name in stored.names and stored.field(field.name).type == field.type for field in schema)
         ):
             return None
     return tuple(paths.values())
+
+
+def _confused(schema: pa.Schema) -> bool:
+    """Whether columns have names that the embedded engine takes for the same."""
+    return len({name.lower() for name in schema.names}) < len(schema.names)
 
 
 def _plain(piece: Piece, root: Path) -> bool:

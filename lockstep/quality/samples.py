@@ -9,8 +9,8 @@ from typing import Any
 from lockstep.quality import conditions
 from lockstep.quality.asks import Uncomputable
 from lockstep.quality.columns import Column, Kind
-from lockstep.quality.measuring import Measurement
-from lockstep.quality.metrics import deviation, mean
+from lockstep.quality.measurement import Measurement
+from lockstep.quality.metrics import deviation, mean, scored
 from lockstep.quality.patterns import engine_pattern
 from lockstep.quality.results import CheckResult, Sample
 from lockstep.quality.suites import Check
@@ -82,8 +82,9 @@ def _condition(check: Check, measured: Measurement) -> str | None:
         if check.expectation in _CONDITIONS:
             return str(_CONDITIONS[check.expectation](columns, check.kwargs))
         if check.expectation == "expect_column_value_z_scores_to_be_less_than":
-            centre, spread = measured.answer({0: mean(columns[0]), 1: deviation(columns[0])}).values()
-            return conditions.beyond_threshold(columns[0], check.kwargs, mean=centre, deviation=spread)
+            column = scored(columns[0])
+            known = measured.answer({"mean": mean(column), "deviation": deviation(column)})
+            return conditions.beyond_threshold(column, check.kwargs, **known)
     except Uncomputable:
         return None
     return None
@@ -98,7 +99,7 @@ def _mismatch(columns: Sequence[Column], kwargs: Mapping[str, Any], *, when: boo
     pattern = engine_pattern(kwargs["regex"]) if columns[0].kind is Kind.TEXT else None
     if pattern is None:
         raise Uncomputable
-    return f"({'' if when else 'NOT '}regexp_matches({columns[0].sql}, {conditions.literal(pattern)}))"
+    return f"({'' if when else 'NOT '}{conditions.matches(columns[0], pattern)})"
 
 
 def _length(columns: Sequence[Column], kwargs: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Literal
 from lockstep.errors import CheckFailed
 from lockstep.quality.drift import ColumnDrift, ColumnTrend, DriftWindow
 from lockstep.quality.histogram import ScoreHistogram
+from lockstep.quality.measurement import EngineName
 from lockstep.quality.results import CheckResult, critical_failures, warnings_of
 from lockstep.run.plan import Record
 
@@ -16,6 +17,7 @@ class Verdict(Record):
     Attributes:
         rows: Rows that were checked.
         manifest_sha256: Hash of the `manifest.json` that was audited; the gate has none.
+        engine: What measured the rows.
         docs: The data docs' first page, relative to the run folder; none when the suite was not run.
         drift: Drift of score and features against training, largest first, then against the trailing window; empty
             when there is neither.
@@ -31,6 +33,7 @@ class Verdict(Record):
     checked_at: dt.datetime
     rows: int
     manifest_sha256: str | None = None
+    engine: EngineName = "embedded"
     docs: str | None = None
     results: tuple[CheckResult, ...]
     drift: tuple[ColumnDrift, ...] = ()

@@ -13,7 +13,10 @@ from typing import Any
 from lockstep.specs.spec import ScoringSpec
 
 # Keys that decide neither a published value nor whether it is published.
-NOT_RESULT = {"description", "owner", "schedule", "reporting", "retention"}
+NOT_RESULT: dict[str, Any] = {
+    **dict.fromkeys(("description", "owner", "schedule", "reporting", "retention"), True),
+    "limits": {"checks_spark_rows": True},
+}
 RUN_KEY_DIGITS = 16
 CHUNK_BYTES = 1 << 20
 
@@ -37,7 +40,8 @@ def spec_hash(spec: ScoringSpec, texts: Mapping[str, str]) -> str:
     """Hash what decides the result of a spec.
 
     Args:
-        spec: The spec; description, owner, schedule, reporting and retention do not count.
+        spec: The spec; description, owner, schedule, reporting, retention and where checks are
+            computed do not count.
         texts: Text of the files it names (query, checks), by relative path.
     """
     return canonical_digest({"spec": spec.model_dump(mode="json", exclude=NOT_RESULT), "texts": dict(texts)})

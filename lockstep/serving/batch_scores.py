@@ -14,7 +14,7 @@ from lockstep.run.folder import RunFolder
 from lockstep.run.plan import ModelIdentity, ScoringInput
 from lockstep.scoring.backends import Floats
 from lockstep.scoring.units import read_unit
-from lockstep.specs.spec import Limits
+from lockstep.specs.limits import Limits
 
 Key = tuple[Any, ...]
 

@@ -13,7 +13,8 @@ from lockstep.quality.expectations import Decision
 from lockstep.quality.histogram import ScoreHistogram, score_histogram
 from lockstep.quality.limits import quarantined_fraction
 from lockstep.quality.loading import loading_ahead
-from lockstep.quality.measuring import measuring
+from lockstep.quality.measurement import Engine
+from lockstep.quality.measuring import EMBEDDED
 from lockstep.quality.metrics import repeated_keys
 from lockstep.quality.reference import Reference, previous_of
 from lockstep.quality.results import CheckResult
@@ -28,6 +29,7 @@ from lockstep.run.identity import file_sha256
 from lockstep.run.manifest import Manifest
 from lockstep.run.plan import Plan
 from lockstep.specs.settings import Settings
+from lockstep.steps.checking import checked
 from lockstep.steps.drift_references import (
     DriftFacts,
     earlier_publications,
@@ -60,20 +62,25 @@ def audit(folder: RunFolder, settings: Settings) -> dict[str, Any]:
     if earlier and audited == file_sha256(folder.file(MANIFEST)):
         return earlier.summary(reused=True)
     with folder.timed("audit"):
-        verdict = _check(folder, settings)
-        write_drift(folder, plan, verdict.drift)
-        folder.write_json(AUDIT, verdict)
+        rows = folder.manifest(step="audit").rows_staged
+        verdict = checked(
+            "audit", rows, folder=folder, settings=settings, here=lambda: check_staged(folder, settings, EMBEDDED)
+        )
     with refusals(folder, settings):
         verdict.stop_if_failed(str(folder.file(AUDIT)))
     return verdict.summary(reused=False)
 
 
-def _check(folder: RunFolder, settings: Settings) -> Verdict:
+def check_staged(folder: RunFolder, settings: Settings, engine: Engine) -> Verdict:
+    """Check the staged scores with an engine; write `drift.parquet`, `audit.json` and the data docs."""
     with loading_ahead():
-        return _checked(folder, settings)
+        verdict = _checked(folder, settings, engine)
+    write_drift(folder, folder.plan(step="audit"), verdict.drift)
+    folder.write_json(AUDIT, verdict)
+    return verdict
 
 
-def _checked(folder: RunFolder, settings: Settings) -> Verdict:
+def _checked(folder: RunFolder, settings: Settings, engine: Engine) -> Verdict:
     plan, manifest = folder.plan(step="audit"), folder.manifest(step="audit")
     digest, now = file_sha256(folder.file(MANIFEST)), dt.datetime.now(dt.UTC)
     results, readable = _invariants(folder, plan, manifest)
@@ -85,9 +92,9 @@ def _checked(folder: RunFolder, settings: Settings) -> Verdict:
         facts = invariants.read_stamps(files, partition_column=plan.spec.partition.column)
         suite = load_suite(folder.file(FROZEN_SPEC, plan.spec.checks.audit))
         earlier = earlier_publications(plan, wait_s=settings.warehouse_wait_s)
-        reference = _reference(folder, plan, manifest, earlier=earlier)
+        reference = _reference(folder, plan, manifest, earlier=earlier, engine=engine)
         drift, score = _drift(plan, manifest, files, reference=reference, earlier=earlier)
-        repeats, suite_results = _measured(folder, plan, files, suite=suite, reference=reference, at=now)
+        repeats, suite_results = _measured(folder, plan, files, suite=suite, reference=reference, at=now, engine=engine)
         results += invariants.staged_rows(facts, plan, manifest, root=folder.path, repeated_keys=repeats)
     results.append(quarantined_fraction(manifest, plan.spec.limits))
     results += [*drift_results(drift.columns, plan.spec, drift.window), *suite_results]
@@ -99,6 +106,7 @@ def _checked(folder: RunFolder, settings: Settings) -> Verdict:
         checked_at=now,
         rows=manifest.rows_staged,
         manifest_sha256=digest,
+        engine=engine.name,
         docs=f"{DOCS}/index.html" if readable else None,
         results=tuple(results),
         drift=drift.columns,
@@ -136,12 +144,19 @@ def _drift(
 
 
 def _measured(
-    folder: RunFolder, plan: Plan, files: Sequence[Path], *, suite: Suite, reference: Reference, at: dt.datetime
+    folder: RunFolder,
+    plan: Plan,
+    files: Sequence[Path],
+    *,
+    suite: Suite,
+    reference: Reference,
+    at: dt.datetime,
+    engine: Engine,
 ) -> tuple[int, list[CheckResult]]:
     """Return how many keys repeat and what the suite says; most is measured while Great Expectations still loads."""
     rows = staged_rows(files, where=f"the staged rows of partition {plan.partition}")
     names = (*suite.needs, *plan.spec.key, plan.spec.output.column)
-    with folder.writing(), measuring(rows, names=names) as measured:
+    with folder.writing(), engine.measuring(rows, names=names) as measured:
         key = tuple(measured.columns[name] for name in plan.spec.key)
         repeats = measured.answer({KEYS: repeated_keys(key), **questions_ahead(suite.checks, measured.columns)})[KEYS]
         decision = Decision(suite)
@@ -158,7 +173,9 @@ def _measured(
         return repeats, results
 
 
-def _reference(folder: RunFolder, plan: Plan, manifest: Manifest, *, earlier: Sequence[Publication]) -> Reference:
+def _reference(
+    folder: RunFolder, plan: Plan, manifest: Manifest, *, earlier: Sequence[Publication], engine: Engine
+) -> Reference:
     before, key = _training(plan), plan.spec.key
     where, limits = f"the input of partition {plan.partition}", plan.spec.limits
 
@@ -174,4 +191,5 @@ def _reference(folder: RunFolder, plan: Plan, manifest: Manifest, *, earlier: Se
         previous=previous_of(RunFolder(Path(earlier[-1].run_folder)) if earlier else None),
         read_input=read_input,
         quarantined=bad if plan.spec.output.errors is None else [],
+        measuring=engine.measuring,
     )

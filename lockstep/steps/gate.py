@@ -7,13 +7,15 @@ from lockstep.quality.ahead import questions_ahead
 from lockstep.quality.expectations import Decision
 from lockstep.quality.limits import fewest_rows
 from lockstep.quality.loading import loading_ahead
-from lockstep.quality.measuring import measuring
+from lockstep.quality.measurement import Engine
+from lockstep.quality.measuring import EMBEDDED
 from lockstep.quality.rows import input_rows
 from lockstep.quality.samples import with_samples
 from lockstep.quality.suites import load_suite
 from lockstep.quality.verdict import Verdict, passed
 from lockstep.run.folder import GATE, RunFolder
 from lockstep.specs.settings import Settings
+from lockstep.steps.checking import checked
 from lockstep.steps.request import refusals
 
 DOCS = "gx/gate"
@@ -35,19 +37,22 @@ def gate(folder: RunFolder, settings: Settings) -> dict[str, Any]:
     if earlier and earlier.passed and earlier.run_key == plan.run_key:
         return earlier.summary(reused=True)
     with folder.timed("gate"):
-        verdict = _check(folder)
-        folder.write_json(GATE, verdict)
+        rows = folder.scoring_input(step="gate").rows
+        verdict = checked("gate", rows, folder=folder, settings=settings, here=lambda: check_input(folder, EMBEDDED))
     with refusals(folder, settings):
         verdict.stop_if_failed(str(folder.file(DOCS, "index.html")))
     return verdict.summary(reused=False)
 
 
-def _check(folder: RunFolder) -> Verdict:
+def check_input(folder: RunFolder, engine: Engine) -> Verdict:
+    """Check the input with an engine and write `gate.json` and the data docs."""
     with loading_ahead():
-        return _checked(folder)
+        verdict = _checked(folder, engine)
+    folder.write_json(GATE, verdict)
+    return verdict
 
 
-def _checked(folder: RunFolder) -> Verdict:
+def _checked(folder: RunFolder, engine: Engine) -> Verdict:
     plan, scoring_input = folder.plan(step="gate"), folder.scoring_input(step="gate")
     suite = load_suite(folder.file(FROZEN_SPEC, plan.spec.checks.gate), gate=True)
     now = dt.datetime.now(dt.UTC)
@@ -56,7 +61,7 @@ def _checked(folder: RunFolder) -> Verdict:
         folder.path, scoring_input, columns=(*suite.needs, *plan.spec.key), limits=plan.spec.limits, where=where
     )
     key = [name for name in plan.spec.key if name in rows.schema.names]
-    with folder.writing(), measuring(rows, names=(*suite.needs, *key)) as measured:
+    with folder.writing(), engine.measuring(rows, names=(*suite.needs, *key)) as measured:
         measured.answer(questions_ahead(suite.checks, measured.columns))
         decision = Decision(suite)
         answers = measured.answer(decision.questions(measured.columns))
@@ -77,6 +82,7 @@ def _checked(folder: RunFolder) -> Verdict:
         passed=passed(results),
         checked_at=now,
         rows=scoring_input.rows,
+        engine=engine.name,
         docs=f"{DOCS}/index.html",
         results=tuple(results),
     )

@@ -12,7 +12,7 @@ from lockstep.errors import ColumnMissing
 from lockstep.quality.rows import Rows, input_rows, staged_rows
 from lockstep.run.plan import DayFilter, ScoringInput
 from lockstep.scoring.units import DataFile, plan_units
-from lockstep.specs.spec import Limits
+from lockstep.specs.limits import Limits
 
 DAY = dt.date(2024, 3, 5)
 TABLE = pa.table(
@@ -31,7 +31,8 @@ NAMES = ["day", "at", "price", "kind", "n", "x"]
 
 def fetched(rows: Rows, names: list[str]) -> list[tuple[Any, ...]]:
     with duckdb.connect(":memory:") as engine:
-        return engine.execute(f"SELECT * FROM {rows.relation(engine, names=names, known=names)}").fetchall()
+        listed = ", ".join(f"c{index}" for index in range(len(names))) or "*"
+        return engine.execute(f"SELECT {listed} FROM {rows.relation(engine, names=names, known=names)}").fetchall()
 
 
 @pytest.fixture

@@ -35,6 +35,10 @@ def test_words_do_not_change_the_spec_hash() -> None:
     assert hashed() == hashed(description="other", owner="other", schedule=schedule)
 
 
+def test_where_checks_are_computed_does_not_change_the_spec_hash() -> None:
+    assert hashed() == hashed(limits={"checks_spark_rows": 1})
+
+
 def test_what_decides_the_result_changes_the_spec_hash() -> None:
     assert (
         len({hashed(), hashed(key=["id", "day"]), hashed({"features.sql": "SELECT 2"}), hashed(limits={"min_rows": 0})})

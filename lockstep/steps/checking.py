@@ -1,0 +1,40 @@
+"""Where gate and audit measure: in this process, or as a Spark job when there are many rows."""
+
+from collections.abc import Callable
+from typing import Literal
+
+from lockstep.quality.verdict import Verdict
+from lockstep.run.folder import AUDIT, GATE, RunFolder
+from lockstep.specs.settings import Settings
+from lockstep.steps.spark import submit_job
+
+FILES = {"gate": GATE, "audit": AUDIT}
+
+
+def checked(
+    stage: Literal["gate", "audit"],
+    rows: int,
+    *,
+    folder: RunFolder,
+    settings: Settings,
+    here: Callable[[], Verdict],
+) -> Verdict:
+    """Check a stage where its size belongs, and return the verdict that was written.
+
+    The job `jobs/<stage>.py` does what `here` does, on Spark; that a run is refused is told by who reads the verdict.
+
+    Args:
+        stage: `gate` or `audit`.
+        rows: That it looks at; above `limits.checks_spark_rows` Spark measures.
+        folder: The run.
+        settings: Where things are.
+        here: Checks in this process and writes the verdict.
+
+    Raises:
+        LockstepError: What `here` raises, or the job in its place; `SparkJobFailed` if it died.
+    """
+    limits = folder.plan(step=stage).spec.limits
+    if rows <= limits.checks_spark_rows:
+        return here()
+    submit_job(stage, folder, settings, timeout_s=limits.timeout_s)
+    return folder.read_record(FILES[stage], Verdict, step=stage)
