@@ -4,6 +4,8 @@
 PYTHON ?= python3.11
 BIN := .venv/data/bin
 PYTEST_ARGS ?=
+# Processes that share the tests of the data environment; 0: none but pytest's own, for a debugger.
+WORKERS ?= 2
 UPGRADE ?=
 # Of `make test-kills` and `make test-faults`.
 KILLS ?= 300
@@ -34,7 +36,7 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 help: ## List the targets
 	@printf 'Lockstep. First: make demo\n\n'
 	@awk -F ':.*## ' '/^## /{printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' Makefile
-	@printf '\nVariables: PYTHON=%s, PYTEST_ARGS="-k name -x", UPGRADE=1 (for lock)\n' '$(PYTHON)'
+	@printf '\nVariables: PYTHON=%s, PYTEST_ARGS="-k name -x", WORKERS=2, UPGRADE=1 (for lock)\n' '$(PYTHON)'
 
 ## Set up (again and again: what is done is not done twice)
 
@@ -97,7 +99,7 @@ test: setup setup-dev setup-text setup-drift ## All tests, with coverage of lock
 	@failed=''; \
 	printf '\n== unit, publish, spark, integration (data environment)\n'; \
 	$(BIN)/python -m pytest tests/unit tests/publish tests/spark tests/integration --timeout 600 \
-		--cov --cov-report term $(PYTEST_ARGS) || failed="$$failed data"; \
+		--numprocesses $(WORKERS) --dist loadgroup --cov --cov-report term $(PYTEST_ARGS) || failed="$$failed data"; \
 	printf '\n== dags (control environment)\n'; \
 	.venv/control/bin/python -m pytest tests/dags $(PYTEST_ARGS) || failed="$$failed dags"; \
 	printf '\n== training (training environment)\n'; \

@@ -104,7 +104,7 @@ def test_publishing(kind: str, request: pytest.FixtureRequest) -> None:
     server = request.getfixturevalue(SERVERS[kind]) if kind in SERVERS else None
     machine = type("Publishing", (Publishing,), {"kind": kind, "server": server})
     quick = settings(
-        max_examples=3 if kind == "bigquery" else 8,  # its emulator takes a second for each step
+        max_examples=3 if kind in EMULATED else 8,  # an emulator takes up to a second for each step
         stateful_step_count=8,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
