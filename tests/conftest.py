@@ -6,6 +6,7 @@ import pytest
 TOGETHER = ("spark", "integration")
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plugin reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the tests of a file in one process, and those of some folders."""
     if not config.pluginmanager.has_plugin("xdist"):

@@ -101,9 +101,8 @@ def _through_arrow(spark: "SparkSession", rows: Rows, types: Mapping[str, pa.Dat
     target = pa.schema([(name, staged_type(rows.stored(name))) for name in names])
     schema = _spark_schema(dict(zip(target.names, target.types, strict=True)))
     readers = rows.part_readers(names) if names else []
-    if not readers:
-        return spark.createDataFrame([], schema)
-    numbers = spark.range(0, len(readers), 1, len(readers))
+    # Without parts there are no rows. `createDataFrame` would leave this session the active one of the caller's thread.
+    numbers = spark.range(0, len(readers), 1, max(1, len(readers)))
     return numbers.mapInArrow(_reading(readers, target), schema)
 
 

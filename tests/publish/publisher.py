@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from lockstep.errors import LockstepError
 from lockstep.publish.contract import PublishRequest, ReportingTable
-from tests.publish.places import Place
+from tests.publish.places import TABLE, Place
+from tests.publish.staged import DAY, NOON
 
 WAIT_S = 60
 
@@ -21,6 +22,14 @@ def plan_and_publish(place: Place, request: PublishRequest) -> str:
         .token
     )
     return publish(place, replace(request, token=token))
+
+
+def claim(place: Place, run_key: str) -> str:
+    """Claim a token; return it, or the error's name."""
+    try:
+        return str(place.open(WAIT_S).claim(TABLE, partition=DAY, run_key=run_key, now=NOON).token)
+    except LockstepError as error:
+        return f"{type(error).__name__}: {error}"
 
 
 def publish(place: Place, request: PublishRequest) -> str:
@@ -47,5 +56,5 @@ def workers(count: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def all_at_once(pool: ProcessPoolExecutor, work: object, place: Place, requests: Sequence[object]) -> list[str]:
-    """Run a function of this module on all requests or tables; return what came out, in their order."""
+    """Run a function of this module on requests, tables or run keys; return what came out, in their order."""
     return list(pool.map(work, [place] * len(requests), requests))  # type: ignore[call-overload]

@@ -15,9 +15,10 @@ import pytest
 
 from lockstep.errors import WarehouseBusy
 from lockstep.publish.contract import PublishRequest, StagedFile
+from tests.publish.conftest import make
 from tests.publish.fault_server import ENDED, REFUSED, STOP, Job
-from tests.publish.places import TABLE, Place
-from tests.publish.publisher import all_at_once, plan_and_publish, publish, workers
+from tests.publish.places import KINDS, TABLE, Place
+from tests.publish.publisher import all_at_once, claim, plan_and_publish, publish, workers
 from tests.publish.staged import DAY, NOON, staged_table
 from tests.publish.test_faults import Server
 
@@ -86,6 +87,18 @@ def test_the_first_to_publish_make_and_change_the_table_together(
                 assert outcomes == [made[0].outcome] * len(days)
                 assert place.live(table) == [(day, made[0].run_key, 6) for day in days]
             assert "band" in place.columns(table)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_claims_of_a_warehouse(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Nothing is there yet, neither ledger nor namespace, and several runs are planned at once."""
+    folders = [tmp_path / str(round_) for round_ in range(ROUNDS)]
+    places = [make(kind, folder, request) for folder in folders]
+    with workers(4) as pool:
+        for folder, place in zip(folders, places, strict=True):
+            folder.mkdir()
+            found = all_at_once(pool, claim, place, ["a", "b", "c", "d"])
+            assert len({int(token) for token in found}) == len(found)
 
 
 def test_an_orphan_that_wakes_up_late_loses(place: Place, server: Server, request_for: Request) -> None:

@@ -179,6 +179,22 @@ def test_sums_of_hashes_tell_keys_apart_in_any_order(engine: Engine, tmp_path: P
     assert sums(written(tmp_path / "wide", swapped)) != known
 
 
+def test_the_session_of_the_caller_is_left_as_it_was(spark: SparkSession, engine: Engine, tmp_path: Path) -> None:
+    def kind_of_times() -> object:
+        active = SparkSession.getActiveSession()
+        return active and active.conf.get("spark.sql.timestampType")
+
+    before = kind_of_times()
+    for some in (written(tmp_path, PLAIN), staged_rows([], where="x"), replace(written(tmp_path, PLAIN), files=None)):
+        names = some.schema.names[:1]
+        with engine.measuring(some, names=names) as measurement:
+            measurement.answer(
+                {name: mismatches(measurement.columns[name], {"regex": "a"}, when=True) for name in names}
+            )
+    assert kind_of_times() == before
+    assert spark.sql("SELECT TIMESTAMP '2024-01-01 00:00:00' AS t").dtypes == [("t", "timestamp")]
+
+
 def test_text_that_is_no_text_is_an_error_without_the_text(engine: Engine, tmp_path: Path) -> None:
     bad = pa.Array.from_buffers(pa.string(), 1, pa.array([b"SECRET\xff"], pa.binary()).buffers())
     rows = written(tmp_path, {"a": bad}, parts=1)

@@ -12,7 +12,7 @@ from pyiceberg.exceptions import (
     RESTError,
     ValidationException,
 )
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 
 from lockstep.errors import CommitUncertain
 from lockstep.publish.lake.engine import UNPUBLISHED, CommitLost, failed
@@ -51,7 +51,7 @@ def translated(location: str, *, in_commit: bool = False, consequence: str = UNP
     """
     try:
         yield
-    except (CommitFailedException, ValidationException) as error:
+    except (CommitFailedException, ValidationException, IntegrityError) as error:  # the last: both made a namespace
         raise CommitLost from error
     except CommitStateUnknownException as error:
         raise CommitUncertain(location, reason="the catalog did not say whether it took the commit") from error

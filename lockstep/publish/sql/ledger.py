@@ -85,11 +85,11 @@ ORDER BY e.table_name, e.partition_date
 
 def ensure_ledger(session: SqlSession) -> None:
     """Create ledger, claims and lineage view where they are not there yet, and add what earlier versions lack."""
-    there = session.columns(LEDGER)
-    names = [name for name, _, _ in COLUMNS]
-    if list(there) == ["entry", *names] and session.columns(LINEAGE):
+    if _is_whole(session):
         return
     session.lock(LEDGER)
+    if _is_whole(session):  # somebody else made it meanwhile, and others use it already
+        return
     session.rows(
         f"CREATE TABLE IF NOT EXISTS {CLAIMS} (table_name VARCHAR, partition_date DATE, token BIGINT, "
         "run_key VARCHAR, claimed_at TIMESTAMPTZ, PRIMARY KEY (table_name, partition_date, token))"
@@ -99,6 +99,11 @@ def ensure_ledger(session: SqlSession) -> None:
     for name, kind, _ in COLUMNS[LATER:]:
         session.rows(f'ALTER TABLE {LEDGER} ADD COLUMN IF NOT EXISTS "{name}" {kind}')
     session.rows(f"CREATE OR REPLACE VIEW {LINEAGE} AS {lineage_query()}")
+
+
+def _is_whole(session: SqlSession) -> bool:
+    names = [name for name, _, _ in COLUMNS]
+    return list(session.columns(LEDGER)) == ["entry", *names] and bool(session.columns(LINEAGE))
 
 
 def has_ledger(session: SqlSession) -> bool:
