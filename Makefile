@@ -99,7 +99,7 @@ test: setup setup-dev setup-text setup-drift ## All tests, with coverage of lock
 	@failed=''; \
 	printf '\n== unit, publish, spark, integration (data environment)\n'; \
 	$(BIN)/python -m pytest tests/unit tests/publish tests/spark tests/integration --timeout 600 \
-		--numprocesses $(WORKERS) --dist loadgroup --cov --cov-report term $(PYTEST_ARGS) || failed="$$failed data"; \
+		--numprocesses $(WORKERS) --dist loadfile --cov --cov-report term $(PYTEST_ARGS) || failed="$$failed data"; \
 	printf '\n== dags (control environment)\n'; \
 	.venv/control/bin/python -m pytest tests/dags $(PYTEST_ARGS) || failed="$$failed dags"; \
 	printf '\n== training (training environment)\n'; \

@@ -135,6 +135,9 @@ def _scored(root: Path, rows: int, *, shuffled: bool) -> RunFolder:
 def recorded_s(workload: str, rows: int, *, mode: str) -> float:
     """Return the recorded time in which Lockstep scores as many rows, in seconds."""
     path = ROOT / "benchmarks" / "results" / f"{workload}-{rows}-{mode}.json"
+    if not path.exists():
+        command = f"make bench WORKLOAD={workload} SYSTEM=lockstep ROWS={rows} MODE={mode}"
+        raise SystemExit(f"scoring of {rows:,} rows is not recorded; run first: {command}")
     records = json.loads(path.read_text(encoding="utf-8"))
     return float(next(record["median_s"] for record in records if record["system"] == "lockstep"))
 
