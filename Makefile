@@ -107,7 +107,7 @@ test: setup setup-dev setup-text setup-drift ## All tests, with coverage of lock
 	if [ -n "$$failed" ]; then printf '\ntests failed in:%s\n' "$$failed"; exit 1; fi; \
 	printf '\nall tests passed\n'
 
-test-unit: setup-dev ## Without JVM, socket or GPU; under a minute
+test-unit: setup-dev ## Without JVM, socket or GPU; some minutes
 	@$(BIN)/python -m pytest tests/unit --timeout 60 $(PYTEST_ARGS)
 
 test-publish: setup-dev ## Every warehouse against the same promises: DuckDB, PostgreSQL, Iceberg, Delta, emulators of Snowflake and BigQuery
