@@ -1,7 +1,8 @@
 """A program that publishes in forks of itself, each hurt at one point of its way.
 
 A point is a line of Lockstep's publishing code, or of the library below it, that is about to run. It reads jobs as
-pickles from standard input and answers each with a line: how the fork ended, and how many points it passed.
+pickles from standard input and answers each with a line: how the fork ended, behind which point it committed, and how
+many points it passed.
 """
 
 import contextlib
@@ -40,6 +41,7 @@ FAULTS = ("kill", "exception", "interrupt", "disk full", "connection cut", "answ
 STOP = "stop"  # until somebody lets it go on; of test_races.py
 WAIT_S = 20
 MESSAGE_BYTES = 4_096
+COUNTS = struct.Struct("ii")
 ENDED, HURT_BY_IT, REFUSED = 0, 3, 4
 
 
@@ -49,6 +51,7 @@ class Job:
 
     Attributes:
         point: Before which point; 0 for none.
+        behind: Before which point behind the first commit instead; 0 for none.
         fault: Which of `FAULTS`, or `STOP`.
     """
 
@@ -56,6 +59,7 @@ class Job:
     location: str
     request: PublishRequest
     point: int = 0
+    behind: int = 0
     fault: str = "kill"
 
 
@@ -64,10 +68,21 @@ class Hurt(Exception):
 
 
 class Points:
-    """Counts the lines that are about to run, and acts at one of them."""
+    """Counts the lines that are about to run, and acts at one of them.
 
-    def __init__(self, at: int, act: Callable[[], None]) -> None:
-        self.at, self.act, self.passed = at, act, 0
+    Attributes:
+        passed: How many there were.
+        committed: How many of them before the first commit was done; -1 if there was none.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.at, self.behind, self.act = job.point, job.behind, fault(job)
+        self.passed, self.committed = 0, -1
+
+    def note_commit(self) -> None:
+        if self.committed < 0:
+            self.committed = self.passed
+            self.at = self.passed + self.behind if self.behind else self.at
 
     def calls(self, frame: FrameType, event: str, argument: Any) -> Any:
         return self.lines if any(part in frame.f_code.co_filename for part in HURT) else None
@@ -93,7 +108,7 @@ def fault(job: Job) -> Callable[[], None]:
         raise KeyboardInterrupt
 
     def fill_disk() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
     def cut() -> None:
         if job.kind == "postgresql":
@@ -108,10 +123,32 @@ def fault(job: Job) -> Callable[[], None]:
     return dict(zip((*FAULTS, STOP), acts, strict=True))[job.fault]
 
 
-def lose_answers(kind: str) -> None:
-    """Let the warehouse commit, and whoever waits for its answer get an error instead."""
+def lost_answer(kind: str) -> Exception:
+    """Return what a caller gets whose connection breaks while the warehouse commits."""
+    said = "the answer was lost"
     if kind == "duckdb":
-        from lockstep.publish.sql import duckdb_connection, duckdb_engine
+        from lockstep.publish.sql.duckdb_connection import CommitUnknown
+
+        return CommitUnknown(said)
+    if kind == "postgresql":
+        from adbc_driver_manager import OperationalError
+
+        return OperationalError("server closed the connection unexpectedly", status_code=10)
+    if kind == "bigquery":
+        from requests.exceptions import ConnectionError as Broken
+
+        return Broken(said)
+    if kind == "iceberg":
+        from pyiceberg.exceptions import CommitStateUnknownException
+
+        return CommitStateUnknownException(said)
+    return OSError(said)
+
+
+def after_commit(kind: str, act: Callable[[], None]) -> None:
+    """Let something happen between the warehouse's commit and whoever waits for its answer."""
+    if kind == "duckdb":
+        from lockstep.publish.sql import duckdb_engine
 
         real = duckdb_engine.transaction
 
@@ -119,37 +156,34 @@ def lose_answers(kind: str) -> None:
         def transaction(connection: Any) -> Iterator[None]:
             with real(connection):
                 yield
-            raise duckdb_connection.CommitUnknown("the answer was lost")
+            act()
 
         duckdb_engine.transaction = transaction
     elif kind == "postgresql":
-        from adbc_driver_manager import OperationalError, dbapi
+        from adbc_driver_manager import dbapi
 
-        lost = OperationalError("server closed the connection unexpectedly", status_code=10)
-        _answer_with(dbapi.Connection, "commit", lost)
+        _follow(dbapi.Connection, "commit", act)
     elif kind == "bigquery":
-        from requests.exceptions import ConnectionError as Broken
-
         from lockstep.publish.bigquery.session import BigQuerySession
 
-        _answer_with(BigQuerySession, "_job", Broken("the answer was lost"))
+        _follow(BigQuerySession, "_job", act)
     elif kind == "iceberg":
         from pyiceberg.catalog.sql import SqlCatalog
-        from pyiceberg.exceptions import CommitStateUnknownException
 
-        _answer_with(SqlCatalog, "commit_table", CommitStateUnknownException("the answer was lost"))
+        _follow(SqlCatalog, "commit_table", act)
     else:
         from deltalake import DeltaTable
 
-        _answer_with(DeltaTable, "create_write_transaction", OSError("the answer was lost"))
+        _follow(DeltaTable, "create_write_transaction", act)
 
 
-def _answer_with(owner: type, name: str, error: Exception) -> None:
+def _follow(owner: type, name: str, act: Callable[[], None]) -> None:
     real = getattr(owner, name)
 
-    def call(*args: Any, **kwargs: Any) -> None:
-        real(*args, **kwargs)
-        raise error
+    def call(*args: Any, **kwargs: Any) -> Any:
+        answer = real(*args, **kwargs)
+        act()
+        return answer
 
     setattr(owner, name, call)
 
@@ -167,11 +201,14 @@ def _end_connections(job: Job) -> None:
 
 
 def run(job: Job, answer: int) -> int:
-    """Publish in this fork; write the number of points passed to a pipe."""
+    """Publish in this fork; write how many points it passed until it committed, and in all, to a pipe."""
     os.environ["PGAPPNAME"] = f"fork-{os.getpid()}"
-    points, said = Points(job.point, fault(job)), ""
-    if job.fault == "answer lost":
-        lose_answers(job.kind)
+    points, said = Points(job), ""
+
+    def lose() -> None:
+        raise lost_answer(job.kind)
+
+    after_commit(job.kind, lose if job.fault == "answer lost" else points.note_commit)
     warehouse = open_warehouse(job.kind, job.location, wait_s=WAIT_S)
     sys.settrace(points.calls)
     try:
@@ -184,7 +221,7 @@ def run(job: Job, answer: int) -> int:
         return REFUSED
     finally:
         sys.settrace(None)
-        os.write(answer, struct.pack("i", points.passed) + said.encode()[:MESSAGE_BYTES])
+        os.write(answer, COUNTS.pack(points.committed, points.passed) + said.encode()[:MESSAGE_BYTES])
 
 
 def main() -> None:
@@ -200,15 +237,15 @@ def main() -> None:
         if child == 0:
             os._exit(run(job, theirs))
         os.close(theirs)
-        counted, said = os.read(ours, 4), b""
+        counted, said = os.read(ours, COUNTS.size), b""
         while more := os.read(ours, MESSAGE_BYTES):
             said += more
         os.close(ours)
         _, status = os.waitpid(child, 0)
-        passed = struct.unpack("i", counted)[0] if counted else -1
+        committed, passed = COUNTS.unpack(counted) if counted else (-1, -1)
         if said:
             print(said.decode(errors="replace"), file=sys.stderr)
-        print(os.waitstatus_to_exitcode(status), passed, flush=True)
+        print(os.waitstatus_to_exitcode(status), committed, passed, flush=True)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
@@ -26,12 +26,28 @@ from tests.publish.staged import DAY, NOON
 COUNT = int(os.environ.get("LOCKSTEP_FAULTS", "12"))
 SEED = int(os.environ.get("LOCKSTEP_FAULT_SEED") or random.SystemRandom().randrange(2**32))
 ROWS, OTHER_ROWS = 3_000, 5
-LAST_POINTS = 60
+MANY = 100  # faults; so many of them fall on both sides of the commit
+NEAR = 10  # points behind a commit
 HOW = {ENDED: "went through", HURT_BY_IT: "raised", REFUSED: "one clear error", -9: "died"}
 OTHER_DAY = dt.date(2013, 8, 2)
 
 Request = Callable[..., PublishRequest]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_600)]
+
+
+@dataclass(frozen=True)
+class End:
+    """How a fork ended.
+
+    Attributes:
+        code: Exit code; negative: the signal.
+        committed: How many points it had passed when its first commit was done; -1: none was, or it died.
+        passed: How many it passed in all; -1: it died.
+    """
+
+    code: int
+    committed: int
+    passed: int
 
 
 class Server:
@@ -43,14 +59,13 @@ class Server:
         with log.open("wb") as errors:
             self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors)
 
-    def run(self, job: Job) -> tuple[int, int]:
-        """Run a job; return the exit code of its fork (negative: the signal) and the points that it passed."""
+    def run(self, job: Job) -> End:
+        """Run a job in a fork."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         pickle.dump(job, self.process.stdin)
         self.process.stdin.flush()
-        code, passed = self.process.stdout.readline().split()
-        return int(code), int(passed)
+        return End(*map(int, self.process.stdout.readline().split()))
 
     def close(self) -> None:
         """End the program."""
@@ -82,64 +97,76 @@ def read_again(place: Place) -> list[tuple[dt.date, str, int]]:
     return place.live()
 
 
-def choose_point(dice: random.Random, number: int, points: int, *, count: int) -> int:
-    """Spread the points over the whole way; every third is one of the last, about and behind the commit."""
-    if number % 3 == 0:
-        return points - dice.randrange(min(points, LAST_POINTS))
-    return 1 + (number * points) // count + dice.randrange(max(1, points // count))
+class Partition:
+    """One partition, whose rows are those of run "a" or "b" in turn."""
+
+    def __init__(self, place: Place, server: Server, requests: dict[str, PublishRequest]) -> None:
+        self.place, self.server, self.requests = place, server, requests
+        self.moment, self.coming = 0, "b"
+        self.end = End(ENDED, -1, -1)  # of the last fork that published and was not hurt
+
+    def run(self, token: int, fault: str = "kill", *, point: int = 0, behind: int = 0) -> End:
+        """Publish what is not live, in a fork."""
+        self.moment += 1
+        now = NOON + dt.timedelta(minutes=self.moment)
+        request = replace(self.requests[self.coming], token=token, now=now)
+        return self.server.run(Job(self.place.kind, self.place.location, request, point, behind, fault))
+
+    def run_whole(self, token: int) -> None:
+        """Do it in a fork that nobody hurts."""
+        end = self.run(token)
+        assert end.code == ENDED
+        if entries_of(self.place, token)[-1] == "published":
+            self.end = end
+        assert self.place.live() == [(DAY, self.coming, ROWS), (OTHER_DAY, "n", OTHER_ROWS)]
+        self.coming = "a" if self.coming == "b" else "b"
 
 
 def test_faults(place: Place, server: Server, request_for: Request, tmp_path: Path) -> None:
-    dice = random.Random(SEED)
-    requests = {key: request_for(key, 0, rows=ROWS, now=NOON) for key in ("a", "b")}
+    dice, ended = random.Random(SEED), Counter[str]()
+    partition = Partition(place, server, {key: request_for(key, 0, rows=ROWS, now=NOON) for key in "ab"})
     place.open().publish(request_for("n", place.claim("n", OTHER_DAY), day=OTHER_DAY, rows=OTHER_ROWS))
-    place.open().publish(replace(requests["a"], token=place.claim("a")))
+    place.open().publish(replace(partition.requests["a"], token=place.claim("a")))
+    for _ in range(2):
+        partition.run_whole(place.claim(partition.coming))
 
-    moment, live, ended = 0, "a", Counter[str]()
-    faults = [fault for fault in FAULTS if (place.kind, fault) != ("postgresql", "disk full")]  # its disk is its own
-
-    def request(run_key: str, token: int) -> PublishRequest:
-        nonlocal moment
-        moment += 1
-        return replace(requests[run_key], token=token, now=NOON + dt.timedelta(minutes=moment))
-
-    code, points = server.run(Job(place.kind, place.location, request("b", place.claim("b"))))
-    assert (code, place.live()[0][1]) == (ENDED, "b")
-    live = "b"
     reader = Reader(place, tmp_path)
+    remote = place.kind in {"postgresql", "bigquery"}  # whose disk is their own
+    faults = [fault for fault in FAULTS if not (remote and fault == "disk full")]
     count = COUNT // 2 if place.kind in EMULATED else COUNT
     for number in range(count):
-        coming = "a" if live == "b" else "b"
+        fault, coming = faults[number % len(faults)], partition.coming
         token = place.claim(coming)
-        at = choose_point(dice, number, points, count=count)
-        hurt = request(coming, token)
-        fault = faults[number % len(faults)]
-        what = f"seed {SEED}, {fault} at point {at} of {points}"
-        code, _ = server.run(Job(place.kind, place.location, hurt, point=at, fault=fault))
+        if number // len(faults) % 2:
+            point, behind = 0, 1 + dice.randrange(min(NEAR, partition.end.passed - partition.end.committed))
+        else:  # the further, the later
+            point, behind = 1 + int(partition.end.passed * (number + dice.random()) / count), 0
+        what = f"seed {SEED}, {fault} at point {point}, or {behind} behind the commit, of {partition.end}"
+        code = partition.run(token, fault, point=point, behind=behind).code
         days = {day: (run_key, rows) for day, run_key, rows in read_again(place)}
         assert days.keys() == {DAY, OTHER_DAY}, what
         assert days[DAY] in {("a", ROWS), ("b", ROWS)}, what
         assert days[OTHER_DAY] == ("n", OTHER_ROWS), what
         assert code in HOW, f"{what}: exit code {code}, no error of ours"
-        ended[f"{fault} ({HOW[code]}): {'new' if days[DAY][0] == coming else 'old'} rows live"] += 1
+        committed = days[DAY][0] == coming
+        ended[f"{fault} ({HOW[code]}): {'new' if committed else 'old'} rows live"] += 1
 
-        done = place.open().publish(request(coming, token))
-        assert place.live() == [(DAY, coming, ROWS), (OTHER_DAY, "n", OTHER_ROWS)], what
-        assert done.outcome == ("noop" if days[DAY][0] == coming else "published"), what
+        partition.run_whole(token)
         assert entries_of(place, token).count("published") == 1, what
-        live = coming
+        assert entries_of(place, token)[-1] == ("noop" if committed else "published"), what
 
     seen = reader.seen()
     whole = {f'[["{DAY}", "{key}", {ROWS}], ["{OTHER_DAY}", "n", {OTHER_ROWS}]]' for key in "ab"}
     assert seen.keys() <= {*whole, "away"}, f"seed {SEED}: a reader saw {dict(seen)}"
-    assert sum(seen[state] for state in whole) > (
-        0 if place.kind == "duckdb" else count
-    )  # its readers wait for writers
-    print(f"{place.kind}: {count} faults over {points} points; {dict(ended)}; a reader saw {dict(seen)}")
-    _all_ended_both_ways(ended)
+    least = 0 if place.kind == "duckdb" else count  # its readers wait for writers
+    assert sum(seen[state] for state in whole) > least
+    passed = partition.end.passed
+    print(f"{place.kind}: {count} faults over {passed} points; {dict(ended)}; a reader saw {dict(seen)}")
+    _assert_both_sides(ended, faults if count >= MANY else [])
 
 
-def _all_ended_both_ways(ended: Counter[str]) -> None:
-    """The points reach from before the commit to behind it."""
-    assert any(what.endswith("new rows live") for what in ended), ended
-    assert any(what.endswith("old rows live") for what in ended), ended
+def _assert_both_sides(ended: Counter[str], faults: list[str]) -> None:
+    """Some came before the commit, and some behind it."""
+    sides = [(fault, state) for fault in faults for state in ("new", "old") if fault != "answer lost"]
+    for fault, state in [*sides, ("answer lost", "new")]:
+        assert any(what.startswith(fault) and what.endswith(f"{state} rows live") for what in ended), (fault, ended)

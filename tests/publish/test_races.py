@@ -105,7 +105,7 @@ def test_an_orphan_that_wakes_up_late_loses(place: Place, server: Server, reques
     """A run stops in the middle of its publication, wherever that is; a newer one publishes; then it goes on."""
     old = request_for("old", 0, rows=500)
     news = [request_for(f"new{i}", 0, rows=600 + i) for i in range(2)]
-    _, points = server.run(Job(place.kind, place.location, replace(old, token=place.claim("old"))))
+    points = server.run(Job(place.kind, place.location, replace(old, token=place.claim("old")))).passed
     fenced = 0
     for number in range(STOPS):
         minutes, new = dt.timedelta(minutes=number), news[number % 2]
@@ -119,7 +119,7 @@ def test_an_orphan_that_wakes_up_late_loses(place: Place, server: Server, reques
             done = not held and orphan.token in {e.token for e in place.open().history(TABLE)}
             if stopped:
                 os.kill(stopped, signal.SIGCONT)
-            code, _ = running.result(timeout=60)
+            code = running.result(timeout=60).code
         fenced += code == REFUSED
         assert code == (ENDED if held or done or not stopped else REFUSED), job.point
         if held:
