@@ -1,12 +1,13 @@
 """What the whole audit step costs beside scoring: hashes, stamps, keys, suite, drift, histogram, data docs and ledger.
 
-    .venv/data/bin/python -m benchmarks.audit_step
-    .venv/data/bin/python -m benchmarks.audit_step --rounds 9 --keys shuffled
+    .venv/data/bin/python -m benchmarks.audit_step --results FOLDER
+    .venv/data/bin/python -m benchmarks.audit_step --results FOLDER --rounds 9 --keys shuffled
 
 Makes run folders as the tests do and audits them with the step itself: again and again in this process, and in
 processes of their own, as Airflow runs it. Those start Python, import Lockstep and load Great Expectations; the first
 two are measured beside them. Each is set against what `benchmarks.compare` recorded for scoring as many rows: what is
-warm against the warm figure, what starts a process against the one that starts Spark and ends it (`--mode cold`).
+warm against the warm figure, what starts a process against the one that starts Spark and ends it (`--mode cold`). Only
+records of the same machine and the same hour compare, so `--results` names the folder they were written to.
 """
 
 import argparse
@@ -62,11 +63,14 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--keys", nargs="+", choices=["ordered", "shuffled"], default=["ordered", "shuffled"])
+    parser.add_argument(
+        "--results", type=Path, required=True, help="what benchmarks.compare wrote with the same option"
+    )
     options = parser.parse_args()
     os.environ.update(environment())
     print(json.dumps(describe(restrict_cores(options.cores))))
     for rows, workload in TABLES:
-        scoring = {mode: recorded_s(workload, rows, mode=mode) for mode in ("warm", "cold")}
+        scoring = {mode: recorded_s(options.results, workload, rows, mode=mode) for mode in ("warm", "cold")}
         told = ", ".join(f"{seconds:.2f} s {mode}" for mode, seconds in scoring.items())
         print(f"\n{rows:,} rows, 8 columns, {len(AUDIT)} expectations; scoring ({workload}): {told}")
         for keys in options.keys:
@@ -132,11 +136,12 @@ def _scored(root: Path, rows: int, *, shuffled: bool) -> RunFolder:
     return folder
 
 
-def recorded_s(workload: str, rows: int, *, mode: str) -> float:
+def recorded_s(results: Path, workload: str, rows: int, *, mode: str) -> float:
     """Return the recorded time in which Lockstep scores as many rows, in seconds."""
-    path = ROOT / "benchmarks" / "results" / f"{workload}-{rows}-{mode}.json"
+    path = results / f"{workload}-{rows}-{mode}.json"
     if not path.exists():
-        command = f"make bench WORKLOAD={workload} SYSTEM=lockstep ROWS={rows} MODE={mode}"
+        options = f"--workload {workload} --system lockstep --rows {rows} --mode warm cold --results {results}"
+        command = f".venv/bench/bin/python -m benchmarks.compare {options}"
         raise SystemExit(f"scoring of {rows:,} rows is not recorded; run first: {command}")
     records = json.loads(path.read_text(encoding="utf-8"))
     return float(next(record["median_s"] for record in records if record["system"] == "lockstep"))

@@ -1,5 +1,6 @@
 """Every test that takes `place` runs against each warehouse; one PostgreSQL serves them all."""
 
+import contextlib
 import datetime as dt
 import itertools
 from collections.abc import Callable, Iterator
@@ -8,9 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud.bigquery import Client
 
 from lockstep.publish.contract import PublishRequest, StagedFile
-from tests.publish.bigquery_server import BigQueryEmulator, emulating_bigquery
+from tests.publish.bigquery_server import PROJECT, BigQueryEmulator, emulating_bigquery
 from tests.publish.places import EMULATED, KINDS, SERVERS, Place, make_place
 from tests.publish.postgres_server import Server, running
 from tests.publish.snowflake_server import Emulator, emulating
@@ -71,6 +74,13 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 def sql_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """An empty warehouse of each kind that computes reporting tables."""
     return make(request.param, tmp_path, request)
+
+
+@pytest.fixture
+def client(place: Place) -> Iterator[Client]:
+    """Of somebody who reads BigQuery and knows nothing of Lockstep."""
+    with contextlib.closing(Client(project=PROJECT, credentials=AnonymousCredentials())) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -1,14 +1,12 @@
 """What is particular to BigQuery: load jobs beside the transaction, one script in it, and jobs that are asked about."""
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from bqemulator.domain.errors import InvalidQueryError
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from lockstep.errors import (
@@ -22,24 +20,11 @@ from lockstep.publish.bigquery.session import STAGED, BigQuerySession
 from lockstep.publish.bigquery.warehouse import say_experimental
 from lockstep.publish.contract import PublishRequest, ReportingTable
 from tests.publish.bigquery_faults import LOST, before_the_script, cut_after, failing_loads, on_server
-from tests.publish.bigquery_server import PROJECT
-from tests.publish.conftest import make
 from tests.publish.places import TABLE, Place
 from tests.publish.staged import DAY, staged_table
 
+pytestmark = pytest.mark.parametrize("place", ["bigquery"], indirect=True)
 Request = Callable[..., PublishRequest]
-
-
-@pytest.fixture
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return make("bigquery", tmp_path, request)
-
-
-@pytest.fixture
-def client(place: Place) -> Iterator[bigquery.Client]:
-    """Of somebody who knows nothing of Lockstep."""
-    with contextlib.closing(bigquery.Client(project=PROJECT, credentials=AnonymousCredentials())) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """What BigQuery refuses, and what stands in the way to it, is one error each that says what to do."""
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from bqemulator.domain.errors import InvalidQueryError, PermissionDeniedError, QuotaExceededError
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from lockstep.errors import (
@@ -19,23 +17,11 @@ from lockstep.publish.contract import PublishRequest
 from lockstep.services.ports import LOOPBACK
 from tests.publish.bigquery_faults import failing_loads, on_server
 from tests.publish.bigquery_server import PROJECT
-from tests.publish.conftest import make
 from tests.publish.places import TABLE, Place
 from tests.publish.staged import DAY
 
+pytestmark = pytest.mark.parametrize("place", ["bigquery"], indirect=True)
 Request = Callable[..., PublishRequest]
-
-
-@pytest.fixture
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return make("bigquery", tmp_path, request)
-
-
-@pytest.fixture
-def client(place: Place) -> Iterator[bigquery.Client]:
-    """Of somebody who knows nothing of Lockstep."""
-    with contextlib.closing(bigquery.Client(project=PROJECT, credentials=AnonymousCredentials())) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize(

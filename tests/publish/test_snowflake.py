@@ -16,17 +16,12 @@ from lockstep.publish.contract import PublishRequest, ReportingTable
 from lockstep.publish.sql.session import StatementFailed
 from lockstep.publish.sql.snowflake_connection import connect
 from lockstep.publish.sql.snowflake_engine import SnowflakeSession
-from tests.publish.conftest import make
 from tests.publish.places import TABLE, Place
 from tests.publish.staged import DAY, staged_table
 
+pytestmark = pytest.mark.parametrize("place", ["snowflake"], indirect=True)
 Request = Callable[..., PublishRequest]
 Statements = list[str]
-
-
-@pytest.fixture
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return make("snowflake", tmp_path, request)
 
 
 @pytest.fixture
