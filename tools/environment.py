@@ -21,7 +21,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from types import FrameType
 
 ROOT = Path(__file__).resolve().parent.parent
 LINE_EVERY_S = 10.0  # where no terminal shows a moving line
@@ -134,7 +133,7 @@ def main() -> int:
     """Make the environments named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="+", choices=list(ENVIRONMENTS))
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         for name in parser.parse_args().names:
             set_up(ENVIRONMENTS[name])
@@ -162,6 +161,7 @@ def set_up(environment: Environment) -> None:
         for lock in environment.locks:
             own = environment.pip_arguments if lock == environment.lock else ()
             pip_install(environment, [*own, "-r", str(lock)], progress=progress, lock_fd=lock_fd)
+        compile_modules(environment, progress)
         if environment.holds_package:
             progress.step = "installing lockstep itself"
             pip_install(environment, ["--no-deps", "-e", str(ROOT)], progress=progress, lock_fd=lock_fd)
@@ -197,10 +197,8 @@ def make_venv(environment: Environment) -> None:
     if is_healthy(environment):
         return
     if environment.home.exists():
-        print(
-            f"{environment.name}: what is in {environment.home.relative_to(ROOT)} is unusable; making it anew",
-            flush=True,
-        )
+        where = environment.home.relative_to(ROOT)
+        print(f"{environment.name}: what is in {where} is unusable; making it anew", flush=True)
     answer = subprocess.run(
         [sys.executable, "-m", "venv", "--clear", str(environment.home)], capture_output=True, text=True, check=False
     )
@@ -224,9 +222,7 @@ def remove_remains(packages: Path) -> None:
 
 def pip_install(environment: Environment, arguments: Sequence[str], *, progress: Progress, lock_fd: int) -> None:
     """Run `pip install`, show its progress, and end this program with the reason when it fails."""
-    # Modules are compiled when they are first imported: most never are, and compiling all takes as long as the rest.
-    options = ["--no-compile", "--progress-bar", "off"]
-    command = [str(environment.python), "-m", "pip", "install", *options, *arguments]
+    command = [str(environment.python), "-m", "pip", "install", "--no-compile", "--progress-bar", "off", *arguments]
     variables = {"PYTHONUNBUFFERED": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
     log = environment.home / f"{environment.name}.log"
     tail: deque[str] = deque(maxlen=25)
@@ -255,6 +251,14 @@ def pip_install(environment: Environment, arguments: Sequence[str], *, progress:
             raise
     if pip.returncode != 0:
         sys.exit(f"{environment.name}: pip failed. Its last words (all of them: {log}):\n{''.join(tail)}")
+
+
+def compile_modules(environment: Environment, progress: Progress) -> None:
+    """Compile what was installed, on all cores where pip would use one; imports may be forbidden to write."""
+    command = [str(environment.python), "-m", "compileall", "-q", "-j", "0", str(packages_folder(environment))]
+    progress.step = "compiling"
+    with ticking(progress):
+        subprocess.run(command, capture_output=True, check=False)  # what is no Python after all may stay as it is
 
 
 @contextlib.contextmanager
@@ -292,10 +296,6 @@ def exclusive(environment: Environment) -> Iterator[int]:
 def packages_folder(environment: Environment) -> Path:
     """Return the folder that pip installs into."""
     return environment.home / "lib" / "python3.11" / "site-packages"
-
-
-def _stop(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
