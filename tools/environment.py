@@ -168,9 +168,8 @@ def set_up(environment: Environment) -> None:
         for old in environment.home.glob(f".installed-{environment.name}-*"):
             old.unlink()
         stamp.touch()
-        took_s = time.monotonic() - started
         size_gb = sum(path.lstat().st_size for path in environment.home.rglob("*")) / 1e9
-    print(f"{environment.name}: ready in {took_s:.0f} s, {size_gb:.1f} GB in all", flush=True)
+    print(f"{environment.name}: ready in {time.monotonic() - started:.0f} s, {size_gb:.1f} GB in all", flush=True)
 
 
 def stamp_path(environment: Environment) -> Path:
@@ -187,8 +186,7 @@ def is_healthy(environment: Environment) -> bool:
     """Say whether the interpreter starts, is a 3.11 and has pip."""
     check = "import sys, pip; sys.exit(sys.version_info[:2] != (3, 11))"
     with contextlib.suppress(OSError):
-        answer = subprocess.run([str(environment.python), "-c", check], capture_output=True, check=False)
-        return answer.returncode == 0
+        return subprocess.run([str(environment.python), "-c", check], capture_output=True, check=False).returncode == 0
     return False
 
 
