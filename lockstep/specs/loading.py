@@ -1,7 +1,7 @@
 """Read spec files; every problem names the file, the line and the key."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,7 +33,11 @@ class LoadedSpec:
         return path
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
+# libyaml where PyYAML has it, as its wheels do: Airflow reads all specs every half minute.
+_SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _UniqueKeyLoader(_SafeLoader):  # type: ignore[valid-type,misc]
     """SafeLoader that refuses a key given twice (YAML would keep the last one silently)."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
@@ -91,22 +95,26 @@ def _known_keys(model: type[BaseModel], loc: Location) -> list[str]:
     return sorted(current.model_fields)
 
 
-def read_yaml(path: Path) -> tuple[Any, dict[Location, int]]:
+def read_yaml(path: Path) -> tuple[Any, Callable[[], dict[Location, int]]]:
     """Read a YAML file.
 
     Args:
         path: The file.
 
     Returns:
-        The document, and a map from key location to 1-based line number.
+        The document, and what gives the 1-based line number of each key's location.
 
     Raises:
         SpecError: The file is unreadable or not YAML.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        document = yaml.load(text, _UniqueKeyLoader)  # noqa: S506 - a SafeLoader
-        return document, dict(_lines(yaml.compose(text, yaml.SafeLoader)))
+        loader = _UniqueKeyLoader(path.read_text(encoding="utf-8"))
+        try:
+            node = loader.get_single_node()
+            document = None if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
+        return document, lambda: dict(_lines(node))
     except FileNotFoundError as error:
         raise SpecError(str(path), ["file does not exist"]) from error
     except (OSError, UnicodeDecodeError) as error:
@@ -127,7 +135,7 @@ def validate(model: type[ModelT], path: Path) -> ModelT:
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise SpecError(str(path), _describe(error, lines, model)) from error
+        raise SpecError(str(path), _describe(error, lines(), model)) from error
 
 
 def load_spec(path: Path) -> LoadedSpec:
