@@ -9,10 +9,11 @@ from zoneinfo import ZoneInfo
 import pendulum
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TriggerRule
-from lockstep_operators import PinModelOperator, PlanOperator, ReportOperator, StepOperator
+from lockstep_operators import PinModelOperator, PlanOperator, PublishOperator, ReportOperator, StepOperator
 from lockstep_spark import SparkStepOperator
 
 from lockstep.specs.loading import LoadedSpec, load_spec, spec_files
+from lockstep.specs.model_choice import AS_PUBLISHED, PATTERN
 from lockstep.specs.spec import ScoringSpec
 
 SPARK_POOL = "spark"
@@ -29,6 +30,7 @@ RETRIES = {
     "max_retry_delay": dt.timedelta(minutes=5),
 }
 RUN_FOLDER = "{{ ti.xcom_pull(task_ids='plan')['run_folder'] }}"
+STRICT = "{{ '--strict' if params.checks == 'strict' else '--no-strict' }}"
 MODEL_VERSION = "{{ ti.xcom_pull(task_ids='pin_model')['version'] }}"
 
 log = logging.getLogger(__name__)
@@ -79,7 +81,7 @@ def scoring_dag(loaded: LoadedSpec, *, page: str) -> DAG:
         end_date=_moment(last_day, dt.time.max, zone) if last_day else None,
         catchup=spec.schedule.catchup,
         max_active_runs=MAX_ACTIVE_RUNS,
-        params={"model_version": _model_version_param(spec)},
+        params=_params(spec),
         default_args={"owner": spec.owner, **RETRIES, **PRIORITY},
         tags=["lockstep", "scoring", spec.model.name],
         auto_register=False,
@@ -93,8 +95,9 @@ def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
         pin = PinModelOperator(
             task_id="pin_model",
             arguments=["model", "resolve", spec.name, "--json"],
+            schedule=spec.schedule,
             execution_timeout=STEP_TIMEOUT,
-            doc_md="Resolve the alias to a version, once for this DAG run.",
+            doc_md="Choose the model version, once for this DAG run; clearing keeps it.",
         )
         plan = PlanOperator(
             task_id="plan",
@@ -107,12 +110,18 @@ def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
         materialize = _spark("materialize", spec, doc="Run the feature query of this day and write its result.")
         # Gate and audit submit a Spark job of their own when there are many rows.
         patient = max(STEP_TIMEOUT, dt.timedelta(seconds=spec.limits.timeout_s))
-        gate = _step("gate", doc="Great Expectations on the input. A critical failure ends the run.", timeout=patient)
+        gate = _step(
+            "gate", STRICT, doc="Great Expectations on the input. A critical failure ends the run.", timeout=patient
+        )
         score = _spark("score", spec, doc="Score each work unit and stage the rows.")
-        audit = _step("audit", doc="Great Expectations, invariants and drift on the staged rows.", timeout=patient)
-        publish = _step(
-            "publish",
-            doc="Replace the day in the warehouse, in one transaction.",
+        audit = _step(
+            "audit", STRICT, doc="Great Expectations, invariants and drift on the staged rows.", timeout=patient
+        )
+        publish = PublishOperator(
+            task_id="publish",
+            arguments=["step", "publish", "--run-folder", RUN_FOLDER, "--json"],
+            execution_timeout=STEP_TIMEOUT,
+            doc_md="Replace the day in the warehouse, in one transaction.",
             trigger_rule=TriggerRule.NONE_FAILED,
             pool=WAREHOUSE_POOL,
         )
@@ -129,9 +138,9 @@ def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
         pin >> plan >> materialize >> gate >> score >> audit >> publish >> [report, verdict]
 
 
-def _step(name: str, *, doc: str, timeout: dt.timedelta = STEP_TIMEOUT, **kwargs: object) -> StepOperator:
-    arguments = ["step", name, "--run-folder", RUN_FOLDER, "--json"]
-    return StepOperator(task_id=name, arguments=arguments, execution_timeout=timeout, doc_md=doc, **kwargs)
+def _step(name: str, *options: str, doc: str, timeout: dt.timedelta) -> StepOperator:
+    arguments = ["step", name, "--run-folder", RUN_FOLDER, *options, "--json"]
+    return StepOperator(task_id=name, arguments=arguments, execution_timeout=timeout, doc_md=doc)
 
 
 def _spark(name: str, spec: ScoringSpec, *, doc: str) -> SparkStepOperator:
@@ -146,14 +155,48 @@ def _spark(name: str, spec: ScoringSpec, *, doc: str) -> SparkStepOperator:
     )
 
 
-def _model_version_param(spec: ScoringSpec) -> Param:
-    return Param(
-        None,
-        type=["null", "integer"],
-        minimum=1,
-        title="Model version",
-        description=f"Empty: the version that the alias {spec.model.alias!r} of {spec.model.name!r} points at.",
-    )
+def _params(spec: ScoringSpec) -> dict[str, Param]:
+    """Return the form of the trigger dialog. A backfill gives all of its days the same values."""
+    champion = f"@{spec.model.alias}"
+    return {
+        "model": Param(
+            champion,
+            type="string",
+            pattern=PATTERN,
+            examples=[champion, AS_PUBLISHED],
+            title="Model version",
+            description=(
+                f"An alias ({champion}: what it points at when the run starts), a version (17), or {AS_PUBLISHED}: the "
+                "version that made what is live of the day."
+            ),
+        ),
+        "date": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="Day",
+            description="For a single run: the day to score. Empty: that of the logical date. Not for backfills.",
+        ),
+        "checks": Param(
+            "normal",
+            type="string",
+            enum=["normal", "strict"],
+            title="Checks",
+            description="normal: critical checks stop the run, warnings are reported. strict: warnings stop it too.",
+        ),
+        "dry_run": Param(
+            False,
+            type="boolean",
+            title="Dry run",
+            description="Score and check everything, and publish nothing.",
+        ),
+        "fresh_model": Param(
+            False,
+            type="boolean",
+            title="Choose the model again",
+            description="For runs that exist already: do not keep the version that the run took before.",
+        ),
+    }
 
 
 def _facts(spec: ScoringSpec) -> str:

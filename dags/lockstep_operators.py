@@ -13,16 +13,18 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.bases.skipmixin import SkipMixin
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from lockstep.errors import LockstepError
+from lockstep.errors import DateInvalid, LockstepError
 from lockstep.run.exit_codes import EXIT_CODES, USAGE
 from lockstep.run.interval import partition_of_run
+from lockstep.run.partition import parse_partition
+from lockstep.run.pins import Pin, read_pin, write_pin
 from lockstep.run.processes import die_with_parent
 from lockstep.run.submit import data_python, step_env
 from lockstep.specs.settings import Settings
@@ -146,15 +148,35 @@ class StepOperator(BaseOperator):
 
 
 class PinModelOperator(StepOperator):
-    """Resolves the model alias to a version, once per DAG run: its XCom is what all other tasks use."""
+    """Chooses the model version of a DAG run, once: its XCom is what all other tasks use.
+
+    The version is kept beside the run folders, so clearing tasks, or the whole run, does not change it. Asking for
+    another one does, and so does the parameter `fresh_model`.
+
+    Args:
+        schedule: The spec's schedule, which turns the run's dates into a day.
+    """
+
+    def __init__(self, *, schedule: Schedule, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.schedule_of_spec = schedule
 
     def execute(self, context: Context) -> Any:
-        """Return `{"name", "version", ...}`; the run's parameter `model_version` wins over the alias."""
-        version = context["params"].get("model_version")
-        if version is None:
-            return self.run_step(self.arguments)
-        self.log.info("model_version %s was asked for; the alias is not looked up", version)
-        return {"version": int(version)}
+        """Return `{"name", "version", "digest", "asked", "pinned_at"}`."""
+        params, dag_run, home = context["params"], context["dag_run"], Settings.from_env(os.environ).home
+        asked, partition = params["model"], asked_partition(self.schedule_of_spec, context)
+        with failing_for_good():
+            pin = read_pin(home, dag_run.dag_id, dag_run.run_id)
+        if pin is not None and pin.asked == asked and not params["fresh_model"]:
+            self.log.info("this DAG run took %s version %s at %s and keeps it", pin.name, pin.version, pin.pinned_at)
+        else:
+            facts = self.run_step([*self.arguments, "--model", asked, "--date", partition.isoformat()])
+            now = dt.datetime.now(dt.UTC)
+            pin = Pin(dag_id=dag_run.dag_id, run_id=dag_run.run_id, asked=asked, pinned_at=now, **facts)
+            with failing_for_good():
+                write_pin(home, pin)
+            self.log.info("%s is %s version %s, for this DAG run from now on", asked, pin.name, pin.version)
+        return pin.model_dump(mode="json", exclude={"dag_id", "run_id"})
 
 
 class PlanOperator(StepOperator, SkipMixin):
@@ -174,10 +196,7 @@ class PlanOperator(StepOperator, SkipMixin):
 
     def execute(self, context: Context) -> Any:
         """Return what `lockstep step plan` says; the run folder in it is all that the next tasks need."""
-        try:
-            partition = partition_of_context(self.schedule_of_spec, context)
-        except LockstepError as error:
-            raise AirflowFailException(str(error)) from error
+        partition = asked_partition(self.schedule_of_spec, context)
         self.log.info("this run scores the partition %s", partition)
         outcome = self.run_step([*self.arguments, "--date", partition.isoformat()])
         if outcome["already_live"]:
@@ -186,6 +205,16 @@ class PlanOperator(StepOperator, SkipMixin):
             dag = context["dag"]
             self.skip(ti=context["ti"], tasks=[dag.get_task(task) for task in self.skip_when_live])
         return outcome
+
+
+class PublishOperator(StepOperator):
+    """Makes the rows live, unless the run is a trial."""
+
+    def execute(self, context: Context) -> Any:
+        """Return the step's summary; a dry run ends here, with its checks done and nothing changed."""
+        if context["params"]["dry_run"]:
+            raise AirflowSkipException("dry run: everything was checked, and nothing is published")
+        return super().execute(context)
 
 
 class ReportOperator(StepOperator):
@@ -206,11 +235,33 @@ class ReportOperator(StepOperator):
         return self.run_step([*self.arguments, "--run-folder", plan["run_folder"]])
 
 
-def partition_of_context(schedule: Schedule, context: Mapping[str, Any]) -> dt.date:
-    """Return the day that the DAG run of a task's context scores."""
-    dag_run = context["dag_run"]
-    manual = str(getattr(dag_run.run_type, "value", dag_run.run_type)) not in ("scheduled", "backfill")
-    return partition_of_run(schedule, logical_date=dag_run.logical_date, manual=manual, now=dt.datetime.now(dt.UTC))
+def asked_partition(schedule: Schedule, context: Mapping[str, Any]) -> dt.date:
+    """Return the day that the DAG run of a task's context scores.
+
+    Raises:
+        AirflowFailException: It cannot be scored, or a backfill or a schedule was given one day for all of its runs.
+    """
+    dag_run, date = context["dag_run"], context["params"]["date"]
+    kind = str(getattr(dag_run.run_type, "value", dag_run.run_type))
+    manual = kind not in ("scheduled", "backfill")
+    with failing_for_good():
+        asked = None if date is None else parse_partition(date)
+        if asked is not None and not manual:
+            advice = "leave 'date' empty: the days of a backfill are From and To"
+            raise DateInvalid(
+                asked.isoformat(), problem=f"was given to a {kind} run, which has its own day", advice=advice
+            )
+        now = dt.datetime.now(dt.UTC)
+        return partition_of_run(schedule, logical_date=dag_run.logical_date, manual=manual, now=now, asked=asked)
+
+
+@contextlib.contextmanager
+def failing_for_good() -> Iterator[None]:
+    """Turn an error of ours into one that Airflow does not retry, with its message alone."""
+    try:
+        yield
+    except LockstepError as error:
+        raise AirflowFailException(str(error)) from error
 
 
 def json_object(text: str) -> Any:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lockstep.cli.options import AsJson, ModelVersion, SpecName, loaded_spec, settings
+from lockstep.run.partition import parse_partition
 
 # What MLflow stores beside the input example, ready to be posted.
 EXAMPLE_FILE = "serving_input_example.json"
@@ -16,16 +17,20 @@ app = typer.Typer(help="What the model registry holds for a spec.", no_args_is_h
 @app.command()
 def resolve(
     name: SpecName,
-    alias: Annotated[str | None, typer.Option(help="Alias; without it, the spec's.")] = None,
-    model_version: ModelVersion = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="@ALIAS, a version, or as-published; without it, the spec's alias."),
+    ] = None,
+    date: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="The day, for as-published.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Resolve the model of a spec to its version and digest."""
-    from lockstep.registry.resolve import resolve_model
+    from lockstep.specs.model_choice import ModelChoice
+    from lockstep.steps.model_choice import choose_model
 
-    reference = loaded_spec(name).spec.model
-    wanted = alias or reference.alias
-    found = resolve_model(settings().tracking_uri, reference.name, alias=wanted, version=model_version)
+    loaded = loaded_spec(name)
+    choice = ModelChoice.parse(model or f"@{loaded.spec.model.alias}")
+    found = choose_model(loaded, choice, settings(), partition=parse_partition(date) if date else None)
     facts = {"name": found.name, "version": found.version, "digest": found.digest}
     print(json.dumps(facts) if as_json else f"{found.name} version {found.version}, digest {found.digest}")
 

@@ -1,6 +1,7 @@
 """`lockstep step`: one step of a run, working from the run folder alone; what Airflow's tasks call."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,9 +12,12 @@ from lockstep.run.folder import AUDIT, RunFolder
 from lockstep.run.partition import parse_partition
 from lockstep.steps import STEPS, load_step
 
+CHECKING = ("gate", "audit")
+
 app = typer.Typer(help="One step of a run, from its run folder alone.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Option("--run-folder", help="Folder that `lockstep step plan` printed.")]
+Strict = Annotated[bool, typer.Option("--strict/--no-strict", help="Let warnings stop the run too.")]
 Date = Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="Partition to score.")]
 
 
@@ -38,6 +42,23 @@ def _register(step: str) -> None:
     def command(run_folder: Folder, as_json: AsJson = False) -> None:
         _print(step, load_step(step)(RunFolder(run_folder.absolute()), settings()), as_json=as_json)
 
+    _add(step, command)
+
+
+def _register_checks(step: str) -> None:
+    def command(run_folder: Folder, strict: Strict = False, as_json: AsJson = False) -> None:
+        folder = RunFolder(run_folder.absolute())
+        facts = load_step(step)(folder, settings())
+        if strict:
+            from lockstep.steps.checking import stop_on_warnings
+
+            stop_on_warnings(step, folder, settings())
+        _print(step, facts, as_json=as_json)
+
+    _add(step, command)
+
+
+def _add(step: str, command: Callable[..., None]) -> None:
     command.__doc__ = STEPS[step].help
     app.command(name=step)(command)
 
@@ -50,4 +71,4 @@ def _print(step: str, facts: dict[str, Any], *, as_json: bool) -> None:
 
 
 for _step in STEPS:
-    _register(_step)
+    (_register_checks if _step in CHECKING else _register)(_step)

@@ -19,6 +19,8 @@
     │   └── OutputMismatch         the model does not return what its signature declares
     ├── InputError                 the input of a run is wrong
     │   ├── DateInvalid
+    │   ├── ModelChoiceInvalid
+    │   ├── NothingPublished       no version made the day
     │   ├── TableNotFound
     │   ├── TableUnsupported       a table of a kind that is not scored directly
     │   ├── FileUnreadable
@@ -58,6 +60,8 @@ from lockstep.errors.inputs import (
     FileUnreadable,
     InputChanged,
     InputError,
+    ModelChoiceInvalid,
+    NothingPublished,
     PartitionNotFound,
     QueryFailed,
     SourceFileChanged,
@@ -117,7 +121,9 @@ __all__ = [
     "JavaNotFound",
     "LockstepError",
     "MemoryExhausted",
+    "ModelChoiceInvalid",
     "ModelNotFound",
+    "NothingPublished",
     "NothingToRestore",
     "OutputMismatch",
     "PartitionNotFound",

@@ -18,6 +18,27 @@ class DateInvalid(InputError):
         super().__init__(f"date {text!r} {problem}; {advice}")
 
 
+class ModelChoiceInvalid(InputError):
+    """What was asked for names no version of a model."""
+
+    def __init__(self, text: str, *, problem: str = "names no model version") -> None:
+        super().__init__(
+            f"model {text!r} {problem}; expected an alias such as '@champion', a version such as '17', or "
+            "'as-published', the version that made what is live of the day. Nothing was scored."
+        )
+
+
+class NothingPublished(InputError):
+    """`as-published` was asked for, and the model made nothing that is live of the day."""
+
+    def __init__(self, table: str, *, partition: str, model: str, made_by: str | None) -> None:
+        found = "nothing of that day is live" if made_by is None else f"model {made_by!r} made it"
+        super().__init__(
+            f"'as-published' asks for the version of model {model!r} that made {partition} of {table}, and {found}. "
+            "Nothing was scored. Ask for a version or an alias instead."
+        )
+
+
 class TableNotFound(InputError):
     """There is no table of the declared kind at the place."""
 

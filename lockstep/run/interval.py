@@ -10,7 +10,12 @@ ONE_DAY = dt.timedelta(days=1)
 
 
 def partition_of_run(
-    schedule: Schedule, *, logical_date: dt.datetime | None, manual: bool, now: dt.datetime
+    schedule: Schedule,
+    *,
+    logical_date: dt.datetime | None,
+    manual: bool,
+    now: dt.datetime,
+    asked: dt.date | None = None,
 ) -> dt.date:
     """Return the day that a DAG run scores.
 
@@ -23,6 +28,7 @@ def partition_of_run(
         logical_date: Of the DAG run; None for runs without one.
         manual: Whether a person (or an asset) started the run.
         now: Aware current time.
+        asked: The day that a person named, which wins over the logical date.
 
     Raises:
         DateInvalid: The day is not over yet, or lies outside the spec's days.
@@ -30,7 +36,9 @@ def partition_of_run(
     zone = ZoneInfo(schedule.timezone)
     today = now.astimezone(zone).date()
     latest = today - ONE_DAY
-    if logical_date is None:
+    if asked is not None:
+        partition = asked
+    elif logical_date is None:
         partition = latest
     elif manual and _is_bare_date(logical_date):
         partition = logical_date.astimezone(dt.UTC).date()

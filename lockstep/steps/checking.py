@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from typing import Literal
 
+from lockstep.errors import CheckFailed
+from lockstep.quality.results import warnings_of
 from lockstep.quality.verdict import Verdict
 from lockstep.run.folder import AUDIT, GATE, RunFolder
 from lockstep.specs.settings import Settings
+from lockstep.steps.request import refusals
 from lockstep.steps.spark import submit_job
 
 FILES = {"gate": GATE, "audit": AUDIT}
@@ -38,3 +41,20 @@ def checked(
         return here()
     submit_job(stage, folder, settings, timeout_s=limits.timeout_s)
     return folder.read_record(FILES[stage], Verdict, step=stage)
+
+
+def stop_on_warnings(stage: str, folder: RunFolder, settings: Settings) -> None:
+    """Refuse a run whose stage passed with warnings, as somebody asked who wants none.
+
+    The verdict stays what it was: the same run may go on when it is run again without that wish.
+
+    Raises:
+        CheckFailed: There are warnings.
+    """
+    verdict = folder.read_record(FILES[stage], Verdict, step=stage)
+    warnings = warnings_of(verdict.results)
+    if warnings:
+        report = str(folder.file(FILES[stage]))
+        failures = [f"{line} (a warning; warnings stop this run)" for line in warnings]
+        with refusals(folder, settings):
+            raise CheckFailed(stage, partition=verdict.partition.isoformat(), failures=failures, report=report)

@@ -12,7 +12,7 @@ from typing import Any
 import lockstep_spark
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, DownstreamTasksSkipped
-from lockstep_operators import PinModelOperator, PlanOperator, ReportOperator, StepOperator
+from lockstep_operators import PinModelOperator, PlanOperator, PublishOperator, ReportOperator, StepOperator
 from lockstep_spark import SparkStepOperator, told_by_job
 
 from lockstep.specs.spec import Schedule
@@ -55,11 +55,14 @@ class Ti:
         self.pushed[key] = value
 
 
-def context(ti: Ti | None = None, **params: Any) -> Any:
+FORM = {"model": "@champion", "date": None, "checks": "normal", "dry_run": False, "fresh_model": False}
+
+
+def context(ti: Ti | None = None, *, run_type: str = "backfill", run_id: str = "b/1", **params: Any) -> Any:
     logical_date = dt.datetime(2013, 8, 1, 6, tzinfo=dt.UTC)
-    dag_run = SimpleNamespace(logical_date=logical_date, run_type="backfill")
+    dag_run = SimpleNamespace(logical_date=logical_date, run_type=run_type, dag_id="score_m", run_id=run_id)
     dag = SimpleNamespace(get_task=lambda name: StepOperator(task_id=name, arguments=[]))
-    return {"ti": ti or Ti(), "dag_run": dag_run, "params": params, "dag": dag}
+    return {"ti": ti or Ti(), "dag_run": dag_run, "params": {**FORM, **params}, "dag": dag}
 
 
 def step(*arguments: str) -> StepOperator:
@@ -114,12 +117,70 @@ def _lives(pid: int) -> bool:
         return False
 
 
-def test_pin_model_takes_the_alias_or_the_parameter(data_plane: DataPlane) -> None:
-    data_plane("""echo '{"name": "m", "version": 3, "digest": "d"}'""")
-    pin = PinModelOperator(task_id="pin_model", arguments=["model", "resolve", "m", "--json"])
-    assert pin.execute(context())["version"] == 3
-    data_plane("exit 5")
-    assert pin.execute(context(model_version=7)) == {"version": 7}
+def pin() -> PinModelOperator:
+    return PinModelOperator(task_id="pin_model", arguments=["model", "resolve", "m", "--json"], schedule=SCHEDULE)
+
+
+def resolves(version: int) -> str:
+    """A data plane whose registry knows one version, and says what it was asked."""
+    return f"""echo "$*" >> $LOCKSTEP_HOME.asked; echo '{{"name": "m", "version": {version}, "digest": "d"}}'"""
+
+
+def test_pin_model_asks_for_what_the_form_says_of_the_day(data_plane: DataPlane, tmp_path: Path) -> None:
+    data_plane(resolves(3))
+    found = pin().execute(context(model="as-published"))
+    assert (found["name"], found["version"], found["asked"]) == ("m", 3, "as-published")
+    (asked,) = (tmp_path / "var.asked").read_text().splitlines()
+    assert asked.endswith("lockstep model resolve m --json --model as-published --date 2013-08-01")
+
+
+def test_a_run_keeps_its_version_however_often_it_is_cleared(data_plane: DataPlane) -> None:
+    data_plane(resolves(3))
+    first = pin().execute(context())
+    data_plane(resolves(4))  # the alias has moved
+    assert pin().execute(context()) == first
+    assert pin().execute(context(run_id="b/2"))["version"] == 4
+    data_plane("exit 75")  # the registry is down, and not needed
+    assert pin().execute(context()) == first
+
+
+def test_a_run_takes_another_version_when_it_is_asked_to(data_plane: DataPlane) -> None:
+    data_plane(resolves(3))
+    pin().execute(context())
+    data_plane(resolves(4))
+    assert pin().execute(context(fresh_model=True))["version"] == 4
+    assert pin().execute(context())["version"] == 4
+    data_plane(resolves(2))
+    assert pin().execute(context(model="2"))["version"] == 2
+
+
+def test_a_pin_that_is_unreadable_is_one_error(data_plane: DataPlane, tmp_path: Path) -> None:
+    data_plane(resolves(3))
+    pin().execute(context())
+    (file,) = (tmp_path / "var" / "pins" / "score_m").iterdir()
+    file.write_text("{")
+    with pytest.raises(AirflowFailException, match="no record of a pinned model"):
+        pin().execute(context())
+
+
+def test_a_day_of_the_form_is_that_of_a_single_run(data_plane: DataPlane) -> None:
+    data_plane("""echo "{\\"args\\": \\"$*\\", \\"already_live\\": false}" """)
+    asked = plan().execute(context(run_type="manual", date="2013-05-06"))["args"]
+    assert asked.endswith("step plan m --date 2013-05-06")
+    for operator in (plan(), pin()):
+        with pytest.raises(AirflowFailException, match=r"2013-05-06.* was given to a backfill run"):
+            operator.execute(context(date="2013-05-06"))
+        with pytest.raises(AirflowFailException, match=r"2099-05-06.* is not over yet"):
+            operator.execute(context(run_type="manual", date="2099-05-06"))
+
+
+def test_a_dry_run_publishes_nothing(data_plane: DataPlane) -> None:
+    data_plane("""echo '{"outcome": "published"}'""")
+    operator = PublishOperator(task_id="publish", arguments=["step", "publish"])
+    assert operator.execute(context()) == {"outcome": "published"}
+    data_plane("exit 1")
+    with pytest.raises(AirflowSkipException, match="nothing is published"):
+        operator.execute(context(dry_run=True))
 
 
 def plan() -> PlanOperator:

@@ -1,15 +1,21 @@
 """What Airflow makes of the specs."""
 
 import datetime as dt
+import re
 import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.sdk import DAG
+from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
+
+from lockstep.errors import ModelChoiceInvalid
+from lockstep.specs.model_choice import ModelChoice
 
 REPOSITORY = Path(__file__).parents[2]
 DAGS = REPOSITORY / "dags"
@@ -104,11 +110,39 @@ def test_page_describes_the_model(dag: DAG) -> None:
         assert text in page
 
 
-def test_parameters_are_one_optional_version(dag: DAG) -> None:
-    assert list(dag.params) == ["model_version"]
+def test_the_form_is_valid_as_it_comes(dag: DAG) -> None:
+    assert list(dag.params) == ["model", "date", "checks", "dry_run", "fresh_model"]
     dag.params.validate()
-    schema = dag.params.get_param("model_version").schema
-    assert schema["type"] == ["null", "integer"]
+    assert dag.params["model"] == "@champion"
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("model", ["@challenger", "17", "as-published"], ["champion", "0", "1.5", "", "@", "published", None]),
+        ("date", ["2013-08-01", None], ["yesterday", "2013-13-01", ""]),
+        ("checks", ["normal", "strict"], ["off", None]),
+        ("dry_run", [True, False], ["yes", None]),
+    ],
+)
+def test_the_form_refuses_what_would_fail_later(dag: DAG, name: str, good: list[Any], bad: list[Any]) -> None:
+    param = dag.params.get_param(name)
+    for value in good:
+        assert param.resolve(value) == value
+    for value in bad:
+        with pytest.raises(ParamValidationError):
+            param.resolve(value)
+
+
+def test_the_form_and_the_command_line_read_a_model_alike(dag: DAG) -> None:
+    pattern = dag.params.get_param("model").schema["pattern"]
+    for text in ("@a.b-c_1", "1", "as-published", "@", "01", "-1", "champion", "@a b", "1\n"):
+        try:
+            ModelChoice.parse(text)
+            readable = True
+        except ModelChoiceInvalid:
+            readable = False
+        assert readable == (re.search(pattern, text) is not None and not text.endswith("\n")), text
 
 
 def test_backfill_finds_exactly_the_days_it_is_asked_for(dag: DAG) -> None:

@@ -1,6 +1,7 @@
 """`lockstep run` as a user runs it: real spark-submit, real registry, real warehouse."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import mlflow.pyfunc
@@ -61,6 +62,28 @@ def test_another_version_replaces_the_partition_whole(world: World, first: dict[
     assert {row[2] for row in rows} == {OTHER_GOOD}
     world.score(DAY)
     assert {row[2] for row in world.published(DAY)} == {GOOD}, "asking for the champion again brings it back"
+
+
+def test_a_model_is_chosen_by_alias_by_version_or_by_what_is_live(world: World, first: dict[str, object]) -> None:
+    def resolve(*args: str) -> "subprocess.CompletedProcess[str]":
+        return world.run("model", "resolve", "churn", "--json", *args)
+
+    world.score(DAY, "--model-version", str(OTHER_GOOD))
+    published = ("--model", "as-published", "--date", DAY)
+    asked = {(): GOOD, ("--model", "@champion"): GOOD, ("--model", str(OTHER_GOOD)): OTHER_GOOD, published: OTHER_GOOD}
+    for arguments, version in asked.items():
+        assert json.loads(resolve(*arguments).stdout)["version"] == version
+    for arguments, code, message in (
+        (("--model", "champion"), 6, "names no model version; expected an alias such as '@champion'"),
+        (("--model", "as-published"), 6, "needs the day: give --date"),
+        (("--model", "as-published", "--date", "2024-01-06"), 6, "nothing of that day is live. Nothing was scored"),
+        (("--model", "@nobody"), 5, "nobody"),
+        (("--model", "99"), 5, "99"),
+    ):
+        refused = resolve(*arguments)
+        assert (refused.returncode, refused.stdout) == (code, ""), refused.stderr
+        assert message in refused.stderr
+    world.score(DAY)
 
 
 def test_a_rollback_brings_back_rows_and_alias(world: World, first: dict[str, object]) -> None:

@@ -6,7 +6,9 @@ import pytest
 
 from lockstep.errors import CheckFailed, ColumnMissing, StepOutOfOrder
 from lockstep.run.folder import GATE, RunFolder
+from lockstep.steps.checking import stop_on_warnings
 from lockstep.steps.gate import gate
+from lockstep.steps.request import warehouse_of
 from tests.unit.steps.runs import make_run, make_settings, parcels
 
 pytestmark = pytest.mark.slow
@@ -41,6 +43,20 @@ def test_a_warning_is_reported_and_stops_nothing(tmp_path: Path) -> None:
     (warning,) = gate(folder, make_settings(tmp_path))["warnings"]
     assert warning.startswith("expect_column_values_to_be_in_set on depot: got 40 of 40 rows")
     assert "X" not in warning.partition("got")[2]
+
+
+def test_a_warning_stops_the_run_of_somebody_who_wants_none(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    folder = make_run(tmp_path, table=parcels(depot=pa.array(["X"] * 40)))
+    gate(folder, settings)
+    with pytest.raises(CheckFailed, match=r"set on depot: got 40 of 40 .* \(a warning; warnings stop this run\)"):
+        stop_on_warnings("gate", folder, settings)
+    (refusal,) = warehouse_of(folder.plan(step="gate"), settings).history("parcel_scores")
+    assert (refusal.outcome, refusal.run_key) == ("refused", folder.plan(step="gate").run_key)
+    assert gate(folder, settings)["reused"] is True  # to others it is what it was
+    good = make_run(tmp_path / "good")
+    gate(good, make_settings(tmp_path / "good"))
+    stop_on_warnings("gate", good, make_settings(tmp_path / "good"))
 
 
 def test_a_column_that_only_the_suite_knows_is_named(tmp_path: Path) -> None:
