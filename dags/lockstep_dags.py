@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pendulum
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TriggerRule
-from lockstep_operators import PinModelOperator, PlanOperator, PublishOperator, ReportOperator, StepOperator
+from lockstep_operators import CheckOperator, PinModelOperator, PlanOperator, PublishOperator, ReportOperator
 from lockstep_spark import SparkStepOperator
 
 from lockstep.specs.loading import LoadedSpec, load_spec, spec_files
@@ -110,12 +110,22 @@ def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
         materialize = _spark("materialize", spec, doc="Run the feature query of this day and write its result.")
         # Gate and audit submit a Spark job of their own when there are many rows.
         patient = max(STEP_TIMEOUT, dt.timedelta(seconds=spec.limits.timeout_s))
-        gate = _step(
-            "gate", STRICT, doc="Great Expectations on the input. A critical failure ends the run.", timeout=patient
+        gate = CheckOperator(
+            task_id="gate",
+            stage="gate",
+            run_folder=RUN_FOLDER,
+            options=[STRICT],
+            execution_timeout=patient,
+            doc_md="Great Expectations on the input. A critical failure ends the run.",
         )
         score = _spark("score", spec, doc="Score each work unit and stage the rows.")
-        audit = _step(
-            "audit", STRICT, doc="Great Expectations, invariants and drift on the staged rows.", timeout=patient
+        audit = CheckOperator(
+            task_id="audit",
+            stage="audit",
+            run_folder=RUN_FOLDER,
+            options=[STRICT],
+            execution_timeout=patient,
+            doc_md="Great Expectations, invariants and drift on the staged rows.",
         )
         publish = PublishOperator(
             task_id="publish",
@@ -136,11 +146,6 @@ def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
         # The run's verdict: without this leaf, a report of a failed run would make the DAG run a success.
         verdict = EmptyOperator(task_id="published", doc_md="Reached only when the day was published.")
         pin >> plan >> materialize >> gate >> score >> audit >> publish >> [report, verdict]
-
-
-def _step(name: str, *options: str, doc: str, timeout: dt.timedelta) -> StepOperator:
-    arguments = ["step", name, "--run-folder", RUN_FOLDER, *options, "--json"]
-    return StepOperator(task_id=name, arguments=arguments, execution_timeout=timeout, doc_md=doc)
 
 
 def _spark(name: str, spec: ScoringSpec, *, doc: str) -> SparkStepOperator:

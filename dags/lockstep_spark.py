@@ -11,7 +11,7 @@ from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from lockstep_operators import close_pipes, failure, json_object, stop_group
+from lockstep_step import close_pipes, failure, json_object, stop_group
 
 from lockstep.errors import LockstepError
 from lockstep.run.folder import INPUT, MANIFEST, RunFolder

@@ -1,13 +1,13 @@
 """The model version that a DAG run took, kept beside the run folders: clearing tasks must not change it."""
 
 import datetime as dt
-import os
 from pathlib import Path
 from urllib.parse import quote
 
 from pydantic import ValidationError
 
 from lockstep.errors import RunFolderUnusable
+from lockstep.run.folder import RunFolder
 from lockstep.run.plan import Record
 
 
@@ -54,10 +54,4 @@ def write_pin(home: Path, pin: Pin) -> None:
         RunFolderUnusable: The disk is full or read-only.
     """
     file = pin_file(home, pin.dag_id, pin.run_id)
-    draft = file.with_suffix(f".{os.getpid()}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(pin.model_dump_json(indent=2), encoding="utf-8")
-        draft.replace(file)
-    except OSError as error:
-        raise RunFolderUnusable(str(file), error.strerror or str(error)) from error
+    RunFolder(file.parent).write_json(file.name, pin)

@@ -51,6 +51,7 @@ def airflow_env(
     base = f"http://{LOOPBACK}:{ports.airflow}"
     options = {
         "CORE__DAGS_FOLDER": settings.project_root / "dags",
+        "CORE__PLUGINS_FOLDER": settings.project_root / "plugins",
         "CORE__LOAD_EXAMPLES": False,
         "CORE__EXECUTOR": "LocalExecutor",
         "CORE__PARALLELISM": PARALLELISM,

@@ -11,6 +11,7 @@ REPOSITORY = Path(__file__).parents[2]
 # Airflow reads its configuration when it is imported: a folder of its own, no examples, no database.
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="lockstep-dags-"))
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(REPOSITORY / "plugins")
 os.environ["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] = "False"
 for folder in (REPOSITORY, REPOSITORY / "dags"):
     if str(folder) not in sys.path:

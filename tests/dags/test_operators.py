@@ -12,8 +12,9 @@ from typing import Any
 import lockstep_spark
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, DownstreamTasksSkipped
-from lockstep_operators import PinModelOperator, PlanOperator, PublishOperator, ReportOperator, StepOperator
+from lockstep_operators import CheckOperator, PinModelOperator, PlanOperator, PublishOperator, ReportOperator
 from lockstep_spark import SparkStepOperator, told_by_job
+from lockstep_step import StepOperator
 
 from lockstep.specs.spec import Schedule
 
@@ -172,6 +173,39 @@ def test_a_day_of_the_form_is_that_of_a_single_run(data_plane: DataPlane) -> Non
             operator.execute(context(date="2013-05-06"))
         with pytest.raises(AirflowFailException, match=r"2099-05-06.* is not over yet"):
             operator.execute(context(run_type="manual", date="2099-05-06"))
+
+
+def pages(operator: Any) -> dict[str, str]:
+    """What the buttons of a task lead to, as Airflow stores it when the task ends."""
+    return {link.name: link.get_link(operator, ti_key=None) for link in operator.operator_extra_links}
+
+
+def test_buttons_lead_to_the_pages_of_the_run(data_plane: DataPlane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://127.0.0.1:1/air")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:2")
+    data_plane(resolves(3))
+    asked = pin()
+    assert pages(asked) == {"Model version in MLflow": ""}
+    asked.execute(context())
+    assert pages(asked) == {"Model version in MLflow": "http://127.0.0.1:2/#/models/m/versions/3"}
+    folder, root = "/var/runs/m/2013-08-01/k", "http://127.0.0.1:1/air/lockstep/dags/score_m/runs/2013-08-01/k"
+    report = ReportOperator(task_id="report", arguments=["step", "report"], plan_task="plan")
+    report.execute(context(Ti(plan={"run_folder": folder})))
+    assert pages(report) == {"Report": f"{root}/report.html"}
+    data_plane("exit 7")
+    gate = CheckOperator(task_id="gate", stage="gate", run_folder=folder, options=["--strict"])
+    with pytest.raises(AirflowFailException):
+        gate.execute(context())
+    assert gate.arguments == ["step", "gate", "--run-folder", folder, "--strict", "--json"]
+    assert pages(gate) == {"Data docs": f"{root}/gx/gate/index.html"}, "also of what failed"
+
+
+def test_a_registry_without_pages_has_no_button(data_plane: DataPlane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////nowhere.db")
+    data_plane(resolves(3))
+    asked = pin()
+    asked.execute(context())
+    assert pages(asked) == {"Model version in MLflow": ""}
 
 
 def test_a_dry_run_publishes_nothing(data_plane: DataPlane) -> None:

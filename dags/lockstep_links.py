@@ -1,0 +1,54 @@
+"""Buttons of a task's page: to the report and data docs of its run, and to the model version in MLflow.
+
+An operator sets `pages` while it runs: the name of a link to where it leads. What it does not set has no button.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from airflow.sdk import BaseOperator, BaseOperatorLink
+from airflow.sdk.configuration import conf
+
+REPORT, DATA_DOCS, MODEL = "Report", "Data docs", "Model version in MLflow"
+
+
+class PageLink(BaseOperatorLink):
+    """A button that leads where the operator said."""
+
+    def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:  # noqa: ARG002 - Airflow's interface
+        """Return the address; empty: no button."""
+        return str(getattr(operator, "pages", {}).get(self.name, ""))
+
+
+class ReportLink(PageLink):
+    """To `report.html`."""
+
+    name = REPORT
+
+
+class DataDocsLink(PageLink):
+    """To the data docs of gate or audit."""
+
+    name = DATA_DOCS
+
+
+class ModelLink(PageLink):
+    """To the registered model version."""
+
+    name = MODEL
+
+
+def page_of_run(dag_id: str, run_folder: str, page: str) -> str:
+    """Return the address of a page of a run, which `plugins/lockstep_plugin.py` serves."""
+    partition, run_key = Path(run_folder).parts[-2:]
+    path = "/".join(quote(part) for part in ("lockstep", "dags", dag_id, "runs", partition, run_key, page))
+    return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/{path}"
+
+
+def page_of_model(tracking_uri: str, pin: Mapping[str, Any]) -> str:
+    """Return the address of a model version; empty where the registry has no pages."""
+    if not tracking_uri.startswith(("http://", "https://")):
+        return ""
+    return f"{tracking_uri.rstrip('/')}/#/models/{quote(str(pin['name']), safe='')}/versions/{pin['version']}"

@@ -1,0 +1,151 @@
+"""Runs a step in the data-plane interpreter (`lockstep_spark.py` has the operator for Spark jobs).
+
+Both map the exit codes of `lockstep` to Airflow in one way: what may succeed later is a failure that Airflow retries,
+what cannot (a wrong spec, a failed check, a stale run) fails at once. Both stop every process they started when the
+task is killed, times out or is cleared.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Sequence
+from typing import IO, Any, ClassVar
+
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from lockstep.run.exit_codes import EXIT_CODES, USAGE
+from lockstep.run.processes import die_with_parent
+from lockstep.run.submit import data_python, step_env
+from lockstep.specs.settings import Settings
+
+# What the same command cannot turn into a success. Exit code 1 is a crash: of Spark, or of code that a retry may meet
+# in a better state.
+PERMANENT_EXIT_CODES = frozenset({USAGE, *(code for _, code in EXIT_CODES)})
+TAIL_LINES = 30
+STOP_TIMEOUT_S = 10.0
+
+
+def failure(what: str, exit_code: int, *, tail: Sequence[str] = ()) -> AirflowException:
+    """Return the exception for a failed child: one that Airflow retries, or one that it does not.
+
+    Args:
+        what: Step or job.
+        exit_code: Of the child; negative when a signal killed it.
+        tail: Last lines of its log.
+    """
+    cause = f"was killed by signal {-exit_code}" if exit_code < 0 else f"failed with exit code {exit_code}"
+    message = "\n".join([f"{what} {cause}", *tail])
+    return AirflowFailException(message) if exit_code in PERMANENT_EXIT_CODES else AirflowException(message)
+
+
+def stop_group(process: "subprocess.Popen[str]") -> None:
+    """Stop a child and all of its process group: politely, then by force. Returns when the child is gone.
+
+    A child that has ended may have left others in its group, so they are looked for in any case.
+    """
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, sign)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=STOP_TIMEOUT_S)
+
+
+def close_pipes(process: "subprocess.Popen[str]") -> None:
+    """Close our ends of an ended child's output."""
+    for stream in (process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
+
+
+class StepOperator(BaseOperator):
+    """Runs `lockstep <arguments>` in the data plane; its JSON line becomes the XCom.
+
+    Args:
+        arguments: Command line after `lockstep` (templated).
+    """
+
+    template_fields: ClassVar[Sequence[str]] = ("arguments",)
+    ui_color = "#e8f0fe"
+
+    def __init__(self, *, arguments: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.arguments = list(arguments)
+        self.pages: dict[str, str] = {}  # see lockstep_links
+        self._child: subprocess.Popen[str] | None = None
+
+    def execute(self, context: Context) -> Any:  # noqa: ARG002 - Airflow's interface
+        """Run the command; return what its last line of output says."""
+        return self.run_step(self.arguments)
+
+    def run_step(self, arguments: Sequence[str]) -> Any:
+        """Run one command to its end, with its log in the task's log.
+
+        Raises:
+            AirflowException: It failed, and may succeed when it is run again.
+            AirflowFailException: It failed, and would fail again.
+        """
+        settings = Settings.from_env(os.environ)
+        command = [str(data_python(settings, os.environ)), "-m", "lockstep", *map(str, arguments)]
+        self.log.info("running lockstep %s", " ".join(command[3:]))
+        tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._child = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            env={**os.environ, **step_env(settings)},
+            start_new_session=True,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - one call into a library that is loaded already
+        )
+        try:
+            result = self._stream(self._child, tail)
+            exit_code = self._child.wait()
+        finally:
+            stop_group(self._child)
+            close_pipes(self._child)
+        if exit_code != 0:
+            raise failure(f"lockstep {' '.join(command[3:5])}", exit_code, tail=tail)
+        return result
+
+    def _stream(self, child: "subprocess.Popen[str]", tail: deque[str]) -> Any:
+        """Copy the child's output to the task log; return the last JSON object on its standard output."""
+        reader = threading.Thread(target=self._copy, args=(child.stderr, tail), daemon=True)
+        reader.start()
+        result = None
+        for line in child.stdout or ():
+            text = line.rstrip()
+            if (value := json_object(text)) is not None:
+                result = value
+            elif text:
+                self.log.info("%s", text)
+                tail.append(text)
+        reader.join()
+        return result
+
+    def _copy(self, stream: IO[str] | None, tail: deque[str]) -> None:
+        for line in stream or ():
+            if text := line.rstrip():
+                self.log.info("%s", text)
+                tail.append(text)
+
+    def on_kill(self) -> None:
+        """Stop the command and everything it started."""
+        if self._child is not None:
+            stop_group(self._child)
+
+
+def json_object(text: str) -> Any:
+    """Return the JSON object that a line is; None for any other line."""
+    if not text.startswith("{"):
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
