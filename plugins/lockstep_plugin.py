@@ -1,9 +1,10 @@
-"""Shows the reports and data docs of runs in Airflow's own web pages, to whoever may see the DAG run."""
+"""What Lockstep adds to Airflow's own processes: pages of runs in its web server, a breaker in its scheduler."""
 
 import os
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
+from lockstep_breaker import BackfillBreaker
 
 URL_PREFIX = "/lockstep"
 DAG_PREFIX = "score_"
@@ -25,10 +26,11 @@ class _Apps:
 
 
 class LockstepPlugin(AirflowPlugin):
-    """Adds the pages."""
+    """Reports and data docs for whoever may see a DAG's runs; backfills that stop when they go wrong."""
 
     name = "lockstep"
     fastapi_apps = _Apps()
+    listeners = [BackfillBreaker()]
 
 
 def spec_of(dag_id: str) -> str | None:

@@ -38,6 +38,9 @@ class Schedule(Strict):
     start: dt.date = Field(description="First day that may be scored.")
     end: dt.date | None = Field(None, description="Last day that may be scored; none: no end.")
     catchup: bool = Field(False, description="Whether Airflow scores missed days by itself.")
+    max_failed_days: int | None = Field(
+        3, ge=1, description="Failed days at which Airflow pauses a backfill; null: it goes on to its end."
+    )
 
     @model_validator(mode="after")
     def _end_follows_start(self) -> Self:

@@ -1,0 +1,81 @@
+"""Stops a backfill that goes wrong: after some failed days Airflow starts no more of them.
+
+Airflow itself goes on to the last day, however many have failed. What runs already is left alone. The backfill is
+paused, as if somebody had clicked there, and the run that was one too many says so in its note.
+"""
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from airflow.listeners import hookimpl
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+
+    from lockstep.specs.spec import Schedule
+
+log = logging.getLogger("lockstep.backfill")
+
+
+class BackfillBreaker:
+    """A listener of the scheduler."""
+
+    @hookimpl
+    def on_dag_run_failed(self, dag_run: "DagRun", msg: str) -> None:  # noqa: ARG002 - Airflow's interface
+        """Pause the backfill of a failed run when too many of its runs have failed."""
+        if dag_run.backfill_id is None or (schedule := schedule_of(dag_run.dag_id)) is None:
+            return
+        failed = pause_if_failing(dag_run, schedule)
+        if failed:
+            log.warning("backfill %s of %s is paused: %s", dag_run.backfill_id, dag_run.dag_id, failed)
+            if not dag_run.note:
+                dag_run.note = f"The backfill was paused after this run: {failed}."
+
+
+def schedule_of(dag_id: str) -> "Schedule | None":
+    """Return the schedule of a scoring DAG's spec; none: it is not ours, or has no spec any more."""
+    from lockstep_plugin import spec_of
+
+    from lockstep.errors import LockstepError
+    from lockstep.specs.loading import find_spec
+    from lockstep.specs.settings import Settings
+
+    name = spec_of(dag_id)
+    if name is None:
+        return None
+    try:
+        return find_spec(Settings.from_env(os.environ).models_root, name).spec.schedule
+    except LockstepError as error:  # removed or broken since the run began
+        log.warning("no limit of failed days is known for %s: %s", dag_id, error)
+        return None
+
+
+def pause_if_failing(dag_run: Any, schedule: "Schedule") -> str:
+    """Pause the backfill of a run, in the scheduler's own transaction.
+
+    Args:
+        dag_run: A run that has just failed.
+        schedule: Of its spec.
+
+    Returns:
+        Why it is paused; empty if it is not, or was already.
+    """
+    from airflow.models.backfill import Backfill
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.state import DagRunState
+    from sqlalchemy import select
+    from sqlalchemy.orm import object_session
+
+    most, zone = schedule.max_failed_days, ZoneInfo(schedule.timezone)
+    session = object_session(dag_run)
+    session.flush()  # Airflow's sessions do not by themselves, and the state of this run is news
+    backfill = session.get(Backfill, dag_run.backfill_id)
+    ours = (DagRun.backfill_id == dag_run.backfill_id, DagRun.state == DagRunState.FAILED)
+    days = sorted(session.scalars(select(DagRun.logical_date).where(*ours)))
+    if backfill is None or backfill.is_paused or backfill.completed_at is not None or most is None or len(days) < most:
+        return ""
+    backfill.is_paused = True
+    shown = ", ".join(f"{day.astimezone(zone):%Y-%m-%d}" for day in days[-most:])
+    return f"{len(days)} of its days failed (limit: {most}), the last of them {shown}"
