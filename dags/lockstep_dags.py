@@ -12,12 +12,11 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TriggerRule
 from lockstep_operators import CheckOperator, PinModelOperator, PlanOperator, PublishOperator, ReportOperator
 from lockstep_spark import SparkStepOperator
 
+from lockstep.run.pools import SPARK_POOL, warehouse_pool
 from lockstep.specs.loading import LoadedSpec, load_spec, spec_files
 from lockstep.specs.model_choice import AS_PUBLISHED, PATTERN
 from lockstep.specs.spec import ScoringSpec
 
-SPARK_POOL = "spark"
-WAREHOUSE_POOL = "warehouse"
 SPARK_CONNECTION = "spark_default"
 MAX_ACTIVE_RUNS = 4
 STEP_TIMEOUT = dt.timedelta(minutes=30)
@@ -82,7 +81,7 @@ def scoring_dag(loaded: LoadedSpec, *, page: str) -> DAG:
         catchup=spec.schedule.catchup,
         max_active_runs=MAX_ACTIVE_RUNS,
         params=_params(spec),
-        default_args={"owner": spec.owner, **RETRIES, **PRIORITY},
+        default_args={"owner": spec.owner, "execution_timeout": STEP_TIMEOUT, **RETRIES, **PRIORITY},
         tags=["lockstep", "scoring", spec.model.name],
         auto_register=False,
     )
@@ -96,7 +95,6 @@ def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
             task_id="pin_model",
             arguments=["model", "resolve", spec.name, "--json"],
             schedule=spec.schedule,
-            execution_timeout=STEP_TIMEOUT,
             doc_md="Choose the model version, once for this DAG run; clearing keeps it.",
         )
         plan = PlanOperator(
@@ -104,7 +102,6 @@ def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
             arguments=["step", "plan", spec.name, "--model-version", MODEL_VERSION, "--json"],
             schedule=spec.schedule,
             skip_when_live=["materialize", "gate", "score", "audit"],
-            execution_timeout=STEP_TIMEOUT,
             doc_md="Freeze spec, model and input files of this day in `plan.json`.",
         )
         materialize = _spark("materialize", spec, doc="Run the feature query of this day and write its result.")
@@ -130,17 +127,15 @@ def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
         publish = PublishOperator(
             task_id="publish",
             arguments=["step", "publish", "--run-folder", RUN_FOLDER, "--json"],
-            execution_timeout=STEP_TIMEOUT,
             doc_md="Replace the day in the warehouse, in one transaction.",
             trigger_rule=TriggerRule.NONE_FAILED,
-            pool=WAREHOUSE_POOL,
+            pool=warehouse_pool(spec.publish.warehouse),
         )
         report = ReportOperator(
             task_id="report",
             arguments=["step", "report", "--json"],
             plan_task="plan",
             trigger_rule=TriggerRule.ALL_DONE,
-            execution_timeout=STEP_TIMEOUT,
             doc_md="Render `report.html`, also of a run that failed.",
         )
         # The run's verdict: without this leaf, a report of a failed run would make the DAG run a success.

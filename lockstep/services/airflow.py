@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
+from lockstep.run.pools import SPARK_POOL, WRITERS, warehouse_pool
 from lockstep.run.submit import data_python, step_env
 from lockstep.services.credentials import ADMIN, Credentials
 from lockstep.services.errors import EnvironmentMissing
@@ -14,8 +15,8 @@ from lockstep.services.ports import LOOPBACK, Ports
 from lockstep.services.process import Component
 from lockstep.specs.settings import TELEMETRY_OFF, Settings
 
-# Two Spark slots would fight for two cores; two publishers for one DuckDB file.
-POOLS = {"spark": 1, "warehouse": 1}
+# Two Spark slots would fight for two cores.
+POOLS = {SPARK_POOL: 1, **{warehouse_pool(kind): writers for kind, writers in WRITERS.items()}}
 PARALLELISM = 4
 
 

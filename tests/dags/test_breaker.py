@@ -34,7 +34,9 @@ def session(tables: None, models: Path) -> Iterator[Any]:
     with create_session() as opened:
         opened.add(DagBundleModel(name="dags-folder"))
         opened.flush()
-        opened.add(DagModel(dag_id=DAG_ID, bundle_name="dags-folder", max_active_tasks=4, is_paused=False, is_stale=False))
+        opened.add(
+            DagModel(dag_id=DAG_ID, bundle_name="dags-folder", max_active_tasks=4, is_paused=False, is_stale=False)
+        )
         opened.flush()
         yield opened
         opened.rollback()

@@ -9,25 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
 from lockstep.errors import ModelChoiceInvalid
 from lockstep.specs.model_choice import ModelChoice
+from tests.dags.bags import parse
 
 REPOSITORY = Path(__file__).parents[2]
-DAGS = REPOSITORY / "dags"
 CHAIN = ["pin_model", "plan", "materialize", "gate", "score", "audit", "publish"]
 
 # Airflow 3.3 itself warns about its own parts while a bag is filled.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
-
-def parse() -> BundleDagBag:
-    """Parse `dags/` as the DAG processor does."""
-    return BundleDagBag(dag_folder=str(DAGS), bundle_path=DAGS, bundle_name="dags-folder")
 
 
 @pytest.fixture
@@ -90,7 +84,7 @@ def test_spark_tasks_share_one_pool_and_have_the_specs_time_limit(dag: DAG) -> N
         task = dag.get_task(name)
         assert task.pool == "spark"
         assert task.execution_timeout == dt.timedelta(hours=1)
-    assert dag.get_task("publish").pool == "warehouse"
+    assert dag.get_task("publish").pool == "warehouse_duckdb"
 
 
 def test_every_task_is_retried_with_growing_delays(dag: DAG) -> None:

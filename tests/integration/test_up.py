@@ -106,7 +106,9 @@ def test_serves_on_loopback_only_and_stops_without_a_trace(world: World) -> None
         assert password in world.text()
 
         api = AirflowApi(world.airflow, password)
-        assert {"spark", "warehouse"} <= {pool["name"] for pool in api.call("GET", "/pools")["pools"]}
+        assert {"spark", "warehouse_duckdb", "warehouse_postgresql"} <= {
+            pool["name"] for pool in api.call("GET", "/pools")["pools"]
+        }
         assert eventually(lambda: _dag_ids(api) == ["score_flight_delay", "score_text_embedding"], within_s=60)
         with urllib.request.urlopen(f"http://127.0.0.1:{world.mlflow}/health", timeout=10) as response:
             assert response.read() == b"OK"

@@ -1,0 +1,62 @@
+"""What every DAG and every task of ours has to have, so that whoever is on call is not left alone."""
+
+import datetime as dt
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from airflow.sdk import DAG
+
+from lockstep.run.pools import WRITERS
+from lockstep.services.airflow import POOLS
+from lockstep.specs.spec import Publish
+from tests.dags.bags import parse
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+TABLES_OF_THEIR_OWN = ("duckdb", "postgresql")
+
+
+@pytest.fixture(params=get_args(Publish.model_fields["warehouse"].annotation))
+def dags(models: Path, request: pytest.FixtureRequest) -> list[DAG]:
+    """All DAGs, of a spec that publishes to each kind of warehouse."""
+    file = models / "flight_delay" / "scoring.yaml"
+    text = file.read_text().replace("warehouse: duckdb", f"warehouse: {request.param}")
+    if request.param not in TABLES_OF_THEIR_OWN:
+        text = re.sub(r"\nreporting:\n(  .*\n)+", "\n", text)
+    file.write_text(text)
+    bag = parse()
+    assert bag.import_errors == {}
+    assert bag.dags
+    return list(bag.dags.values())
+
+
+def test_somebody_owns_it_and_its_page_says_what_it_does(dags: list[DAG]) -> None:
+    for dag in dags:
+        assert "lockstep" in dag.tags
+        assert len(dag.doc_md or "") > 500
+        for task in dag.tasks:
+            assert task.owner not in {"", "airflow"}, task.task_id
+            assert task.doc_md, task.task_id
+
+
+def test_nothing_runs_for_ever_and_what_may_pass_later_is_repeated(dags: list[DAG]) -> None:
+    for dag in dags:
+        assert dag.max_active_runs <= 16
+        for task in dag.tasks:
+            assert task.execution_timeout, task.task_id
+            assert task.execution_timeout <= dt.timedelta(days=1), task.task_id
+            assert task.retries >= 1, task.task_id
+            assert task.retry_delay >= dt.timedelta(seconds=1), task.task_id
+
+
+def test_what_is_scarce_has_a_pool_that_lockstep_makes(dags: list[DAG]) -> None:
+    for dag in dags:
+        for task in dag.tasks:
+            assert task.pool in {"default_pool", *POOLS}, task.task_id
+        assert dag.get_task("score").pool != "default_pool"
+        assert dag.get_task("publish").pool != "default_pool"
+
+
+def test_every_kind_of_warehouse_has_a_pool() -> None:
+    assert set(WRITERS) == set(get_args(Publish.model_fields["warehouse"].annotation))
