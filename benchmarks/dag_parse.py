@@ -32,6 +32,7 @@ seconds = time.perf_counter() - begin
 heavy = ",".join(m for m in sys.argv[3].split(",") if m in sys.modules)
 print(f"{len(bag.dags)} {len(bag.import_errors)} {seconds:.3f} {heavy or '-'}")
 """
+OTHERS = ("maintenance.py", "rollback.py", "promotion.py")
 PEER = "from airflow.sdk import DAG\nwith DAG('peer'):\n    pass\n"
 
 
@@ -53,6 +54,7 @@ def main() -> int:
             (f"scoring.py, {count} specs", parse(dags / "scoring.py", root, models=models)),
             ("  in one of its tasks", parse(dags / "scoring.py", root, models=models, dag_id="score_spec_000")),
             (f"invalid_specs.py, {count} specs", parse(dags / "invalid_specs.py", root, models=models)),
+            *((f"{name}, {count} specs", parse(dags / name, root, models=models)) for name in OTHERS),
         ]
     for name, found in rows:
         print(f"{name:<28} {found.dags:>4} DAGs, {found.errors} errors, {found.seconds:6.2f} s, heavy: {found.heavy}")

@@ -18,10 +18,11 @@ import os
 
 from airflow.sdk import get_parsing_context
 from lockstep_dags import build_all
+from lockstep_scoring import SCORING
 
 from lockstep.specs.settings import Settings
 
 dags, _problems = build_all(
-    Settings.from_env(os.environ).models_root, page=__doc__ or "", only=get_parsing_context().dag_id
+    Settings.from_env(os.environ).models_root, {SCORING: __doc__ or ""}, only=get_parsing_context().dag_id
 )
 globals().update({dag.dag_id: dag for dag in dags})

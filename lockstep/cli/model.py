@@ -36,6 +36,29 @@ def resolve(
 
 
 @app.command()
+def promote(
+    name: SpecName,
+    model: Annotated[str, typer.Option(help="@ALIAS or a version: what the spec's alias shall point at.")],
+    expect: Annotated[
+        int | None, typer.Option(min=0, help="Only if the alias still points at this version; 0: at none.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option(help="Say what would change, change nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Point the spec's alias at a version; runs that begin afterwards score with it."""
+    from lockstep.specs.model_choice import ModelChoice
+    from lockstep.steps.model_choice import promote_model
+
+    done = promote_model(loaded_spec(name), ModelChoice.parse(model), settings(), expect=expect, dry_run=dry_run)
+    if as_json:
+        print(json.dumps(done.facts()))
+    else:
+        before = "nothing" if done.before is None else f"version {done.before}"
+        verb = "would point" if dry_run else "points"
+        print(f"alias {done.alias} of {done.name} {verb} at version {done.version} (it was {before})")
+
+
+@app.command()
 def example(name: SpecName, model_version: ModelVersion = None) -> None:
     """Print the model's own example as a body for the endpoint's /invocations."""
     from lockstep.errors import ArtifactInvalid

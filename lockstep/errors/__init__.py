@@ -12,6 +12,7 @@
     │   └── DeviceMissing          a GPU was asked for
     ├── RegistryError              the model registry cannot give the model
     │   ├── ModelNotFound
+    │   ├── AliasMoved             somebody else moved it
     │   ├── RegistryUnavailable    (retryable)
     │   ├── ArtifactInvalid
     │   ├── PrecisionUnsupported   the model's kind does not know the precision
@@ -69,6 +70,7 @@ from lockstep.errors.inputs import (
     TableUnsupported,
 )
 from lockstep.errors.stages import (
+    AliasMoved,
     ArtifactInvalid,
     CheckFailed,
     DeviceMissing,
@@ -104,6 +106,7 @@ from lockstep.errors.warehouses import (
 )
 
 __all__ = [
+    "AliasMoved",
     "ArtifactInvalid",
     "CheckFailed",
     "ColumnMissing",

@@ -98,6 +98,18 @@ class ModelNotFound(RegistryError):
         )
 
 
+class AliasMoved(RegistryError):
+    """An alias points elsewhere than it did when somebody decided to move it."""
+
+    def __init__(self, name: str, *, alias: str, expected: int, found: int | None) -> None:
+        then = f"version {expected}" if expected else "nothing"
+        now = "nothing" if found is None else f"version {found}"
+        super().__init__(
+            f"alias {alias!r} of model {name!r} points at {now}; expected {then}. Somebody else moved it meanwhile. "
+            "Nothing was changed. Look again and decide anew."
+        )
+
+
 class RegistryUnavailable(RegistryError):
     """The registry did not answer."""
 

@@ -7,8 +7,10 @@ from typing import Self
 from lockstep.errors import ModelChoiceInvalid
 
 AS_PUBLISHED = "as-published"
-# Also the JSON Schema pattern of the DAG parameter. MLflow's own aliases are letters, digits, `_`, `-` and `.`.
-PATTERN = rf"^(@[A-Za-z0-9_.\-]+|[1-9][0-9]*|{AS_PUBLISHED})$"
+# Also the JSON Schema patterns of DAG parameters. MLflow's own aliases are letters, digits, `_`, `-` and `.`.
+_FIXED = r"@[A-Za-z0-9_.\-]+|[1-9][0-9]*"
+FIXED_PATTERN = rf"^({_FIXED})$"
+PATTERN = rf"^({_FIXED}|{AS_PUBLISHED})$"
 
 
 @dataclass(frozen=True)

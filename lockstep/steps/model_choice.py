@@ -1,10 +1,12 @@
 """From what a person asked for to one version of the registered model."""
 
 import datetime as dt
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from lockstep.errors import ArtifactInvalid, ModelChoiceInvalid, NothingPublished
+from lockstep.errors import AliasMoved, ArtifactInvalid, ModelChoiceInvalid, NothingPublished
 from lockstep.publish.warehouse import open_warehouse
-from lockstep.registry.resolve import resolve_model
+from lockstep.registry.resolve import list_versions, move_alias, resolve_model
 from lockstep.run.plan import ModelIdentity
 from lockstep.specs.loading import LoadedSpec
 from lockstep.specs.model_choice import AS_PUBLISHED, ModelChoice
@@ -46,3 +48,53 @@ def choose_model(
             f"its artifact has digest {found.digest}, and the day was made with {live.model_digest}",
         )
     return found
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What an alias points at.
+
+    Attributes:
+        version: Now, or after what would be done.
+        before: Before that; none: it did not exist.
+        moved: Whether it was moved.
+    """
+
+    name: str
+    alias: str
+    version: int
+    digest: str
+    before: int | None
+    moved: bool
+
+    def facts(self) -> dict[str, Any]:
+        """Return what machines are told."""
+        return asdict(self)
+
+
+def promote_model(
+    loaded: LoadedSpec, choice: ModelChoice, settings: Settings, *, expect: int | None, dry_run: bool
+) -> Promotion:
+    """Point the spec's alias at a version. Repeating it changes nothing.
+
+    Args:
+        loaded: The spec.
+        choice: The version that the alias shall name.
+        settings: Where the registry is.
+        expect: The version that the alias has to point at still, 0 for none; none: whatever it is.
+        dry_run: Resolve and compare, change nothing.
+
+    Raises:
+        AliasMoved: The alias points elsewhere than was expected.
+        RegistryError: There is no such version, or no answer.
+    """
+    reference = loaded.spec.model
+    found = choose_model(loaded, choice, settings, partition=None)
+    versions = list_versions(settings.tracking_uri, reference.name)
+    before = next((version for version, aliases in versions if reference.alias in aliases), None)
+    if expect is not None and (before or 0) not in {expect, found.version}:
+        raise AliasMoved(reference.name, alias=reference.alias, expected=expect, found=before)
+    moved = before != found.version and not dry_run
+    if moved:
+        move_alias(settings.tracking_uri, reference.name, alias=reference.alias, version=found.version)
+    return Promotion(reference.name, reference.alias, found.version, found.digest, before, moved)

@@ -86,6 +86,27 @@ def test_a_model_is_chosen_by_alias_by_version_or_by_what_is_live(world: World, 
     world.score(DAY)
 
 
+def test_an_alias_moves_once_and_only_from_where_it_was(world: World, first: dict[str, object]) -> None:
+    def promote(version: int, *args: str) -> tuple[int, dict[str, object]]:
+        done = world.run("model", "promote", "churn", "--model", str(version), *args, "--json")
+        return done.returncode, json.loads(done.stdout.splitlines()[-1])
+
+    def champion() -> int:
+        return int(json.loads(world.run("model", "resolve", "churn", "--json").stdout)["version"])
+
+    code, would = promote(OTHER_GOOD, "--dry-run")
+    assert (code, would["version"], would["before"], would["moved"]) == (0, OTHER_GOOD, GOOD, False)
+    assert champion() == GOOD
+    code, refused = promote(OTHER_GOOD, "--expect", str(OTHER_GOOD + 7))
+    assert (code, refused["error"]) == (5, "AliasMoved")
+    assert champion() == GOOD
+    for moved in (True, False):  # the second: as if the answer to the first was lost
+        code, done = promote(OTHER_GOOD, "--expect", str(GOOD))
+        assert (code, done["moved"], champion()) == (0, moved, OTHER_GOOD)
+    assert promote(GOOD)[0] == 0
+    assert champion() == GOOD
+
+
 def test_a_rollback_brings_back_rows_and_alias(world: World, first: dict[str, object]) -> None:
     registry = f"sqlite:///{world.home}/mlflow/mlflow.db"
     client = mlflow.MlflowClient(registry, registry)

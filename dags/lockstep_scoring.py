@@ -1,0 +1,161 @@
+"""The scoring DAG of a spec: one run scores one day."""
+
+import datetime as dt
+from zoneinfo import ZoneInfo
+
+import pendulum
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TriggerRule
+from lockstep_dags import STEP_TIMEOUT, Family, spec_dag
+from lockstep_operators import CheckOperator, PinModelOperator, PlanOperator, PublishOperator, ReportOperator
+from lockstep_spark import SparkStepOperator
+
+from lockstep.run.pools import SPARK_POOL, warehouse_pool
+from lockstep.specs.loading import LoadedSpec
+from lockstep.specs.model_choice import AS_PUBLISHED, PATTERN
+from lockstep.specs.spec import ScoringSpec
+
+SPARK_CONNECTION = "spark_default"
+MAX_ACTIVE_RUNS = 4
+RUN_FOLDER = "{{ ti.xcom_pull(task_ids='plan')['run_folder'] }}"
+STRICT = "{{ '--strict' if params.checks == 'strict' else '--no-strict' }}"
+MODEL_VERSION = "{{ ti.xcom_pull(task_ids='pin_model')['version'] }}"
+
+
+def scoring_dag(loaded: LoadedSpec, page: str) -> DAG:
+    """Build `score_<spec>`."""
+    spec = loaded.spec
+    zone = ZoneInfo(spec.schedule.timezone)
+    last_day = spec.schedule.end
+    dag = spec_dag(
+        SCORING,
+        spec,
+        page=page,
+        tags=["scoring"],
+        description=" ".join(spec.description.split()),
+        schedule=CronDataIntervalTimetable(spec.schedule.cron, timezone=spec.schedule.timezone),
+        start_date=_moment(spec.schedule.start, dt.time.min, zone),
+        end_date=_moment(last_day, dt.time.max, zone) if last_day else None,
+        catchup=spec.schedule.catchup,
+        max_active_runs=MAX_ACTIVE_RUNS,
+        params=_params(spec),
+    )
+    _add_tasks(dag, spec)
+    return dag
+
+
+def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
+    with dag:
+        pin = PinModelOperator(
+            task_id="pin_model",
+            arguments=["model", "resolve", spec.name, "--json"],
+            schedule=spec.schedule,
+            doc_md="Choose the model version, once for this DAG run; clearing keeps it.",
+        )
+        plan = PlanOperator(
+            task_id="plan",
+            arguments=["step", "plan", spec.name, "--model-version", MODEL_VERSION, "--json"],
+            schedule=spec.schedule,
+            skip_when_live=["materialize", "gate", "score", "audit"],
+            doc_md="Freeze spec, model and input files of this day in `plan.json`.",
+        )
+        materialize = _spark("materialize", spec, doc="Run the feature query of this day and write its result.")
+        # Gate and audit submit a Spark job of their own when there are many rows.
+        patient = max(STEP_TIMEOUT, dt.timedelta(seconds=spec.limits.timeout_s))
+        gate = CheckOperator(
+            task_id="gate",
+            stage="gate",
+            run_folder=RUN_FOLDER,
+            options=[STRICT],
+            execution_timeout=patient,
+            doc_md="Great Expectations on the input. A critical failure ends the run.",
+        )
+        score = _spark("score", spec, doc="Score each work unit and stage the rows.")
+        audit = CheckOperator(
+            task_id="audit",
+            stage="audit",
+            run_folder=RUN_FOLDER,
+            options=[STRICT],
+            execution_timeout=patient,
+            doc_md="Great Expectations, invariants and drift on the staged rows.",
+        )
+        publish = PublishOperator(
+            task_id="publish",
+            arguments=["step", "publish", "--run-folder", RUN_FOLDER, "--json"],
+            doc_md="Replace the day in the warehouse, in one transaction.",
+            trigger_rule=TriggerRule.NONE_FAILED,
+            pool=warehouse_pool(spec.publish.warehouse),
+        )
+        report = ReportOperator(
+            task_id="report",
+            arguments=["step", "report", "--json"],
+            plan_task="plan",
+            trigger_rule=TriggerRule.ALL_DONE,
+            doc_md="Render `report.html`, also of a run that failed.",
+        )
+        # The run's verdict: without this leaf, a report of a failed run would make the DAG run a success.
+        verdict = EmptyOperator(task_id="published", doc_md="Reached only when the day was published.")
+        pin >> plan >> materialize >> gate >> score >> audit >> publish >> [report, verdict]
+
+
+def _spark(name: str, spec: ScoringSpec, *, doc: str) -> SparkStepOperator:
+    return SparkStepOperator(
+        task_id=name,
+        job=name,
+        run_folder=RUN_FOLDER,
+        conn_id=SPARK_CONNECTION,
+        pool=SPARK_POOL,
+        execution_timeout=dt.timedelta(seconds=spec.limits.timeout_s),
+        doc_md=doc,
+    )
+
+
+def _params(spec: ScoringSpec) -> dict[str, Param]:
+    """Return the form of the trigger dialog. A backfill gives all of its days the same values."""
+    champion = f"@{spec.model.alias}"
+    return {
+        "model": Param(
+            champion,
+            type="string",
+            pattern=PATTERN,
+            examples=[champion, AS_PUBLISHED],
+            title="Model version",
+            description=(
+                f"An alias ({champion}: what it points at when the run starts), a version (17), or {AS_PUBLISHED}: the "
+                "version that made what is live of the day."
+            ),
+        ),
+        "date": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="Day",
+            description="For a single run: the day to score. Empty: that of the logical date. Not for backfills.",
+        ),
+        "checks": Param(
+            "normal",
+            type="string",
+            enum=["normal", "strict"],
+            title="Checks",
+            description="normal: critical checks stop the run, warnings are reported. strict: warnings stop it too.",
+        ),
+        "dry_run": Param(
+            False,
+            type="boolean",
+            title="Dry run",
+            description="Score and check everything, and publish nothing.",
+        ),
+        "fresh_model": Param(
+            False,
+            type="boolean",
+            title="Choose the model again",
+            description="For runs that exist already: do not keep the version that the run took before.",
+        ),
+    }
+
+
+def _moment(day: dt.date, time: dt.time, zone: ZoneInfo) -> dt.datetime:
+    return pendulum.instance(dt.datetime.combine(day, time, tzinfo=zone))
+
+
+SCORING = Family("score", scoring_dag)
