@@ -109,13 +109,26 @@ class CheckOperator(StepOperator):
 
 
 class PublishOperator(StepOperator):
-    """Makes the rows live, unless the run is a trial."""
+    """Makes the rows live, unless the run is a trial; DAGs that are scheduled by the table learn which day it was.
+
+    Args:
+        plan_task: Task whose XCom says what the run is.
+    """
+
+    def __init__(self, *, plan_task: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan_task = plan_task
 
     def execute(self, context: Context) -> Any:
         """Return the step's summary; a dry run ends here, with its checks done and nothing changed."""
         if context["params"]["dry_run"]:
             raise AirflowSkipException("dry run: everything was checked, and nothing is published")
-        return super().execute(context)
+        done = super().execute(context)
+        plan = context["ti"].xcom_pull(task_ids=self.plan_task)
+        facts = {name: plan[name] for name in ("partition", "run_key", "model_version")}
+        for table in self.outlets:
+            context["outlet_events"][table].extra = {**facts, "outcome": done["outcome"], "rows": done["rows"]}
+        return done
 
 
 class ReportOperator(StepOperator):

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pendulum
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TriggerRule
+from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, TriggerRule
 from lockstep_dags import STEP_TIMEOUT, Family, spec_dag
 from lockstep_operators import CheckOperator, PinModelOperator, PlanOperator, PublishOperator, ReportOperator
 from lockstep_spark import SparkStepOperator
@@ -81,6 +81,8 @@ def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
         )
         publish = PublishOperator(
             task_id="publish",
+            plan_task="plan",
+            outlets=[published_table(spec)],
             arguments=["step", "publish", "--run-folder", RUN_FOLDER, "--json"],
             doc_md="Replace the day in the warehouse, in one transaction.",
             trigger_rule=TriggerRule.NONE_FAILED,
@@ -96,6 +98,12 @@ def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
         # The run's verdict: without this leaf, a report of a failed run would make the DAG run a success.
         verdict = EmptyOperator(task_id="published", doc_md="Reached only when the day was published.")
         pin >> plan >> materialize >> gate >> score >> audit >> publish >> [report, verdict]
+
+
+def published_table(spec: ScoringSpec) -> Asset:
+    """Return the asset that other DAGs are scheduled by."""
+    table = f"{spec.publish.warehouse}/{spec.publish.table}"
+    return Asset(name=table, uri=f"lockstep://{table}", group="lockstep")
 
 
 def _spark(name: str, spec: ScoringSpec, *, doc: str) -> SparkStepOperator:

@@ -4,6 +4,7 @@ import datetime as dt
 import os
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from typing import Any
 
 import lockstep_spark
 import pytest
+from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, DownstreamTasksSkipped
 from lockstep_operators import CheckOperator, PinModelOperator, PlanOperator, PublishOperator, ReportOperator
 from lockstep_spark import SparkStepOperator, told_by_job
@@ -63,7 +65,14 @@ def context(ti: Ti | None = None, *, run_type: str = "backfill", run_id: str = "
     logical_date = dt.datetime(2013, 8, 1, 6, tzinfo=dt.UTC)
     dag_run = SimpleNamespace(logical_date=logical_date, run_type=run_type, dag_id="score_m", run_id=run_id)
     dag = SimpleNamespace(get_task=lambda name: StepOperator(task_id=name, arguments=[]))
-    return {"ti": ti or Ti(), "dag_run": dag_run, "params": {**FORM, **params}, "dag": dag}
+    events: dict[Any, Any] = defaultdict(lambda: SimpleNamespace(extra={}))
+    return {
+        "ti": ti or Ti(),
+        "dag_run": dag_run,
+        "params": {**FORM, **params},
+        "dag": dag,
+        "outlet_events": events,
+    }
 
 
 def step(*arguments: str) -> StepOperator:
@@ -208,13 +217,27 @@ def test_a_registry_without_pages_has_no_button(data_plane: DataPlane, monkeypat
     assert pages(asked) == {"Model version in MLflow": ""}
 
 
+def publish() -> PublishOperator:
+    table = Asset(name="duckdb/t", uri="lockstep://duckdb/t")
+    return PublishOperator(task_id="publish", arguments=["step", "publish"], plan_task="plan", outlets=[table])
+
+
+def test_whoever_waits_for_the_table_learns_which_day_is_new(data_plane: DataPlane) -> None:
+    data_plane("""echo '{"outcome": "published", "rows": 7, "token": 3}'""")
+    facts = {"partition": "2013-08-01", "run_key": "k", "model_version": 3}
+    where = context(Ti(plan={**facts, "run_folder": "/f", "token": 3}))
+    operator = publish()
+    assert operator.execute(where)["outcome"] == "published"
+    (event,) = where["outlet_events"].values()
+    assert event.extra == {**facts, "outcome": "published", "rows": 7}
+
+
 def test_a_dry_run_publishes_nothing(data_plane: DataPlane) -> None:
-    data_plane("""echo '{"outcome": "published"}'""")
-    operator = PublishOperator(task_id="publish", arguments=["step", "publish"])
-    assert operator.execute(context()) == {"outcome": "published"}
     data_plane("exit 1")
+    where = context(dry_run=True)
     with pytest.raises(AirflowSkipException, match="nothing is published"):
-        operator.execute(context(dry_run=True))
+        publish().execute(where)
+    assert not where["outlet_events"]
 
 
 def plan() -> PlanOperator:

@@ -94,6 +94,10 @@ def test_spark_tasks_share_one_pool_and_have_the_specs_time_limit(dag: DAG) -> N
     assert dag.get_task("publish").pool == "warehouse_duckdb"
 
 
+def test_other_dags_can_be_scheduled_by_the_published_table(dag: DAG) -> None:
+    assert [asset.uri for asset in dag.get_task("publish").outlets] == ["lockstep://duckdb/flight_delay_scores"]
+
+
 def test_every_task_is_retried_with_growing_delays(dag: DAG) -> None:
     for task in dag.tasks:
         assert (task.retries, bool(task.retry_exponential_backoff)) == (2, True)
