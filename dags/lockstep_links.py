@@ -47,8 +47,7 @@ def page_of_run(dag_id: str, run_folder: str, page: str) -> str:
     return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/{path}"
 
 
-def page_of_model(tracking_uri: str, pin: Mapping[str, Any]) -> str:
-    """Return the address of a model version; empty where the registry has no pages."""
-    if not tracking_uri.startswith(("http://", "https://")):
-        return ""
-    return f"{tracking_uri.rstrip('/')}/#/models/{quote(str(pin['name']), safe='')}/versions/{pin['version']}"
+def page_of_model(mlflow_pages: str, pin: Mapping[str, Any]) -> str:
+    """Return the address of a model version; empty where MLflow has no pages that anybody told of."""
+    name = quote(str(pin["name"]), safe="")
+    return f"{mlflow_pages.rstrip('/')}/#/models/{name}/versions/{pin['version']}" if mlflow_pages else ""

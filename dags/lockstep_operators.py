@@ -53,7 +53,7 @@ class PinModelOperator(StepOperator):
                 write_pin(home, pin)
             self.log.info("%s is %s version %s, for this DAG run from now on", asked, pin.name, pin.version)
         facts = pin.model_dump(mode="json", exclude={"dag_id", "run_id"})
-        self.pages = {MODEL: page_of_model(settings.tracking_uri, facts)}
+        self.pages = {MODEL: page_of_model(settings.mlflow_pages, facts)}
         return facts
 
 

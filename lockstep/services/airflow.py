@@ -89,6 +89,7 @@ def airflow_env(
             "AIRFLOW_CONN_SPARK_DEFAULT", json.dumps({"conn_type": "spark", "host": "local[2]"})
         ),
         "MLFLOW_TRACKING_URI": tracking_uri,
+        "LOCKSTEP_MLFLOW_URL": f"http://{LOOPBACK}:{ports.mlflow}",
         "LOCKSTEP_DATA_PYTHON": str(data_python(settings, os.environ)),
         "JAVA_HOME": str(java_home),
     }

@@ -37,6 +37,7 @@ EXAMPLES = {
 CONNECTION = re.compile(r"[\w.-]+(/[\w$]+){0,2}", re.ASCII)
 # Project, perhaps of a domain, dataset and location.
 DATASET = re.compile(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]*/\w+(/[A-Za-z0-9-]+)?", re.ASCII)
+WEB = re.compile("https?://")
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -54,6 +55,7 @@ class Settings:
         cache_root: Node cache of model artifacts.
         models_root: Scoring specs.
         tracking_uri: MLflow tracking and registry URI.
+        mlflow_pages: Where MLflow's web pages are; empty: nobody said so.
         spark_profile: Name of a file in `spark-conf/`.
         actor: Who is at work, for the ledger.
     """
@@ -68,6 +70,7 @@ class Settings:
     models_root: Path
     tracking_uri: str
     spark_profile: str
+    mlflow_pages: str = ""
     actor: str = ""
 
     @classmethod
@@ -82,6 +85,7 @@ class Settings:
         """
         project = Path(environ.get("LOCKSTEP_PROJECT", Path(__file__).parents[2])).absolute()
         home = Path(environ.get("LOCKSTEP_HOME", project / "var")).absolute()
+        tracking_uri = environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow' / 'mlflow.db'}"
 
         def local(variable: str, default: Path) -> Path:
             value = environ.get(variable)
@@ -105,7 +109,8 @@ class Settings:
             warehouse_wait_s=_seconds(environ, "LOCKSTEP_WAREHOUSE_WAIT_S", default=30.0),
             cache_root=local("LOCKSTEP_CACHE", home / "cache"),
             models_root=local("LOCKSTEP_MODELS", project / "models"),
-            tracking_uri=environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow' / 'mlflow.db'}",
+            tracking_uri=tracking_uri,
+            mlflow_pages=environ.get("LOCKSTEP_MLFLOW_URL") or (tracking_uri if WEB.match(tracking_uri) else ""),
             spark_profile=environ.get("LOCKSTEP_SPARK_PROFILE", "local"),
             actor=_actor(environ),
         )

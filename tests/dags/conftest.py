@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,23 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LOCKSTEP_MODELS", str(root))
     monkeypatch.setenv("LOCKSTEP_HOME", str(tmp_path / "var"))
     return root
+
+
+@pytest.fixture
+def data_plane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Install a shell script as the data plane's Python, and another one as its spark-submit."""
+    import lockstep_spark
+
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("LOCKSTEP_DATA_PYTHON", str(folder / "python"))
+    monkeypatch.setenv("LOCKSTEP_HOME", str(tmp_path / "var"))
+    monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", '{"conn_type": "spark", "host": "local[2]"}')
+    monkeypatch.setattr(lockstep_spark, "find_java_home", lambda *_, **__: tmp_path)
+
+    def install(script: str) -> None:
+        for name in ("python", "spark-submit"):
+            (folder / name).write_text(f"#!/bin/bash\n{script}\n")
+            (folder / name).chmod(0o755)
+
+    return install

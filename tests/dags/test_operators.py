@@ -4,75 +4,19 @@ import datetime as dt
 import os
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import lockstep_spark
 import pytest
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, DownstreamTasksSkipped
-from lockstep_operators import CheckOperator, PinModelOperator, PlanOperator, PublishOperator, ReportOperator
+from lockstep_operators import PlanOperator, PublishOperator, ReportOperator
 from lockstep_spark import SparkStepOperator, told_by_job
 from lockstep_step import StepOperator
 
-from lockstep.specs.spec import Schedule
-
-SCHEDULE = Schedule(cron="0 6 * * *", timezone="UTC", start=dt.date(2013, 1, 1))
-DataPlane = Callable[[str], None]
-
-
-@pytest.fixture
-def data_plane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataPlane:
-    """Install a shell script as the data plane's Python, and another one as its spark-submit."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("LOCKSTEP_DATA_PYTHON", str(folder / "python"))
-    monkeypatch.setenv("LOCKSTEP_HOME", str(tmp_path / "var"))
-    monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", '{"conn_type": "spark", "host": "local[2]"}')
-    monkeypatch.setattr(lockstep_spark, "find_java_home", lambda *_, **__: tmp_path)
-
-    def install(script: str) -> None:
-        for name in ("python", "spark-submit"):
-            (folder / name).write_text(f"#!/bin/bash\n{script}\n")
-            (folder / name).chmod(0o755)
-
-    return install
-
-
-class Ti:
-    """The parts of a task instance that the operators use."""
-
-    map_index = -1
-
-    def __init__(self, **xcoms: Any) -> None:
-        self.xcoms: dict[str, Any] = xcoms
-        self.pushed: dict[str, Any] = {}
-
-    def xcom_pull(self, *, task_ids: str) -> Any:
-        return self.xcoms.get(task_ids)
-
-    def xcom_push(self, *, key: str, value: Any) -> None:
-        self.pushed[key] = value
-
-
-FORM = {"model": "@champion", "date": None, "checks": "normal", "dry_run": False, "fresh_model": False}
-
-
-def context(ti: Ti | None = None, *, run_type: str = "backfill", run_id: str = "b/1", **params: Any) -> Any:
-    logical_date = dt.datetime(2013, 8, 1, 6, tzinfo=dt.UTC)
-    dag_run = SimpleNamespace(logical_date=logical_date, run_type=run_type, dag_id="score_m", run_id=run_id)
-    dag = SimpleNamespace(get_task=lambda name: StepOperator(task_id=name, arguments=[]))
-    events: dict[Any, Any] = defaultdict(lambda: SimpleNamespace(extra={}))
-    return {
-        "ti": ti or Ti(),
-        "dag_run": dag_run,
-        "params": {**FORM, **params},
-        "dag": dag,
-        "outlet_events": events,
-    }
+from tests.dags.tasks import SCHEDULE, DataPlane, Ti, context
+from tests.dags.test_pin_model import pin
 
 
 def step(*arguments: str) -> StepOperator:
@@ -127,52 +71,6 @@ def _lives(pid: int) -> bool:
         return False
 
 
-def pin() -> PinModelOperator:
-    return PinModelOperator(task_id="pin_model", arguments=["model", "resolve", "m", "--json"], schedule=SCHEDULE)
-
-
-def resolves(version: int) -> str:
-    """A data plane whose registry knows one version, and says what it was asked."""
-    return f"""echo "$*" >> $LOCKSTEP_HOME.asked; echo '{{"name": "m", "version": {version}, "digest": "d"}}'"""
-
-
-def test_pin_model_asks_for_what_the_form_says_of_the_day(data_plane: DataPlane, tmp_path: Path) -> None:
-    data_plane(resolves(3))
-    found = pin().execute(context(model="as-published"))
-    assert (found["name"], found["version"], found["asked"]) == ("m", 3, "as-published")
-    (asked,) = (tmp_path / "var.asked").read_text().splitlines()
-    assert asked.endswith("lockstep model resolve m --json --model as-published --date 2013-08-01")
-
-
-def test_a_run_keeps_its_version_however_often_it_is_cleared(data_plane: DataPlane) -> None:
-    data_plane(resolves(3))
-    first = pin().execute(context())
-    data_plane(resolves(4))  # the alias has moved
-    assert pin().execute(context()) == first
-    assert pin().execute(context(run_id="b/2"))["version"] == 4
-    data_plane("exit 75")  # the registry is down, and not needed
-    assert pin().execute(context()) == first
-
-
-def test_a_run_takes_another_version_when_it_is_asked_to(data_plane: DataPlane) -> None:
-    data_plane(resolves(3))
-    pin().execute(context())
-    data_plane(resolves(4))
-    assert pin().execute(context(fresh_model=True))["version"] == 4
-    assert pin().execute(context())["version"] == 4
-    data_plane(resolves(2))
-    assert pin().execute(context(model="2"))["version"] == 2
-
-
-def test_a_pin_that_is_unreadable_is_one_error(data_plane: DataPlane, tmp_path: Path) -> None:
-    data_plane(resolves(3))
-    pin().execute(context())
-    (file,) = (tmp_path / "var" / "pins" / "score_m").iterdir()
-    file.write_text("{")
-    with pytest.raises(AirflowFailException, match="no record of a pinned model"):
-        pin().execute(context())
-
-
 def test_a_day_of_the_form_is_that_of_a_single_run(data_plane: DataPlane) -> None:
     data_plane("""echo "{\\"args\\": \\"$*\\", \\"already_live\\": false}" """)
     asked = plan().execute(context(run_type="manual", date="2013-05-06"))["args"]
@@ -182,39 +80,6 @@ def test_a_day_of_the_form_is_that_of_a_single_run(data_plane: DataPlane) -> Non
             operator.execute(context(date="2013-05-06"))
         with pytest.raises(AirflowFailException, match=r"2099-05-06.* is not over yet"):
             operator.execute(context(run_type="manual", date="2099-05-06"))
-
-
-def pages(operator: Any) -> dict[str, str]:
-    """What the buttons of a task lead to, as Airflow stores it when the task ends."""
-    return {link.name: link.get_link(operator, ti_key=None) for link in operator.operator_extra_links}
-
-
-def test_buttons_lead_to_the_pages_of_the_run(data_plane: DataPlane, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://127.0.0.1:1/air")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:2")
-    data_plane(resolves(3))
-    asked = pin()
-    assert pages(asked) == {"Model version in MLflow": ""}
-    asked.execute(context())
-    assert pages(asked) == {"Model version in MLflow": "http://127.0.0.1:2/#/models/m/versions/3"}
-    folder, root = "/var/runs/m/2013-08-01/k", "http://127.0.0.1:1/air/lockstep/dags/score_m/runs/2013-08-01/k"
-    report = ReportOperator(task_id="report", arguments=["step", "report"], plan_task="plan")
-    report.execute(context(Ti(plan={"run_folder": folder})))
-    assert pages(report) == {"Report": f"{root}/report.html"}
-    data_plane("exit 7")
-    gate = CheckOperator(task_id="gate", stage="gate", run_folder=folder, options=["--strict"])
-    with pytest.raises(AirflowFailException):
-        gate.execute(context())
-    assert gate.arguments == ["step", "gate", "--run-folder", folder, "--strict", "--json"]
-    assert pages(gate) == {"Data docs": f"{root}/gx/gate/index.html"}, "also of what failed"
-
-
-def test_a_registry_without_pages_has_no_button(data_plane: DataPlane, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////nowhere.db")
-    data_plane(resolves(3))
-    asked = pin()
-    asked.execute(context())
-    assert pages(asked) == {"Model version in MLflow": ""}
 
 
 def publish() -> PublishOperator:
