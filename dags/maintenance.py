@@ -3,7 +3,7 @@
 Every night: run folders and old publications that the spec's `retention` does not keep are deleted.
 
 * **What stays?** All that is live, all that a rollback could restore, and whatever is younger than `retention.days`.
-* **What would it delete?** Trigger it with *Dry run*; the log of `vacuum` lists it.
+* **What would it delete?** Trigger it with *Dry run*; the XCom of `vacuum` lists it.
 * **It is red?** Nothing is half deleted. The log ends with what to do; the next night goes on from there.
 """
 

@@ -49,7 +49,10 @@ def promote(
     from lockstep.specs.model_choice import ModelChoice
     from lockstep.steps.model_choice import promote_model
 
-    done = promote_model(loaded_spec(name), ModelChoice.parse(model), settings(), expect=expect, dry_run=dry_run)
+    choice = ModelChoice.parse(model)
+    if choice.as_published:
+        raise typer.BadParameter("as-published is of one day, and an alias of none; give an alias or a version")
+    done = promote_model(loaded_spec(name), choice, settings(), expect=expect, dry_run=dry_run)
     if as_json:
         print(json.dumps(done.facts()))
     else:

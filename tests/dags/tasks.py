@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+from lockstep_operators import PinModelOperator
 from lockstep_step import StepOperator
 
 from lockstep.specs.spec import Schedule
@@ -50,3 +51,7 @@ def context(ti: Ti | None = None, *, run_type: str = "backfill", run_id: str = "
 def resolves(version: int) -> str:
     """A data plane whose registry knows one version, and says what it was asked."""
     return f"""echo "$*" >> $LOCKSTEP_HOME.asked; echo '{{"name": "m", "version": {version}, "digest": "d"}}'"""
+
+
+def pin() -> PinModelOperator:
+    return PinModelOperator(task_id="pin_model", arguments=["model", "resolve", "m", "--json"], schedule=SCHEDULE)

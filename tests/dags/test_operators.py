@@ -15,8 +15,7 @@ from lockstep_operators import PlanOperator, PublishOperator, ReportOperator
 from lockstep_spark import SparkStepOperator, told_by_job
 from lockstep_step import StepOperator
 
-from tests.dags.tasks import SCHEDULE, DataPlane, Ti, context
-from tests.dags.test_pin_model import pin
+from tests.dags.tasks import SCHEDULE, DataPlane, Ti, context, pin
 
 
 def step(*arguments: str) -> StepOperator:

@@ -5,13 +5,9 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
-from lockstep_operators import CheckOperator, PinModelOperator, ReportOperator
+from lockstep_operators import CheckOperator, ReportOperator
 
-from tests.dags.tasks import SCHEDULE, DataPlane, Ti, context, resolves
-
-
-def pin() -> PinModelOperator:
-    return PinModelOperator(task_id="pin_model", arguments=["model", "resolve", "m", "--json"], schedule=SCHEDULE)
+from tests.dags.tasks import DataPlane, Ti, context, pin, resolves
 
 
 def test_pin_model_asks_for_what_the_form_says_of_the_day(data_plane: DataPlane, tmp_path: Path) -> None:

@@ -97,6 +97,8 @@ def test_an_alias_moves_once_and_only_from_where_it_was(world: World, first: dic
     code, would = promote(OTHER_GOOD, "--dry-run")
     assert (code, would["version"], would["before"], would["moved"]) == (0, OTHER_GOOD, GOOD, False)
     assert champion() == GOOD
+    nothing = world.run("model", "promote", "churn", "--model", "as-published")
+    assert (nothing.returncode, "as-published is of one day" in nothing.stderr) == (2, True), nothing.stderr
     code, refused = promote(OTHER_GOOD, "--expect", str(OTHER_GOOD + 7))
     assert (code, refused["error"]) == (5, "AliasMoved")
     assert champion() == GOOD
