@@ -21,6 +21,7 @@ RecordT = TypeVar("RecordT", bound=BaseModel)
 PLAN, CLAIM, INPUT, MANIFEST = "plan.json", "claim.json", "input.json", "manifest.json"
 GATE, AUDIT, PUBLICATION = "gate.json", "audit.json", "publication.json"
 TIMINGS, REPORT, DRIFT = "timings", "report.html", "drift.parquet"
+CHALLENGERS, COMPARISON, CANARY = "challengers", "comparison.json", "canary.json"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class RunFolder:
     def of(cls, runs_root: Path, *, spec: str, partition: dt.date, run_key: str) -> "RunFolder":
         """Return the folder of a run (which need not exist)."""
         return cls(runs_root / spec / partition.isoformat() / run_key)
+
+    def challenger(self, alias: str) -> "RunFolder":
+        """Return the folder of a challenger's own plan, staged rows and records, inside this one."""
+        return RunFolder(self.path / CHALLENGERS / alias)
 
     def file(self, *parts: str) -> Path:
         """Return a path inside the folder."""

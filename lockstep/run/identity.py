@@ -12,9 +12,9 @@ from typing import Any
 
 from lockstep.specs.spec import ScoringSpec
 
-# Keys that decide neither a published value nor whether it is published.
+# Keys that decide neither a published value nor whether it is published. (What a canary publishes is in the run key.)
 NOT_RESULT: dict[str, Any] = {
-    **dict.fromkeys(("description", "owner", "schedule", "reporting", "retention"), True),
+    **dict.fromkeys(("description", "owner", "schedule", "reporting", "retention", "trial"), True),
     "limits": {"checks_spark_rows": True},
 }
 RUN_KEY_DIGITS = 16

@@ -10,6 +10,7 @@ from lockstep.specs.fields import CatalogProperties, Cron, Identifier, Location,
 from lockstep.specs.limits import Limits
 from lockstep.specs.retention import Retention
 from lockstep.specs.strict import Strict
+from lockstep.specs.trial_spec import Trial
 
 ColumnType = Literal["string", "int", "long", "double", "boolean", "date", "timestamp"]
 
@@ -205,6 +206,7 @@ class ScoringSpec(Strict):
     limits: Limits = Field(default_factory=Limits)
     drift: Drift = Field(default_factory=Drift)
     retention: Retention = Field(default_factory=Retention)
+    trial: Trial | None = Field(None, description="Models that are tried beside the champion.")
 
     @model_validator(mode="after")
     def _columns_agree(self) -> Self:
@@ -214,6 +216,11 @@ class ScoringSpec(Strict):
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise ValueError(f"columns appear twice in key, passthrough and output: {', '.join(twice)}")
+        if self.trial is not None:
+            canary_by = self.trial.canary.by if self.trial.canary else ()
+            for column in (*self.trial.segments, *canary_by):
+                if column not in (*self.key, *self.passthrough):
+                    raise ValueError(f"'trial' names {column!r}, which is neither in key nor in passthrough")
         if self.output.column in self.drift.columns:
             raise ValueError(f"'drift.columns' names the score {self.output.column!r}: its limits are 'drift.score'")
         if self.input.table is not None and self.reporting:
