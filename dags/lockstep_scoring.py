@@ -19,7 +19,8 @@ SPARK_CONNECTION = "spark_default"
 MAX_ACTIVE_RUNS = 4
 RUN_FOLDER = "{{ ti.xcom_pull(task_ids='plan')['run_folder'] }}"
 STRICT = "{{ '--strict' if params.checks == 'strict' else '--no-strict' }}"
-MODEL_VERSION = "{{ ti.xcom_pull(task_ids='pin_model')['version'] }}"
+PINNED = "ti.xcom_pull(task_ids='pin_model')"
+MODEL = ("--model-version", f"{{{{ {PINNED}['version'] }}}}", "--model-digest", f"{{{{ {PINNED}['digest'] }}}}")
 
 
 def scoring_dag(loaded: LoadedSpec, page: str) -> DAG:
@@ -54,7 +55,7 @@ def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
         )
         plan = PlanOperator(
             task_id="plan",
-            arguments=["step", "plan", spec.name, "--model-version", MODEL_VERSION, "--json"],
+            arguments=["step", "plan", spec.name, *MODEL, "--json"],
             schedule=spec.schedule,
             skip_when_live=["materialize", "gate", "score", "audit"],
             doc_md="Freeze spec, model and input files of this day in `plan.json`.",

@@ -18,15 +18,19 @@ app = typer.Typer(help="One step of a run, from its run folder alone.", no_args_
 
 Folder = Annotated[Path, typer.Option("--run-folder", help="Folder that `lockstep step plan` printed.")]
 Strict = Annotated[bool, typer.Option("--strict/--no-strict", help="Let warnings stop the run too.")]
+Digest = Annotated[str | None, typer.Option("--model-digest", help="Only if the version's artifact still has it.")]
 Date = Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="Partition to score.")]
 
 
 @app.command()
-def plan(name: SpecName, date: Date, model_version: ModelVersion = None, as_json: AsJson = False) -> None:
+def plan(
+    name: SpecName, date: Date, model_version: ModelVersion = None, model_digest: Digest = None, as_json: AsJson = False
+) -> None:
     """Freeze a run and claim the right to publish it; prints its run folder."""
     from lockstep.steps.plan import plan_run
 
-    outcome = plan_run(loaded_spec(name), parse_partition(date), settings(), version=model_version)
+    day = parse_partition(date)
+    outcome = plan_run(loaded_spec(name), day, settings(), version=model_version, digest=model_digest)
     facts = {
         "run_folder": str(outcome.folder.path),
         "run_key": outcome.plan.run_key,

@@ -38,6 +38,7 @@ def plan_run(
     settings: Settings,
     *,
     version: int | None = None,
+    digest: str | None = None,
     dry_run: bool = False,
 ) -> PlanOutcome:
     """Freeze a run in its folder and claim the right to publish it.
@@ -50,6 +51,7 @@ def plan_run(
         partition: Day to score.
         settings: Where things are.
         version: Model version; none resolves the spec's alias.
+        digest: What the version's artifact must have; none: whatever it has.
         dry_run: Resolve and check all, write nothing.
 
     Raises:
@@ -61,7 +63,9 @@ def plan_run(
     """
     spec = loaded.spec
     texts = spec_texts(loaded)
-    model = resolve_model(settings.tracking_uri, spec.model.name, alias=spec.model.alias, version=version)
+    model = resolve_model(
+        settings.tracking_uri, spec.model.name, alias=spec.model.alias, version=version, digest=digest
+    )
     _check_outputs(spec.output.columns, model)
     sources = take_snapshot(spec, partition, settings.data_root)
     hashed = spec_hash(spec, {name: text for name, text in texts.items() if name not in spec.reporting.values()})
