@@ -51,6 +51,7 @@ class SparkStepOperator(SparkSubmitOperator):
         folder = RunFolder(Path(str((self.application_args or [])[-1])))
         if self._is_done(folder):
             return
+        die_with_parent()  # see StepOperator.run_step
         try:
             settings = Settings.from_env(os.environ)
             # Another run of this day, or somebody at a shell, may be at it: one computes, both have the result.

@@ -93,6 +93,9 @@ class StepOperator(BaseOperator):
             AirflowException: It crashed, and may succeed when it is run again.
             AirflowFailException: It failed, and would fail again.
         """
+        # Whoever runs this task (Airflow's supervisor of it) may be killed: then it ends too, and its children with it,
+        # before Airflow starts it again elsewhere.
+        die_with_parent()
         settings = Settings.from_env(os.environ)
         command = [str(data_python(settings, os.environ)), "-m", "lockstep", *map(str, arguments)]
         self.log.info("running lockstep %s", " ".join(command[3:]))
