@@ -39,9 +39,10 @@ def scoring_dag(loaded: LoadedSpec, page: str) -> DAG:
         end_date=_moment(last_day, dt.time.max, zone) if last_day else None,
         catchup=spec.schedule.catchup,
         max_active_runs=MAX_ACTIVE_RUNS,
-        params=_params(spec),
     )
     _add_tasks(dag, spec)
+    # After the tasks: each would get a deep copy of the form, which is a third of the parsing and never looked at.
+    dag.params = _params(spec)
     return dag
 
 
