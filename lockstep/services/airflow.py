@@ -79,9 +79,11 @@ def airflow_env(
         "LOGGING__LOGGING_LEVEL": "INFO",
         **({} if "AIRFLOW__OPENLINEAGE__TRANSPORT" in os.environ else {"OPENLINEAGE__DISABLED": True}),
     }
+    # Who is at work is the DAG run, which each task finds out, and not whoever started the services.
+    shared = {name: value for name, value in step_env(settings).items() if name != "LOCKSTEP_ACTOR"}
     return {
         **os.environ,
-        **step_env(settings),
+        **shared,
         **{f"AIRFLOW__{name}": str(value) for name, value in options.items()},
         **TELEMETRY_OFF,
         "AIRFLOW_HOME": str(home),

@@ -16,7 +16,7 @@ def check_published(installation: Installation, spec: str, wanted: Mapping[str, 
     for day, rows in live.items():
         assert [row[0] for row in rows] == list(range(ROWS)), f"{day}: a row is lost or double"
     entries = [entry for entry in installation.ledger(spec) if entry["outcome"] == "published"]
-    assert Counter(entry["partition"] for entry in entries) == Counter(wanted)
+    assert Counter(entry["partition"] for entry in entries) == Counter(list(wanted))
     assert {entry["partition"]: entry["model_version"] for entry in entries} == dict(wanted)
 
 
