@@ -30,6 +30,8 @@
     │   ├── ColumnMissing
     │   ├── ColumnTypeMismatch
     │   ├── QueryFailed
+    │   ├── LabelsUnusable         what happened cannot be compared with the scores
+    │   ├── RowsUnreadable         ... nor the scores with it
     │   └── InputChanged           (the source moved between plan and materialize)
     │       └── SourceFileChanged  (... or before its unit was read)
     ├── CheckFailed                a critical expectation or invariant failed
@@ -61,10 +63,12 @@ from lockstep.errors.inputs import (
     FileUnreadable,
     InputChanged,
     InputError,
+    LabelsUnusable,
     ModelChoiceInvalid,
     NothingPublished,
     PartitionNotFound,
     QueryFailed,
+    RowsUnreadable,
     SourceFileChanged,
     TableNotFound,
     TableUnsupported,
@@ -122,6 +126,7 @@ __all__ = [
     "InputChanged",
     "InputError",
     "JavaNotFound",
+    "LabelsUnusable",
     "LockstepError",
     "MemoryExhausted",
     "ModelChoiceInvalid",
@@ -138,6 +143,7 @@ __all__ = [
     "RegistryUnavailable",
     "RequestInvalid",
     "RequirementsDiffer",
+    "RowsUnreadable",
     "RunFolderUnusable",
     "SettingsError",
     "SourceFileChanged",

@@ -6,12 +6,11 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from lockstep.specs.drift_spec import Drift
-from lockstep.specs.fields import CatalogProperties, Cron, Identifier, Location, RelativePath, Timezone
+from lockstep.specs.fields import CatalogProperties, ColumnType, Cron, Identifier, Location, RelativePath, Timezone
+from lockstep.specs.labels_spec import Labels
 from lockstep.specs.limits import Limits
 from lockstep.specs.retention import Retention
 from lockstep.specs.strict import Strict
-
-ColumnType = Literal["string", "int", "long", "double", "boolean", "date", "timestamp"]
 
 
 class ModelRef(Strict):
@@ -205,6 +204,7 @@ class ScoringSpec(Strict):
     limits: Limits = Field(default_factory=Limits)
     drift: Drift = Field(default_factory=Drift)
     retention: Retention = Field(default_factory=Retention)
+    labels: Labels | None = Field(None, description="Outcomes that the scores are compared with; none: not measured.")
 
     @model_validator(mode="after")
     def _columns_agree(self) -> Self:
@@ -222,6 +222,18 @@ class ScoringSpec(Strict):
             raise ValueError(
                 "'reporting' needs publish.warehouse duckdb or postgresql: the others compute no queries with the rows"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _labels_agree(self) -> Self:
+        if self.labels is None:
+            return self
+        source = self.labels.source.name
+        if source is not None and source not in self.input.sources:
+            raise ValueError(f"'labels.source' {source!r} is none of input.sources: {', '.join(self.input.sources)}")
+        for column in self.labels.segments:
+            if column not in self.carried:
+                raise ValueError(f"'labels.segments' names {column!r}, which is neither in key nor in passthrough")
         return self
 
     @property
