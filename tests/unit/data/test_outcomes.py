@@ -39,7 +39,9 @@ def labels(root: Path, rows: pa.Table, asked: LabelQuery | None = None) -> list[
     outcomes = outcomes_of(SOURCE, outcome_files(SOURCE, DAY, root), root)
     found = labelled_rows(rows, outcomes, asked or query(), columns={"id": "id", "score": "risk"}, day=DAY)
     assert found.column_names == ["id", "score", "label"]
-    return [label for _, label in sorted(zip(found["id"].to_pylist(), found["label"].to_pylist(), strict=True), key=str)]
+    return [
+        label for _, label in sorted(zip(found["id"].to_pylist(), found["label"].to_pylist(), strict=True), key=str)
+    ]
 
 
 def test_every_published_row_has_its_label_or_none(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ def test_labels_decide_nothing_of_a_run(tmp_path: Path) -> None:
 def test_limits_that_are_given_are_those_that_are_judged(tmp_path: Path) -> None:
     retrain = {"min_auc": 0.6, "max_bias": 0.1}
     labels = make_spec(tmp_path, labels={**LABELS, "retrain": retrain}).spec.labels
-    assert labels is not None and labels.retrain is not None
+    assert labels is not None
+    assert labels.retrain is not None
     assert labels.retrain.limits == retrain
     assert set(LIMITS) <= set(type(labels.retrain).model_fields)
 

@@ -3,7 +3,7 @@
 import datetime as dt
 import os
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ class Depot:
         now = dt.datetime.now(dt.UTC)
         claim = self.warehouse.claim(target.table, partition=plan.partition, run_key=plan.run_key, now=now)
         own.write_json("claim.json", claim)
-        return self.warehouse.publish(replace(publish_request(own, make_settings(self.root), now=now)))
+        return self.warehouse.publish(publish_request(own, make_settings(self.root), now=now))
 
     def happen(self, late: list[bool | None], *, day: dt.date = DAY) -> None:
         """Write the outcomes of a day."""
@@ -81,8 +81,8 @@ class Depot:
         folder.mkdir(parents=True, exist_ok=True)
         rows = pa.table({"id": pa.array(range(len(late)), pa.int64()), "late": pa.array(late, pa.bool_())})
         pq.write_table(rows, folder / "0.parquet")
-        later = len(os.listdir(folder.parent)) + len(late)  # files of one size, written in one moment
-        os.utime(folder / "0.parquet", ns=(later, later + sum(bool(one) for one in late) * 10**9))
+        stamp = sum(bool(one) for one in late) + 1000 * len(late)  # files of one size, written in one moment, differ
+        os.utime(folder / "0.parquet", ns=(stamp, stamp))
 
     @property
     def run(self) -> Measuring:
