@@ -234,6 +234,10 @@ class ScoringSpec(Strict):
         for column in self.labels.segments:
             if column not in self.carried:
                 raise ValueError(f"'labels.segments' names {column!r}, which is neither in key nor in passthrough")
+            if column in self.sensitive:
+                raise ValueError(
+                    f"'labels.segments' names {column!r}, which is sensitive"
+                )
         return self
 
     @property

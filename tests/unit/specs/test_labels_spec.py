@@ -44,3 +44,8 @@ def test_limits_that_are_given_are_those_that_are_judged(tmp_path: Path) -> None
 def test_what_does_not_fit_is_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(SpecError, match=message):
         make_spec(tmp_path, labels={**LABELS, **changes})
+
+
+def test_values_of_sensitive_columns_are_not_published(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="names 'depot', which is sensitive"):
+        make_spec(tmp_path, sensitive=["depot"], labels={**LABELS, "segments": ["depot"]})
