@@ -21,7 +21,7 @@ NAMES = {
 
 @dataclass(frozen=True)
 class FigureRow:
-    """One figure: of the latest labelled day, of all days together, and day by day as SVG if there are several."""
+    """One figure: of the latest labelled day, if it has it, of all days together, and day by day as SVG."""
 
     name: str
     latest: str
@@ -72,4 +72,6 @@ def _figure(figure: str, by_day: dict[dt.date, list[PerformanceRow]]) -> FigureR
     mean = pooled([row for rows in by_day.values() for row in rows], figure)
     if not known or mean is None:
         return None
-    return FigureRow(NAMES[figure], f"{known[-1][1]:.3f}", f"{mean:.3f}", value_line(NAMES[figure], known))
+    latest = dict(known).get(max(by_day))
+    shown = "" if latest is None else f"{latest:.3f}"
+    return FigureRow(NAMES[figure], shown, f"{mean:.3f}", value_line(NAMES[figure], known))

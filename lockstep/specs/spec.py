@@ -235,9 +235,7 @@ class ScoringSpec(Strict):
             if column not in self.carried:
                 raise ValueError(f"'labels.segments' names {column!r}, which is neither in key nor in passthrough")
             if column in self.sensitive:
-                raise ValueError(
-                    f"'labels.segments' names {column!r}, which is sensitive"
-                )
+                raise ValueError(f"'labels.segments' names {column!r}, which is sensitive")
         return self
 
     @property

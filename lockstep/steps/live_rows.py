@@ -50,12 +50,14 @@ def live_rows(
 
 def staged_request(live: Publication, settings: Settings) -> PublishRequest | None:
     """Return what was asked for when these rows were published, if its files are all there; `None` otherwise."""
+    folder = RunFolder(Path(live.run_folder))
     try:
-        request = publish_request(RunFolder(Path(live.run_folder)), settings, now=dt.datetime.now(dt.UTC))
+        claim = folder.claim(step="labels")
+        request = publish_request(folder, settings, now=dt.datetime.now(dt.UTC))
     except LockstepError:
         return None
     there = all(file.path.is_file() and file.path.stat().st_size == file.size_bytes for file in request.files)
-    same = (request.table, request.run_key, request.rows) == (live.table, live.run_key, live.rows)
+    same = (claim.table, request.run_key, request.rows) == (live.table, live.run_key, live.rows)
     return request if there and same else None
 
 

@@ -3,7 +3,7 @@
 import datetime as dt
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,15 +65,13 @@ class Depot:
 
     def challenge(self, folder: RunFolder, alias: str) -> Publication:
         """Publish a run's rows to a challenger's table too, from a folder of its own."""
-        own = RunFolder(folder.path / "challengers" / alias)
+        own, table = RunFolder(folder.path / "challengers" / alias), f"parcel_scores_{alias}"
         shutil.copytree(folder.path, own.path, ignore=shutil.ignore_patterns("challengers"))
-        plan = own.plan(step="test")
-        target = plan.spec.publish.model_copy(update={"table": f"parcel_scores_{alias}"})
-        own.write_json("plan.json", plan.model_copy(update={"spec": plan.spec.model_copy(update={"publish": target})}))
-        now = dt.datetime.now(dt.UTC)
-        claim = self.warehouse.claim(target.table, partition=plan.partition, run_key=plan.run_key, now=now)
-        own.write_json("claim.json", claim)
-        return self.warehouse.publish(publish_request(own, make_settings(self.root), now=now))
+        plan, now = own.plan(step="test"), dt.datetime.now(dt.UTC)
+        own.write_json(
+            "claim.json", self.warehouse.claim(table, partition=plan.partition, run_key=plan.run_key, now=now)
+        )
+        return self.warehouse.publish(replace(publish_request(own, make_settings(self.root), now=now), table=table))
 
     def happen(self, late: list[bool | None], *, day: dt.date = DAY) -> None:
         """Write the outcomes of a day."""
