@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+import pyarrow as pa
+
 from lockstep.data.outcomes import LabelQuery, labelled_rows, outcome_source, outcomes_of
 from lockstep.data.snapshot import outcome_files
-from lockstep.errors import SpecError
+from lockstep.errors import ColumnTypeMismatch, SpecError
 from lockstep.publish.contract import Publication, Warehouse
 from lockstep.quality import drift_table, performance_table
 from lockstep.quality.performance_table import LABEL, PUBLISHED, SCORE, VERSION, PerformanceRow, performance_rows
@@ -127,6 +129,7 @@ def measure_table(live: Publication, run: Measuring, *, arm: str, files: Sequenc
         return []
     spec, labels = run.spec, run.labels
     rows = live_rows(run.warehouse, live, run.settings, partition_column=spec.partition.column)
+    _check_number(rows.schema, spec.output.column)
     outcomes = outcomes_of(outcome_source(spec, labels.source), files, run.settings.data_root)
     columns = {SCORE: spec.output.column, VERSION: VERSION, **{name: name for name in labels.segments}}
     found = labelled_rows(rows, outcomes, run.query, columns=columns, day=live.partition)
@@ -138,3 +141,10 @@ def measure_table(live: Publication, run: Measuring, *, arm: str, files: Sequenc
         segments=labels.segments,
         min_rows=labels.min_rows,
     )
+
+
+def _check_number(schema: pa.Schema, score: str) -> None:
+    """Raise `ColumnTypeMismatch` when the score is a text or a tensor; whether it is there is asked with the others."""
+    kind = schema.field(score).type if score in schema.names else pa.float64()
+    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+        raise ColumnTypeMismatch(score, where="the published rows", expected="a number, for labels", got=str(kind))

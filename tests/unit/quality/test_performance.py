@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import brier_score_loss, log_loss, mean_absolute_error, roc_auc_score, root_mean_squared_error
@@ -23,6 +23,7 @@ def pairs(draw: st.DrawFn, kind: type = np.float64) -> tuple[Floats, Floats]:
     return scores, labels
 
 
+@settings(max_examples=50, deadline=None)
 @given(pairs())
 def test_figures_are_those_of_scikit_learn(data: tuple[Floats, Floats]) -> None:
     scores, labels = data
@@ -33,6 +34,7 @@ def test_figures_are_those_of_scikit_learn(data: tuple[Floats, Floats]) -> None:
     assert found.reason == ""
 
 
+@settings(max_examples=50, deadline=None)
 @given(pairs())
 def test_auc_is_the_share_of_pairs_in_the_right_order(data: tuple[Floats, Floats]) -> None:
     scores, labels = data
@@ -40,6 +42,7 @@ def test_auc_is_the_share_of_pairs_in_the_right_order(data: tuple[Floats, Floats
     assert measure(scores, labels, kind="binary").auc == (np.sum(gaps > 0) + np.sum(gaps == 0) / 2) / gaps.size
 
 
+@settings(max_examples=50, deadline=None)
 @given(pairs(np.float32))
 def test_single_precision_is_clipped_by_its_own_precision(data: tuple[Floats, Floats]) -> None:
     scores, labels = data
@@ -47,6 +50,7 @@ def test_single_precision_is_clipped_by_its_own_precision(data: tuple[Floats, Fl
     assert found.log_loss == pytest.approx(log_loss(labels, scores), rel=1e-4)
 
 
+@settings(max_examples=50, deadline=None)
 @given(pairs(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_matter_and_rows_without_a_pair_do_not_count(
     data: tuple[Floats, Floats], random: st.DataObject
@@ -98,6 +102,7 @@ def test_what_is_not_defined_is_null_with_a_reason(
     assert found.mae is None
 
 
+@settings(max_examples=50, deadline=None)
 @given(arrays(np.float64, (2, 9), elements=st.floats(-1e6, 1e6)))
 def test_errors_of_numbers_are_those_of_scikit_learn(data: Floats) -> None:
     scores, labels = data

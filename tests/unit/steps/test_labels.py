@@ -4,12 +4,13 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from lockstep.errors import SpecError
+from lockstep.errors import ColumnTypeMismatch, SpecError
 from lockstep.publish.contract import PublishRequest
-from lockstep.steps import label_days
+from lockstep.steps import label_days, labels
 from lockstep.steps.label_days import MeasuredDay, summary
 from lockstep.steps.labels import labels_of, latest_day
 from tests.unit.steps.labelled import LATEST, Depot, random_outcomes
@@ -74,9 +75,9 @@ def test_only_days_whose_labels_are_complete_and_that_are_live_are_measured(depo
 
 
 def test_labels_are_complete_when_their_delay_has_passed_where_the_data_is(tmp_path: Path) -> None:
-    labels = {"source": "past", "query": "label.sql", "delay_days": 2}
+    late = {"source": "past", "query": "label.sql", "delay_days": 2}
     zone = {"cron": "0 6 * * *", "timezone": "America/New_York", "start": dt.date(2024, 1, 1)}
-    loaded = make_spec(tmp_path, labels=labels, schedule=zone)
+    loaded = make_spec(tmp_path, labels=late, schedule=zone)
     assert latest_day(loaded, dt.datetime(2024, 3, 10, 3, tzinfo=dt.UTC)) == dt.date(2024, 3, 6)
     assert latest_day(loaded, dt.datetime(2024, 3, 10, 6, tzinfo=dt.UTC)) == dt.date(2024, 3, 7)
     with pytest.raises(SpecError, match="the spec has none"):
@@ -134,6 +135,14 @@ def test_rows_whose_run_folder_is_gone_are_read_from_the_warehouse(depot: Depot)
     found = depot.measure()[0]
     assert found.state == "unreadable"
     assert "the live rows of 2024-03-05 of parcel_scores cannot be read" in found.note
+
+
+def test_a_score_that_is_no_number_is_named(depot: Depot, monkeypatch: pytest.MonkeyPatch) -> None:
+    depot.publish()
+    texts = parcels().append_column("risk", pa.array(["high"] * 40))
+    monkeypatch.setattr(labels, "live_rows", lambda *_, **__: texts)
+    with pytest.raises(ColumnTypeMismatch, match=r"column 'risk' in the published rows.*expected a number"):
+        depot.measure()
 
 
 def _drop_rows(depot: Depot) -> None:
