@@ -41,7 +41,8 @@ def _check_files(loaded: LoadedSpec) -> None:
 
     spec = loaded.spec
     query = [] if spec.input.query is None else [spec.input.query]
-    for name in (*query, *spec.reporting.values()):
+    labels = [] if spec.labels is None else [spec.labels.query]
+    for name in (*query, *spec.reporting.values(), *labels):
         loaded.file(name)
     check_suite_file(loaded.file(spec.checks.gate), gate=True)
     check_suite_file(loaded.file(spec.checks.audit))

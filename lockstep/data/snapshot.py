@@ -22,6 +22,7 @@ from lockstep.specs.spec import Schedule, ScoringSpec, Source
 
 # What the files of a table are called in a snapshot, where those of a query go by their view.
 TABLE_VIEW = "table"
+OUTCOMES_VIEW = "outcomes"
 
 # Spec type -> does an Arrow type fit it?
 TYPE_TESTS = {
@@ -67,6 +68,19 @@ def take_snapshot(spec: ScoringSpec, partition: dt.date, data_root: Path) -> tup
             raise EmptyPartition(view, path=str(data_root / source.path), partition=partition.isoformat())
         found.extend(_describe(view, file) for file in files)
     return tuple(found)
+
+
+def outcome_files(source: Source, partition: dt.date, data_root: Path) -> tuple[SourceFile, ...]:
+    """List and check the files that hold the outcomes of a day, perhaps none yet.
+
+    Raises:
+        ColumnMissing: A file lacks a declared column.
+        ColumnTypeMismatch: A column has another type than declared.
+    """
+    files = _files_there(source, partition=partition, data_root=data_root)
+    for file in files:
+        _check_file(file, source, data_root)
+    return tuple(_describe(OUTCOMES_VIEW, file) for file in files)
 
 
 def check_unchanged(plan: Plan) -> None:
@@ -116,18 +130,24 @@ def partitions(table: Path, column: str) -> list[dt.date]:
 
 
 def _source_files(view: str, source: Source, *, partition: dt.date, data_root: Path) -> list[Path]:
-    table = data_root / source.path
-    if source.partition is None or source.days is None:
-        files = sorted(_parquet(table))
-        wanted = "(the whole table)"
-    else:
-        first, last = window(partition, source.days)
-        days = [day for day in partitions(table, source.partition) if first <= day <= last]
-        files = [file for day in days for file in sorted(_parquet(table / f"{source.partition}={day}"))]
-        wanted = f"{source.partition}={first}" + (f" to {last}" if last != first else "")
+    files = _files_there(source, partition=partition, data_root=data_root)
     if not files:
+        wanted = "(the whole table)"
+        if source.partition is not None and source.days is not None:
+            first, last = window(partition, source.days)
+            wanted = f"{source.partition}={first}" + (f" to {last}" if last != first else "")
+        table = data_root / source.path
         raise PartitionNotFound(view, path=str(table), partition=wanted, available=_available(table, source))
     return files
+
+
+def _files_there(source: Source, *, partition: dt.date, data_root: Path) -> list[Path]:
+    table = data_root / source.path
+    if source.partition is None or source.days is None:
+        return sorted(_parquet(table))
+    first, last = window(partition, source.days)
+    days = [day for day in partitions(table, source.partition) if first <= day <= last]
+    return [file for day in days for file in sorted(_parquet(table / f"{source.partition}={day}"))]
 
 
 def _parquet(folder: Path) -> Iterator[Path]:

@@ -32,6 +32,8 @@
     │   ├── ColumnMissing
     │   ├── ColumnTypeMismatch
     │   ├── QueryFailed
+    │   ├── LabelsUnusable         what happened cannot be compared with the scores
+    │   ├── RowsUnreadable         ... nor the scores with it
     │   └── InputChanged           (the source moved between plan and materialize)
     │       └── SourceFileChanged  (... or before its unit was read)
     ├── CheckFailed                a critical expectation or invariant failed
@@ -63,10 +65,12 @@ from lockstep.errors.inputs import (
     FileUnreadable,
     InputChanged,
     InputError,
+    LabelsUnusable,
     ModelChoiceInvalid,
     NothingPublished,
     PartitionNotFound,
     QueryFailed,
+    RowsUnreadable,
     SourceFileChanged,
     TableNotFound,
     TableUnsupported,
@@ -126,6 +130,7 @@ __all__ = [
     "InputChanged",
     "InputError",
     "JavaNotFound",
+    "LabelsUnusable",
     "LockstepError",
     "MemoryExhausted",
     "ModelChoiceInvalid",
@@ -144,6 +149,7 @@ __all__ = [
     "RegistryUnavailable",
     "RequestInvalid",
     "RequirementsDiffer",
+    "RowsUnreadable",
     "RunFolderUnusable",
     "SettingsError",
     "SourceFileChanged",

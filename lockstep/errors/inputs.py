@@ -114,6 +114,26 @@ class QueryFailed(InputError):
         super().__init__(f"the feature query {path} failed: {reason}")
 
 
+class LabelsUnusable(InputError):
+    """What the labels query gives cannot be compared with the scores."""
+
+    def __init__(self, query: str, *, partition: str, problem: str, advice: str) -> None:
+        super().__init__(
+            f"labels of {partition}: the query {query} {problem}. The performance of that day was not measured, and "
+            f"what was measured before stays. {advice}"
+        )
+
+
+class RowsUnreadable(InputError):
+    """The live rows of a partition can be read neither from their run nor from the warehouse."""
+
+    def __init__(self, table: str, *, partition: str, reason: str) -> None:
+        super().__init__(
+            f"the live rows of {partition} of {table} cannot be read: {reason}. Their performance was not measured. "
+            "Score the day again, or leave it out."
+        )
+
+
 class InputChanged(InputError):
     """The source files are no longer those that the plan froze."""
 

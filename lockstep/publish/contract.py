@@ -209,6 +209,11 @@ class Warehouse(Protocol):
     def read_table(self, name: str, *, limit: int | None) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Return the columns and the first rows of a table or view, ordered by all columns from the left."""
 
+    def read_days(
+        self, name: str, *, column: str, first: dt.date, last: dt.date
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Return the columns and the rows of a table whose date `column` lies from `first` to `last`, in any order."""
+
 
 def entry(
     request: PublishRequest,

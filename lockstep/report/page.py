@@ -1,17 +1,19 @@
 """From the facts of a run to `report.html`: one page, without scripts and without any other file."""
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from lockstep.quality.performance_table import PerformanceRow
 from lockstep.quality.results import CheckResult, Sample
 from lockstep.quality.verdict import Verdict
 from lockstep.report import charts
 from lockstep.report.drift_view import drift_view
 from lockstep.report.engine import engine_facts
 from lockstep.report.facts import RunFacts, failures, headline, warnings
+from lockstep.report.performance_view import performance_view
 from lockstep.scoring.signature import described
 
 TEMPLATE = "report.html.j2"
@@ -41,11 +43,12 @@ class CheckRow:
     sample: Sample | None = None
 
 
-def render(facts: RunFacts, *, now: dt.datetime) -> str:
+def render(facts: RunFacts, *, now: dt.datetime, performance: Sequence[PerformanceRow] = ()) -> str:
     """Render the page.
 
     Args:
         facts: The run.
+        performance: What is known by now of how good earlier days were.
         now: When the page is made; it is printed at its foot.
     """
     env = Environment(
@@ -68,6 +71,7 @@ def render(facts: RunFacts, *, now: dt.datetime) -> str:
         total_s=sum(float(timing["seconds"]) for timing in facts.timings),
         score_chart=charts.score_chart(facts.audit.score) if facts.audit and facts.audit.score else None,
         drift=drift_view(facts.audit, facts.plan.spec),
+        performance=performance_view(performance),
         thresholds=charts.thresholds(),
         not_a_number=_not_a_number(facts),
         stages=[_stage(verdict) for verdict in (facts.gate, facts.audit) if verdict],

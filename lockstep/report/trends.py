@@ -1,6 +1,7 @@
 """Lines over days as inline SVG: the score's drift large, a feature's as a sparkline."""
 
 import datetime as dt
+from collections.abc import Sequence
 from html import escape
 
 from lockstep.quality.drift import ColumnTrend, TrendPoint
@@ -43,6 +44,23 @@ def sparkline(trend: ColumnTrend | None) -> str | None:
     heights = [SPARK_HEIGHT - SPARK_EDGE - room * point.psi / top for point in trend.points]
     lowest = min(point.psi for point in trend.points)
     label = f"{trend.column}: PSI {lowest:.3f} to {top:.3f} in {len(trend.points)} days"
+    return (
+        f'<svg class="spark" viewBox="0 0 {SPARK_WIDTH} {SPARK_HEIGHT}" role="img" aria-label="{escape(label)}">'
+        f'<title>{escape(label)}</title><path class="trend" d="{_line(places, heights)}"/>'
+        f'<path class="dot" d="{_dot(places[-1], heights[-1])}"/></svg>'
+    )
+
+
+def value_line(name: str, points: Sequence[tuple[dt.date, float]]) -> str | None:
+    """Draw a figure day by day, from its lowest to its highest, or return `None` for fewer than two days."""
+    if len(points) < 2:
+        return None
+    low, high = min(value for _, value in points), max(value for _, value in points)
+    first, span = points[0][0], max((points[-1][0] - points[0][0]).days, 1)
+    places = [SPARK_EDGE + (SPARK_WIDTH - 2 * SPARK_EDGE) * (day - first).days / span for day, _ in points]
+    room = SPARK_HEIGHT - 2 * SPARK_EDGE
+    heights = [SPARK_HEIGHT - SPARK_EDGE - room * (value - low) / max(high - low, 1e-12) for _, value in points]
+    label = f"{name}: {low:.3f} to {high:.3f} in {len(points)} days"
     return (
         f'<svg class="spark" viewBox="0 0 {SPARK_WIDTH} {SPARK_HEIGHT}" role="img" aria-label="{escape(label)}">'
         f'<title>{escape(label)}</title><path class="trend" d="{_line(places, heights)}"/>'

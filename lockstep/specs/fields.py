@@ -1,11 +1,13 @@
 """Types of the fields of a spec: names, paths, places without credentials, schedules."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator
+
+ColumnType = Literal["string", "int", "long", "double", "boolean", "date", "timestamp"]
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 CRON_FIELDS = 5

@@ -6,13 +6,12 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from lockstep.specs.drift_spec import Drift
-from lockstep.specs.fields import CatalogProperties, Cron, Identifier, Location, RelativePath, Timezone
+from lockstep.specs.fields import CatalogProperties, ColumnType, Cron, Identifier, Location, RelativePath, Timezone
+from lockstep.specs.labels_spec import Labels
 from lockstep.specs.limits import Limits
 from lockstep.specs.retention import Retention
 from lockstep.specs.strict import Strict
 from lockstep.specs.trial_spec import Trial
-
-ColumnType = Literal["string", "int", "long", "double", "boolean", "date", "timestamp"]
 
 
 class ModelRef(Strict):
@@ -207,6 +206,7 @@ class ScoringSpec(Strict):
     drift: Drift = Field(default_factory=Drift)
     retention: Retention = Field(default_factory=Retention)
     trial: Trial | None = Field(None, description="Models that are tried beside the champion.")
+    labels: Labels | None = Field(None, description="Outcomes that the scores are compared with; none: not measured.")
 
     @model_validator(mode="after")
     def _columns_agree(self) -> Self:
@@ -229,6 +229,20 @@ class ScoringSpec(Strict):
             raise ValueError(
                 "'reporting' needs publish.warehouse duckdb or postgresql: the others compute no queries with the rows"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _labels_agree(self) -> Self:
+        if self.labels is None:
+            return self
+        source = self.labels.source.name
+        if source is not None and source not in self.input.sources:
+            raise ValueError(f"'labels.source' {source!r} is none of input.sources: {', '.join(self.input.sources)}")
+        for column in self.labels.segments:
+            if column not in self.carried:
+                raise ValueError(f"'labels.segments' names {column!r}, which is neither in key nor in passthrough")
+            if column in self.sensitive:
+                raise ValueError(f"'labels.segments' names {column!r}, which is sensitive")
         return self
 
     @property

@@ -10,6 +10,7 @@ from pathlib import Path
 from lockstep.errors import RunFolderUnusable, StepOutOfOrder
 from lockstep.publish.contract import Publication, Warehouse
 from lockstep.publish.lineage import MADE, by_partition, live_entries
+from lockstep.quality import performance_table
 from lockstep.quality.drift_table import table_name
 from lockstep.run.folder import PLAN, RunFolder
 from lockstep.specs.spec import ScoringSpec
@@ -59,8 +60,17 @@ def vacuum(warehouse: Warehouse, spec: ScoringSpec, runs_root: Path, *, now: dt.
     dead = sorted(path for path in found if path.name not in keep and _touched(path) < before.timestamp())
     size = sum(_size(path) for path in dead)
     # Before the folders: deleting one touches the files that a table shares with it.
-    tables = (spec.publish.table, table_name(spec.publish.table))
-    dropped = [text for table in tables for text in warehouse.vacuum(table, keep=keep, before=before, dry_run=dry_run)]
+    measured = performance_table.table_name(spec.publish.table)
+    tables = {
+        spec.publish.table: keep,
+        table_name(spec.publish.table): keep,
+        measured: restorable(warehouse.history(measured), publications=spec.retention.publications),
+    }
+    dropped = [
+        text
+        for table, kept in tables.items()
+        for text in warehouse.vacuum(table, keep=kept, before=before, dry_run=dry_run)
+    ]
     if not dry_run:
         for path in dead:
             _delete(path)

@@ -1,5 +1,5 @@
--- The label of `flight_delay`. Only the training build runs this; scoring never does.
--- `outcomes` is the flights table with all its columns, for the training days.
+-- The label of `flight_delay`, for the training set (Spark) and for the performance table (DuckDB); scoring never runs it.
+-- `outcomes` is the flights table: the training days with all its columns, or one day with those of `labels.source`.
 -- A flight that was cancelled or never arrived has no arrival delay and so no label: it is left out here (it is
 -- scored all the same, because before departure nobody can know).
 SELECT

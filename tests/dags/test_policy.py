@@ -56,7 +56,7 @@ def test_what_is_scarce_has_a_pool_that_lockstep_makes(dags: list[DAG]) -> None:
     for dag in dags:
         for task in dag.tasks:
             assert task.pool in {"default_pool", *POOLS}, task.task_id
-            if task.task_id in {"materialize", "score", "publish", "rollback", "vacuum"}:
+            if task.task_id in {"materialize", "score", "publish", "rollback", "vacuum", "measure"}:
                 assert task.pool != "default_pool", task.task_id
 
 

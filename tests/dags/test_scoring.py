@@ -33,7 +33,7 @@ def dag(models: Path) -> DAG:
     return bag.dags["score_flight_delay"]
 
 
-FAMILIES = ("maintain", "promote", "rollback", "score")
+FAMILIES = ("label", "maintain", "promote", "rollback", "score")
 
 
 def dag_ids(*names: str) -> list[str]:

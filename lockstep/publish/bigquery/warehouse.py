@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 
 from lockstep.errors import CommitConflict, PublishError
 from lockstep.publish.bigquery import ledger
+from lockstep.publish.bigquery.connection import quoted
 from lockstep.publish.bigquery.publication import Attempts, staged_columns, table_changes
 from lockstep.publish.bigquery.script import append_script, claim_script
 from lockstep.publish.bigquery.session import BigQuerySession, CommitLost, opened
@@ -142,6 +143,17 @@ class BigQueryWarehouse:
             order = f" ORDER BY {', '.join(places)}" if places else ""
             ends = "" if limit is None else f" LIMIT {int(limit)}"
             return list(columns), session.rows(f"SELECT * FROM {session.dataset.quoted(name)}{order}{ends}")  # noqa: S608
+
+    def read_days(
+        self, name: str, *, column: str, first: dt.date, last: dt.date
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Return the columns and the rows of a table of some days, in any order."""
+        with self._opened(UNCHANGED) as session:
+            columns = session.columns(name)
+            if not columns:
+                raise PublishError(f"warehouse {self.location} has no table or view {name!r}")
+            wanted = f"{quoted(column)} BETWEEN DATE '{first}' AND DATE '{last}'"
+            return list(columns), session.rows(f"SELECT * FROM {session.dataset.quoted(name)} WHERE {wanted}")  # noqa: S608
 
     @contextlib.contextmanager
     def _opened(self, consequence: str | None = None) -> Iterator[BigQuerySession]:

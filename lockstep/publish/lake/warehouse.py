@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lockstep.errors import CommitConflict, PublishError
 from lockstep.publish.contract import Publication, PublishRequest, ReportingTable, entry
@@ -185,6 +186,14 @@ class LakeWarehouse:
         ordered = rows.sort_by([(column, "ascending") for column in plain]) if plain else rows
         shown = ordered if limit is None else ordered.slice(0, limit)
         return rows.column_names, [tuple(row.values()) for row in shown.to_pylist()]
+
+    def read_days(
+        self, name: str, *, column: str, first: dt.date, last: dt.date
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Return the columns and the rows of a table of some days, in any order."""
+        rows = self._rows(name)
+        wanted = rows.filter((pc.field(column) >= pa.scalar(first)) & (pc.field(column) <= pa.scalar(last)))
+        return rows.column_names, [tuple(row.values()) for row in wanted.to_pylist()]
 
     def _rows(self, name: str) -> pa.Table:
         if name == LINEAGE:

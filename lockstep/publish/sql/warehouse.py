@@ -173,3 +173,14 @@ class SqlWarehouse:
             order = ", ".join(str(place) for place in range(1, len(columns) + 1))
             ends = "" if limit is None else f" LIMIT {int(limit)}"
             return columns, session.rows(f"SELECT * FROM {quoted(name)} ORDER BY {order}{ends}")  # noqa: S608
+
+    def read_days(
+        self, name: str, *, column: str, first: dt.date, last: dt.date
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Return the columns and the rows of a table of some days, in any order."""
+        with self.engine.transaction(read_only=True, consequence=UNCHANGED) as session:
+            columns = list(session.columns(name))
+            if not columns:
+                raise PublishError(f"warehouse {self.location} has no table or view {name!r}")
+            query = f"SELECT * FROM {quoted(name)} WHERE {quoted(column)} BETWEEN DATE '{first}' AND DATE '{last}'"  # noqa: S608
+            return columns, session.rows(query)
