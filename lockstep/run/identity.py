@@ -14,7 +14,7 @@ from lockstep.specs.spec import ScoringSpec
 
 # Keys that decide neither a published value nor whether it is published.
 NOT_RESULT: dict[str, Any] = {
-    **dict.fromkeys(("description", "owner", "schedule", "reporting", "retention"), True),
+    **dict.fromkeys(("description", "owner", "schedule", "reporting", "retention", "alerts"), True),
     "limits": {"checks_spark_rows": True},
 }
 RUN_KEY_DIGITS = 16
@@ -40,7 +40,7 @@ def spec_hash(spec: ScoringSpec, texts: Mapping[str, str]) -> str:
     """Hash what decides the result of a spec.
 
     Args:
-        spec: The spec; description, owner, schedule, reporting, retention and where checks are
+        spec: The spec; description, owner, schedule, reporting, retention, alerts and where checks are
             computed do not count.
         texts: Text of the files it names (query, checks), by relative path.
     """

@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from lockstep.specs.alerts_spec import Alert
 from lockstep.specs.drift_spec import Drift
 from lockstep.specs.fields import CatalogProperties, Cron, Identifier, Location, RelativePath, Timezone
 from lockstep.specs.limits import Limits
@@ -205,6 +206,7 @@ class ScoringSpec(Strict):
     limits: Limits = Field(default_factory=Limits)
     drift: Drift = Field(default_factory=Drift)
     retention: Retention = Field(default_factory=Retention)
+    alerts: tuple[Alert, ...] = Field((), description="Who is told when a run needs a person.")
 
     @model_validator(mode="after")
     def _columns_agree(self) -> Self:
