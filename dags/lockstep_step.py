@@ -12,7 +12,8 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import IO, Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context
@@ -30,17 +31,39 @@ TAIL_LINES = 30
 STOP_TIMEOUT_S = 10.0
 
 
-def failure(what: str, exit_code: int, *, tail: Sequence[str] = ()) -> AirflowException:
+@dataclass(frozen=True)
+class Told:
+    """What a failed child said of itself.
+
+    Attributes:
+        exit_code: Negative when a signal killed it.
+        error: Name of the class of ours; empty: it died without a word.
+        message: Its text.
+    """
+
+    exit_code: int
+    error: str = ""
+    message: str = ""
+
+
+def failure(
+    what: str, exit_code: int, *, tail: Sequence[str] = (), said: Mapping[str, Any] | None = None
+) -> AirflowException:
     """Return the exception for a failed child: one that Airflow retries, or one that it does not.
 
     Args:
         what: Step or job.
         exit_code: Of the child; negative when a signal killed it.
         tail: Last lines of its log.
+        said: Its error, `{"error", "message"}`, which alerts are made of.
     """
     cause = f"was killed by signal {-exit_code}" if exit_code < 0 else f"failed with exit code {exit_code}"
     message = "\n".join([f"{what} {cause}", *tail])
-    return AirflowFailException(message) if exit_code in PERMANENT_EXIT_CODES else AirflowException(message)
+    permanent = exit_code in PERMANENT_EXIT_CODES
+    error = AirflowFailException(message) if permanent else AirflowException(message)
+    facts = said if said is not None and "error" in said else {}
+    error.told = Told(exit_code, error=str(facts.get("error", "")), message=str(facts.get("message", "")))
+    return error
 
 
 def stop_group(process: "subprocess.Popen[str]") -> None:
@@ -76,6 +99,7 @@ class StepOperator(BaseOperator):
         super().__init__(**kwargs)
         self.arguments = list(arguments)
         self.pages: dict[str, str] = {}  # see lockstep_links
+        self.stopped = False  # by Airflow
         self._child: subprocess.Popen[str] | None = None
 
     def execute(self, context: Context) -> Any:  # noqa: ARG002 - Airflow's interface
@@ -111,7 +135,7 @@ class StepOperator(BaseOperator):
             stop_group(self._child)
             close_pipes(self._child)
         if exit_code != 0:
-            raise failure(f"lockstep {' '.join(command[3:5])}", exit_code, tail=tail)
+            raise failure(f"lockstep {' '.join(command[3:5])}", exit_code, tail=tail, said=result)
         return result
 
     def _stream(self, child: "subprocess.Popen[str]", tail: deque[str]) -> Any:
@@ -137,6 +161,7 @@ class StepOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Stop the command and everything it started."""
+        self.stopped = True
         if self._child is not None:
             stop_group(self._child)
 
