@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pendulum
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, TriggerRule
-from lockstep_alerts import alert_callbacks
+from lockstep_callbacks import task_callbacks
 from lockstep_dags import STEP_TIMEOUT, Family, spec_dag
 from lockstep_operators import CheckOperator, PinModelOperator, PlanOperator, PublishOperator, ReportOperator
 from lockstep_spark import SparkStepOperator
@@ -41,7 +41,7 @@ def scoring_dag(loaded: LoadedSpec, page: str) -> DAG:
         max_active_runs=MAX_ACTIVE_RUNS,
         params=_params(spec),
     )
-    dag.default_args.update(alert_callbacks(spec))
+    dag.default_args.update(task_callbacks(spec))
     _add_tasks(dag, spec)
     return dag
 

@@ -1,5 +1,6 @@
 """What gate and audit found, as far as somebody needs it who has none of the libraries that found it."""
 
+import datetime as dt
 from pathlib import Path
 from typing import Literal
 
@@ -57,6 +58,7 @@ class SeenVerdict(Seen):
     stage: Stage
     run_key: str
     passed: bool
+    checked_at: dt.datetime
     rows: int
     docs: str | None = None
     results: tuple[SeenCheck, ...] = ()

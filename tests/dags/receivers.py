@@ -19,7 +19,7 @@ class Web:
 
     Attributes:
         answers: Status of each answer; the last one for all that follow.
-        got: Path, headers and JSON of each request.
+        got: Path, headers and body of each request; JSON is parsed.
     """
 
     port: int = 0
@@ -37,7 +37,8 @@ def web() -> Iterator[Web]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            facts.got.append((self.path, dict(self.headers), json.loads(body)))
+            is_json = (self.headers["Content-Type"] or "").startswith("application/json")
+            facts.got.append((self.path, dict(self.headers), json.loads(body) if is_json else body))
             self.send_response(facts.answers.pop(0) if len(facts.answers) > 1 else facts.answers[0])
             self.end_headers()
 

@@ -120,7 +120,8 @@ def test_drift_that_only_warns_is_told_to_who_asked(spec: ScoringSpec, receiver:
     check = {"kind": "limit", "severity": "warning", "success": False, "observed": "PSI 0.3", "expected": "at most 0.2"}
     drift = {**check, "name": "drift.training.psi", "target": "distance"}
     other = {**check, "name": "expect_column_mean_to_be_between", "target": "score"}
-    verdict = {"stage": "audit", "run_key": "k1", "passed": True, "rows": 7, "results": [drift, other]}
+    verdict = {"stage": "audit", "run_key": "k1", "passed": True, "rows": 7, "checked_at": "2013-08-02T06:00:00Z"}
+    verdict["results"] = [drift, other]
     (folder / "audit.json").write_text(json.dumps(verdict))
     for task in ("gate", "audit", "audit"):
         call_back(spec, "success", of_task(task, folder))
