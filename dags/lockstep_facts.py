@@ -87,17 +87,30 @@ def _partition(spec: ScoringSpec, folder: Path | None, context: Mapping[str, Any
 
 
 def folder_of_run(task: Any, ti: Any) -> Path | None:
-    """Return the run folder: from the task's own command line, else as `plan` told; None before there is one."""
-    words = [str(word) for word in (*getattr(task, "arguments", ()), *(getattr(task, "application_args", None) or ()))]
-    if "--run-folder" in words[:-1]:
-        folder = Path(words[words.index("--run-folder") + 1])
-        if folder.is_absolute():
-            return folder
+    """Return the run folder: from the task's own command, else as `plan` told; None before there is one."""
+    if (folder := folder_of_command(task)) is not None:
+        return folder
     try:
         plan = ti.xcom_pull(task_ids=PLAN_TASK)
     except Exception:  # noqa: BLE001 - callbacks of killed tasks may not reach Airflow's server
         return None
-    return Path(plan["run_folder"]) if isinstance(plan, Mapping) and "run_folder" in plan else None
+    return _named_in(plan)
+
+
+def folder_of_command(task: Any) -> Path | None:
+    """Return the run folder that a task's command names, or has made; None if there is none."""
+    commands = (getattr(task, name, None) or () for name in ("ran", "arguments", "application_args"))
+    for words in (list(map(str, command)) for command in commands):
+        if "--run-folder" in words[:-1]:
+            folder = Path(words[words.index("--run-folder") + 1])
+            if folder.is_absolute():  # else a template that was not rendered
+                return folder
+    return _named_in(getattr(task, "result", None))
+
+
+def _named_in(summary: Any) -> Path | None:
+    named = summary.get("run_folder") if isinstance(summary, Mapping) else None
+    return Path(named) if named else None
 
 
 def page_of_dag_run(dag_id: str, run_id: str) -> str:

@@ -11,6 +11,7 @@ from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from lockstep_lineage import LineageMixin
 from lockstep_step import close_pipes, failure, json_object, stop_group
 
 from lockstep.errors import LockstepError
@@ -25,7 +26,7 @@ RESULTS = {"materialize": INPUT, "score": MANIFEST}
 ERROR_MARK = "LOCKSTEP-ERROR "  # of lockstep/steps/job.py
 
 
-class SparkStepOperator(SparkSubmitOperator):
+class SparkStepOperator(LineageMixin, SparkSubmitOperator):
     """SparkSubmitOperator for a script of `jobs/`.
 
     It adds three things to its parent: paths and environment from Lockstep's settings (taken when the task runs, so

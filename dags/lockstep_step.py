@@ -18,6 +18,7 @@ from typing import IO, Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from lockstep_lineage import LineageMixin
 
 from lockstep.run.exit_codes import EXIT_CODES, USAGE
 from lockstep.run.processes import die_with_parent
@@ -85,7 +86,7 @@ def close_pipes(process: "subprocess.Popen[str]") -> None:
             stream.close()
 
 
-class StepOperator(BaseOperator):
+class StepOperator(LineageMixin, BaseOperator):
     """Runs `lockstep <arguments>` in the data plane; its JSON line becomes the XCom.
 
     Args:
@@ -100,6 +101,8 @@ class StepOperator(BaseOperator):
         self.arguments = list(arguments)
         self.pages: dict[str, str] = {}  # see lockstep_links
         self.stopped = False  # by Airflow
+        self.ran: list[str] = []  # the last command, and what it said
+        self.result: Any = None
         self._child: subprocess.Popen[str] | None = None
 
     def execute(self, context: Context) -> Any:  # noqa: ARG002 - Airflow's interface
@@ -116,6 +119,7 @@ class StepOperator(BaseOperator):
         settings = Settings.from_env(os.environ)
         command = [str(data_python(settings, os.environ)), "-m", "lockstep", *map(str, arguments)]
         self.log.info("running lockstep %s", " ".join(command[3:]))
+        self.ran = command[3:]
         tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._child = subprocess.Popen(
             command,
@@ -136,6 +140,7 @@ class StepOperator(BaseOperator):
             close_pipes(self._child)
         if exit_code != 0:
             raise failure(f"lockstep {' '.join(command[3:5])}", exit_code, tail=tail, said=result)
+        self.result = result
         return result
 
     def _stream(self, child: "subprocess.Popen[str]", tail: deque[str]) -> Any:
