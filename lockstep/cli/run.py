@@ -1,5 +1,6 @@
 """`lockstep run`: plan, materialise, gate, score, audit, publish and report, for one day or several."""
 
+import os
 from typing import Annotated, Any
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from lockstep.cli.console import Console
 from lockstep.cli.options import AsJson, ModelVersion, SpecName, loaded_spec, settings
 from lockstep.errors import CheckFailed
+from lockstep.report.lineage_events import lineage_events
 from lockstep.run.folder import AUDIT, REPORT, RunFolder
 from lockstep.run.partition import days_between, parse_partition
 from lockstep.specs.settings import Settings
@@ -44,7 +46,8 @@ def command(
             console.result(_dry_run_facts(outcome.folder, outcome.plan.spec.publish.table, outcome.live_run_key))
         else:
             live = bool(outcome.claim and outcome.claim.already_live)
-            console.result(run_steps(outcome.folder, where, console, already_live=live))
+            with lineage_events(outcome.folder, os.environ):
+                console.result(run_steps(outcome.folder, where, console, already_live=live))
 
 
 def run_steps(folder: RunFolder, where: Settings, console: Console, *, already_live: bool) -> dict[str, Any]:
