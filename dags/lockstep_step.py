@@ -21,6 +21,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from lockstep_lineage import LineageMixin
 
 from lockstep.run.exit_codes import EXIT_CODES, USAGE
+from lockstep.run.logs import logged_message
 from lockstep.run.processes import die_with_parent
 from lockstep.run.submit import data_python, step_env
 from lockstep.specs.settings import Settings
@@ -150,19 +151,22 @@ class StepOperator(LineageMixin, BaseOperator):
         result = None
         for line in child.stdout or ():
             text = line.rstrip()
-            if (value := json_object(text)) is not None:
+            if logged_message(text) is None and (value := json_object(text)) is not None:
                 result = value
             elif text:
-                self.log.info("%s", text)
-                tail.append(text)
+                self._keep(text, tail)
         reader.join()
         return result
 
     def _copy(self, stream: IO[str] | None, tail: deque[str]) -> None:
         for line in stream or ():
             if text := line.rstrip():
-                self.log.info("%s", text)
-                tail.append(text)
+                self._keep(text, tail)
+
+    def _keep(self, text: str, tail: deque[str]) -> None:
+        """Write a line to the task log as it is; what an error ends with is for people in any case."""
+        self.log.info("%s", text)
+        tail.append(logged_message(text) or text)
 
     def on_kill(self) -> None:
         """Stop the command and everything it started."""

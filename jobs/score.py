@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from lockstep.specs.settings import device
-from lockstep.steps.job import run_job
+from lockstep.steps.job import run_job, say
 from lockstep.steps.score import score_units_with_spark
 from udfs.bulk import RESULT_SCHEMA, score_units
 
@@ -26,7 +26,7 @@ def score(spark: "SparkSession", folder: "RunFolder") -> int:
     allowed = folder.plan(step="score").bad_rows_allowed(rows)
     udf = score_units(str(folder.path), device=device(os.environ), bad_rows_allowed=allowed, run_rows=rows)
     manifest = score_units_with_spark(
-        spark, folder, udf=udf, result_schema=RESULT_SCHEMA, tell=lambda line: print(f"score: {line}", flush=True)
+        spark, folder, udf=udf, result_schema=RESULT_SCHEMA, tell=lambda line: say(f"score: {line}")
     )
     return manifest.rows_scored
 
