@@ -79,6 +79,8 @@ def configure_logs(environ: Mapping[str, str], *, stream: TextIO | None = None) 
     fixed = {name: environ[variable] for name, variable in AIRFLOW.items() if environ.get(variable)}
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter(fixed))
+    # Libraries that set a level of their own are heard when they warn, as they are without JSON.
+    handler.addFilter(lambda record: record.levelno >= logging.WARNING or record.name.split(".")[0] == "lockstep")
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("lockstep").setLevel(logging.INFO)
     logging.captureWarnings(capture=True)

@@ -51,7 +51,9 @@ def test_a_line_says_when_who_what_and_about_which_run(logged: io.StringIO) -> N
 
 
 def test_others_are_heard_when_they_warn(logged: io.StringIO) -> None:
-    logging.getLogger("somebody").info("chatter")
+    chatty = logging.getLogger("somebody")
+    chatty.setLevel(logging.INFO)
+    chatty.info("chatter")
     logging.getLogger("somebody").warning("trouble")
     with warnings.catch_warnings():
         warnings.simplefilter("default")
