@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pendulum
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, TriggerRule
+from lockstep_callbacks import task_callbacks
 from lockstep_dags import STEP_TIMEOUT, Family, spec_dag
 from lockstep_operators import CheckOperator, PinModelOperator, PlanOperator, PublishOperator, ReportOperator
 from lockstep_spark import SparkStepOperator
@@ -40,6 +41,7 @@ def scoring_dag(loaded: LoadedSpec, page: str) -> DAG:
         catchup=spec.schedule.catchup,
         max_active_runs=MAX_ACTIVE_RUNS,
     )
+    dag.default_args.update(task_callbacks(spec))
     _add_tasks(dag, spec)
     # After the tasks: each would get a deep copy of the form, which is a third of the parsing and never looked at.
     dag.params = _params(spec)

@@ -11,6 +11,7 @@ from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException
+from lockstep_lineage import LineageMixin
 from lockstep_retries import airflow_error
 from lockstep_step import close_pipes, failure, json_object, stop_group
 
@@ -27,7 +28,7 @@ RESULTS = {"materialize": INPUT, "score": MANIFEST}
 ERROR_MARK = "LOCKSTEP-ERROR "  # of lockstep/steps/job.py
 
 
-class SparkStepOperator(SparkSubmitOperator):
+class SparkStepOperator(LineageMixin, SparkSubmitOperator):
     """SparkSubmitOperator for a script of `jobs/`.
 
     It adds four things to its parent: paths and environment from Lockstep's settings (taken when the task runs, so
@@ -45,6 +46,7 @@ class SparkStepOperator(SparkSubmitOperator):
     def __init__(self, *, job: str, run_folder: str, **kwargs: Any) -> None:
         super().__init__(application_args=["--run-folder", run_folder], name=f"lockstep-{job}", **kwargs)
         self.job = job
+        self.stopped = False  # by Airflow
 
     def execute(self, context: Context) -> None:
         """Run spark-submit to its end; a step that an earlier attempt finished is not run again."""
@@ -76,8 +78,9 @@ class SparkStepOperator(SparkSubmitOperator):
             exit_code = self._exit_code()
             if exit_code is None:
                 raise
-            told = told_by_job(str(error))
-            raise failure(f"Spark job {self.job}", exit_code, tail=[told], told=first_words(told)) from error
+            text = str(error)
+            said = said_by_job(text)
+            raise failure(f"Spark job {self.job}", exit_code, tail=[told_by_job(text)], said=said) from error
         finally:
             self._stop_driver()
             if (process := self._submit_process()) is not None:
@@ -96,6 +99,7 @@ class SparkStepOperator(SparkSubmitOperator):
 
     def on_kill(self) -> None:
         """Stop the JVM as the provider does, then what is left of its process group: the Python driver."""
+        self.stopped = True
         super().on_kill()
         self._stop_driver()
 
@@ -117,15 +121,16 @@ class SparkStepOperator(SparkSubmitOperator):
             stop_group(process)
 
 
-def told_by_job(text: str) -> str:
-    """Return what a job of `jobs/` says went wrong, if its output says so; else all of the output's end."""
+def said_by_job(text: str) -> dict[str, Any] | None:
+    """Return the error that a job of `jobs/` named in its output, `{"error", "message"}`; None if it did not."""
     for line in reversed(text.splitlines()):
         _, mark, facts = line.partition(ERROR_MARK)
         if mark and isinstance(value := json_object(facts), dict):
-            return f"{value.get('type')}: {value.get('message')}"
-    return text
+            return {"error": value.get("type"), "message": value.get("message")}
+    return None
 
 
-def first_words(told: str) -> str:
-    """Return what a person reads of a job's end: our own message, or nothing of a long log."""
-    return told if len(told.splitlines()) <= 12 else ""
+def told_by_job(text: str) -> str:
+    """Return what a job of `jobs/` says went wrong, if its output says so; else all of the output's end."""
+    said = said_by_job(text)
+    return text if said is None else f"{said['error']}: {said['message']}"

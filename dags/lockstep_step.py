@@ -12,14 +12,17 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import IO, Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from lockstep_lineage import LineageMixin
 from lockstep_retries import TryLater, telling
 
 from lockstep.run.exit_codes import EXIT_CODES, TEMPORARY, USAGE
+from lockstep.run.logs import logged_message
 from lockstep.run.processes import die_with_parent
 from lockstep.run.submit import data_python, step_env
 from lockstep.specs.settings import Settings
@@ -31,19 +34,39 @@ TAIL_LINES = 30
 STOP_TIMEOUT_S = 10.0
 
 
-def failure(what: str, exit_code: int, *, tail: Sequence[str] = (), told: str = "") -> AirflowException:
+@dataclass(frozen=True)
+class Told:
+    """What a failed child said of itself.
+
+    Attributes:
+        exit_code: Negative when a signal killed it.
+        error: Name of the class of ours; empty: it died without a word.
+        message: Its text.
+    """
+
+    exit_code: int
+    error: str = ""
+    message: str = ""
+
+
+def failure(
+    what: str, exit_code: int, *, tail: Sequence[str] = (), said: Mapping[str, Any] | None = None
+) -> AirflowException:
     """Return the exception for a failed child: one that Airflow retries for long, a few times, or not at all.
 
     Args:
         what: Step or job.
         exit_code: Of the child; negative when a signal killed it.
         tail: Last lines of its log.
-        told: What the child said went wrong.
+        said: Its error, `{"error", "message"}`, which notes and alerts are made of.
     """
     cause = f"was killed by signal {-exit_code}" if exit_code < 0 else f"failed with exit code {exit_code}"
     message = "\n".join([f"{what} {cause}", *tail])
     kind = AirflowFailException if exit_code in PERMANENT_EXIT_CODES else AirflowException
-    return telling((TryLater if exit_code == TEMPORARY else kind)(message), told or f"{what} {cause}")
+    error = (TryLater if exit_code == TEMPORARY else kind)(message)
+    facts = said if said is not None and "error" in said else {}
+    error.told = Told(exit_code, error=str(facts.get("error", "")), message=str(facts.get("message", "")))
+    return telling(error, error.told.message or f"{what} {cause}")
 
 
 def stop_group(process: "subprocess.Popen[str]") -> None:
@@ -65,7 +88,7 @@ def close_pipes(process: "subprocess.Popen[str]") -> None:
             stream.close()
 
 
-class StepOperator(BaseOperator):
+class StepOperator(LineageMixin, BaseOperator):
     """Runs `lockstep <arguments>` in the data plane; its JSON line becomes the XCom.
 
     Args:
@@ -79,6 +102,9 @@ class StepOperator(BaseOperator):
         super().__init__(**kwargs)
         self.arguments = list(arguments)
         self.pages: dict[str, str] = {}  # see lockstep_links
+        self.stopped = False  # by Airflow
+        self.ran: list[str] = []  # the last command, and what it said
+        self.result: Any = None
         self._child: subprocess.Popen[str] | None = None
 
     def execute(self, context: Context) -> Any:  # noqa: ARG002 - Airflow's interface
@@ -99,6 +125,7 @@ class StepOperator(BaseOperator):
         settings = Settings.from_env(os.environ)
         command = [str(data_python(settings, os.environ)), "-m", "lockstep", *map(str, arguments)]
         self.log.info("running lockstep %s", " ".join(command[3:]))
+        self.ran = command[3:]
         tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._child = subprocess.Popen(
             command,
@@ -118,8 +145,8 @@ class StepOperator(BaseOperator):
             stop_group(self._child)
             close_pipes(self._child)
         if exit_code != 0:
-            told = str((result or {}).get("message", ""))
-            raise failure(f"lockstep {' '.join(command[3:5])}", exit_code, tail=tail, told=told)
+            raise failure(f"lockstep {' '.join(command[3:5])}", exit_code, tail=tail, said=result)
+        self.result = result
         return result
 
     def _stream(self, child: "subprocess.Popen[str]", tail: deque[str]) -> Any:
@@ -129,22 +156,26 @@ class StepOperator(BaseOperator):
         result = None
         for line in child.stdout or ():
             text = line.rstrip()
-            if (value := json_object(text)) is not None:
+            if logged_message(text) is None and (value := json_object(text)) is not None:
                 result = value
             elif text:
-                self.log.info("%s", text)
-                tail.append(text)
+                self._keep(text, tail)
         reader.join()
         return result
 
     def _copy(self, stream: IO[str] | None, tail: deque[str]) -> None:
         for line in stream or ():
             if text := line.rstrip():
-                self.log.info("%s", text)
-                tail.append(text)
+                self._keep(text, tail)
+
+    def _keep(self, text: str, tail: deque[str]) -> None:
+        """Write a line to the task log as it is; what an error ends with is for people in any case."""
+        self.log.info("%s", text)
+        tail.append(logged_message(text) or text)
 
     def on_kill(self) -> None:
         """Stop the command and everything it started."""
+        self.stopped = True
         if self._child is not None:
             stop_group(self._child)
 

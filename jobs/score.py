@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from lockstep.specs.settings import Settings, device
-from lockstep.steps.job import by_name, run_job
+from lockstep.steps.job import by_name, run_job, say
 from lockstep.steps.request import refusals
 from lockstep.steps.score import score_units_with_spark
 from udfs.bulk import RESULT_SCHEMA, score_units
@@ -29,7 +29,7 @@ def score(spark: "SparkSession", folder: "RunFolder") -> int:
     # Told to the ledger here, because Airflow submits this job without a step around it.
     with refusals(folder, Settings.from_env(os.environ)), by_name():
         manifest = score_units_with_spark(
-            spark, folder, udf=udf, result_schema=RESULT_SCHEMA, tell=lambda line: print(f"score: {line}", flush=True)
+            spark, folder, udf=udf, result_schema=RESULT_SCHEMA, tell=lambda line: say(f"score: {line}")
         )
     return manifest.rows_scored
 

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,21 +12,34 @@ from typing import Any
 from rich.console import Console as Rich
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from lockstep.run.logs import is_json
+
+STATE_LEVELS = {"done": logging.INFO, "failed": logging.ERROR, "stopped": logging.WARNING}
+
+log = logging.getLogger("lockstep.run")
+
 
 class Console:
     """Shows steps as they run; all of it on standard error when standard output is for a machine."""
 
     def __init__(self, *, machine: bool) -> None:
         self._machine = machine
+        self._logs = is_json(os.environ)
         self._rich = Rich(stderr=machine, highlight=False, soft_wrap=True)
         self._bar: Progress | None = None
 
     def title(self, text: str) -> None:
         """Begin a section."""
+        if self._logs:
+            log.info("%s", text)
+            return
         self._rich.print(f"[bold]{text}[/bold]")
 
     def note(self, text: str) -> None:
         """Say something."""
+        if self._logs:
+            log.info("%s", text)
+            return
         self._rich.print(text, markup=False)
 
     @contextlib.contextmanager
@@ -32,7 +47,7 @@ class Console:
         """Show a step while it runs and one line when it ends; the body is given a function for its figures."""
         began, told = time.monotonic(), [""]
         with contextlib.ExitStack() as stack:
-            if self._rich.is_terminal:
+            if self._rich.is_terminal and not self._logs:
                 columns = (
                     SpinnerColumn(),
                     TextColumn("{task.description}"),
@@ -64,11 +79,18 @@ class Console:
         if self._machine:
             print(json.dumps(facts, default=str), flush=True)
             return
+        if self._logs:
+            log.info("done", extra={"facts": facts})
+            return
         for key in ("would", "live_run_key", "table", "run_folder", "report"):
             if key in facts:
                 self._rich.print(f"  {key.replace('_', ' ')}: {facts[key]}", markup=False)
 
     def _line(self, state: str, name: str, began: float, text: str) -> None:
+        if self._logs:
+            facts = {"step": name, "state": state, "seconds": round(time.monotonic() - began, 3)}
+            log.log(STATE_LEVELS[state], "%s %s: %s", name, state, text, extra={"facts": facts})
+            return
         mark = {"done": "[green]✓[/green]", "failed": "[red]✗[/red]", "stopped": "[yellow]■[/yellow]"}[state]
         if not self._rich.is_terminal:
             mark = {"done": "ok  ", "failed": "FAIL", "stopped": "STOP"}[state]

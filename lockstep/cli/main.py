@@ -1,6 +1,7 @@
 """The `lockstep` command: registers the sub-commands and turns errors into one message and an exit code."""
 
 import json
+import logging
 import os
 import signal
 import sys
@@ -14,12 +15,14 @@ import lockstep
 from lockstep.cli import demo, history, labels, model, parity, report, rollback, run, serve, spec, step, up
 from lockstep.errors import LockstepError
 from lockstep.run.exit_codes import BUG, exit_code
+from lockstep.run.logs import VARIABLE, configure_logs
 from lockstep.specs.settings import TELEMETRY_OFF
 
 EXIT_CODE_HELP = (
     "Exit codes: 0 ok, 1 bug, 2 usage, 3 spec or settings, 4 environment, 5 model registry, 6 input, 7 check failed, "
     "8 publish, 9 step out of order, 10 parity differs, 75 temporary (run the same command again), 130 interrupted."
 )
+log = logging.getLogger("lockstep")
 app = typer.Typer(
     name="lockstep",
     help="One registered model, scored the same everywhere.",
@@ -65,18 +68,29 @@ def main() -> None:
         os.environ.setdefault(name, value)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        configure_logs(os.environ)
         app()
     except LockstepError as error:
         if "--json" in sys.argv:
             facts = {"error": type(error).__name__, "message": str(error), "retryable": error.retryable}
             print(json.dumps(facts))
-        print(f"lockstep: error: {error}", file=sys.stderr)
+        _tell(error)
         sys.exit(exit_code(error))
     except Exception as error:  # a bug of ours
+        if os.environ.get(VARIABLE) == "json":
+            log.critical("bug: %s; please report it", type(error).__name__, exc_info=True)
+            sys.exit(BUG)
         if not sys.stderr.isatty():
             raise  # a log wants the whole of it
         print(f"lockstep: bug: {type(error).__name__}; please report it with {_keep_traceback()}", file=sys.stderr)
         sys.exit(BUG)
+
+
+def _tell(error: LockstepError) -> None:
+    if os.environ.get(VARIABLE) == "json":
+        log.error("%s", error, extra={"facts": {"error": type(error).__name__, "retryable": error.retryable}})
+    else:
+        print(f"lockstep: error: {error}", file=sys.stderr)
 
 
 def _keep_traceback() -> str:

@@ -1,5 +1,6 @@
 """`lockstep run`: plan, materialise, gate, score, audit, publish and report, for one day or several."""
 
+import os
 from typing import Annotated, Any
 
 import typer
@@ -7,7 +8,9 @@ import typer
 from lockstep.cli.console import Console
 from lockstep.cli.options import AsJson, ModelVersion, SpecName, loaded_spec, settings
 from lockstep.errors import CheckFailed
+from lockstep.report.lineage_events import lineage_events
 from lockstep.run.folder import AUDIT, REPORT, RunFolder
+from lockstep.run.logs import facts_of_folder, set_log_context
 from lockstep.run.partition import days_between, parse_partition
 from lockstep.specs.settings import Settings
 from lockstep.steps import STEPS, load_step
@@ -36,6 +39,7 @@ def command(
     from lockstep.steps.plan import plan_run
 
     for day in days:
+        set_log_context(spec=name, partition=day.isoformat())
         console.title(f"{name} {day}")
         with console.step("plan") as done:
             outcome = plan_run(loaded, day, where, version=model_version, dry_run=dry_run)
@@ -44,7 +48,9 @@ def command(
             console.result(_dry_run_facts(outcome.folder, outcome.plan.spec.publish.table, outcome.live_run_key))
         else:
             live = bool(outcome.claim and outcome.claim.already_live)
-            console.result(run_steps(outcome.folder, where, console, already_live=live))
+            set_log_context(**facts_of_folder(outcome.folder))
+            with lineage_events(outcome.folder, os.environ):
+                console.result(run_steps(outcome.folder, where, console, already_live=live))
 
 
 def run_steps(folder: RunFolder, where: Settings, console: Console, *, already_live: bool) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`lockstep serve SPEC`: the real-time endpoint of a spec's model."""
 
 import logging
+import os
 import socket
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lockstep.cli.options import ModelVersion, SpecName, loaded_spec, settings
+from lockstep.run.logs import is_json
 
 if TYPE_CHECKING:
     from lockstep.serving.data_plane import Limits
@@ -36,7 +38,8 @@ def command(
     """
     if alias is not None and model_version is not None:
         raise typer.BadParameter("give --alias or --model-version, not both")
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
+    if not is_json(os.environ):  # which is configured by then
+        logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
     reference = loaded_spec(name).spec.model
 
     from lockstep.serving.data_plane import Limits

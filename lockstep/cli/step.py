@@ -1,7 +1,10 @@
 """`lockstep step`: one step of a run, working from the run folder alone; what Airflow's tasks call."""
 
+import contextlib
 import json
-from collections.abc import Callable
+import logging
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,10 +12,13 @@ import typer
 
 from lockstep.cli.options import AsJson, ModelVersion, SpecName, loaded_spec, settings
 from lockstep.run.folder import AUDIT, RunFolder
+from lockstep.run.logs import facts_of_folder, set_log_context
 from lockstep.run.partition import parse_partition
 from lockstep.steps import STEPS, load_step
 
 CHECKING = ("gate", "audit")
+
+log = logging.getLogger("lockstep.step")
 
 app = typer.Typer(help="One step of a run, from its run folder alone.", no_args_is_help=True)
 
@@ -29,6 +35,7 @@ def plan(
     """Freeze a run and claim the right to publish it; prints its run folder."""
     from lockstep.steps.plan import plan_run
 
+    set_log_context(step="plan", spec=name, partition=date)
     day = parse_partition(date)
     outcome = plan_run(loaded_spec(name), day, settings(), version=model_version, digest=model_digest)
     facts = {
@@ -42,9 +49,22 @@ def plan(
     _print("plan", facts, as_json=as_json)
 
 
+@contextlib.contextmanager
+def _logged(step: str, folder: RunFolder) -> Iterator[None]:
+    """Log that a step begins and is done; an error is logged where it ends the command, with what it is about."""
+    set_log_context(step=step, **facts_of_folder(folder))
+    began = time.monotonic()
+    log.info("%s begins", step)
+    yield
+    log.info("%s is done", step, extra={"facts": {"seconds": round(time.monotonic() - began, 3)}})
+
+
 def _register(step: str) -> None:
     def command(run_folder: Folder, as_json: AsJson = False) -> None:
-        _print(step, load_step(step)(RunFolder(run_folder.absolute()), settings()), as_json=as_json)
+        folder = RunFolder(run_folder.absolute())
+        with _logged(step, folder):
+            facts = load_step(step)(folder, settings())
+        _print(step, facts, as_json=as_json)
 
     _add(step, command)
 
@@ -52,11 +72,12 @@ def _register(step: str) -> None:
 def _register_checks(step: str) -> None:
     def command(run_folder: Folder, strict: Strict = False, as_json: AsJson = False) -> None:
         folder = RunFolder(run_folder.absolute())
-        facts = load_step(step)(folder, settings())
-        if strict:
-            from lockstep.steps.checking import stop_on_warnings
+        with _logged(step, folder):
+            facts = load_step(step)(folder, settings())
+            if strict:
+                from lockstep.steps.checking import stop_on_warnings
 
-            stop_on_warnings(step, folder, settings())
+                stop_on_warnings(step, folder, settings())
         _print(step, facts, as_json=as_json)
 
     _add(step, command)

@@ -41,7 +41,7 @@ def spec_hash(spec: ScoringSpec, texts: Mapping[str, str]) -> str:
     """Hash what decides the result of a spec.
 
     Args:
-        spec: The spec; description, owner, schedule, reporting, retention, labels and where checks are
+        spec: The spec; what is none of its result (`NOT_RESULT`), such as owner, schedule and where checks are
             computed do not count.
         texts: Text of the files it names (query, checks), by relative path.
     """

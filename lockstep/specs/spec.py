@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from lockstep.specs.alerts_spec import Alert
 from lockstep.specs.drift_spec import Drift
 from lockstep.specs.fields import CatalogProperties, ColumnType, Cron, Identifier, Location, RelativePath, Timezone
 from lockstep.specs.labels_spec import Labels
@@ -207,6 +208,7 @@ class ScoringSpec(Strict):
     retention: Retention = Field(default_factory=Retention)
     trial: Trial | None = Field(None, description="Models that are tried beside the champion.")
     labels: Labels | None = Field(None, description="Outcomes that the scores are compared with; none: not measured.")
+    alerts: tuple[Alert, ...] = Field((), description="Who is told when a run needs a person.")
 
     @model_validator(mode="after")
     def _columns_agree(self) -> Self:

@@ -7,6 +7,8 @@ started it rebuilds the error, and ends with the documented exit code.
 import argparse
 import contextlib
 import json
+import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -16,9 +18,12 @@ from typing import TYPE_CHECKING
 from lockstep.errors import LockstepError, revive
 from lockstep.run.exit_codes import exit_code
 from lockstep.run.folder import RunFolder
+from lockstep.run.logs import configure_logs, facts_of_folder, is_json, set_log_context
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+log = logging.getLogger("lockstep.job")
 
 ERROR_MARK = "LOCKSTEP-ERROR "
 # An error raised in a Python worker reaches the driver as the text of its traceback.
@@ -38,6 +43,8 @@ def run_job(name: str, work: Callable[["SparkSession", RunFolder], int]) -> int:
     parser = argparse.ArgumentParser(description=f"{name} one scoring run")
     parser.add_argument("--run-folder", type=Path, required=True, help="folder of a planned run")
     folder = RunFolder(parser.parse_args().run_folder.absolute())
+    configure_logs(os.environ)
+    set_log_context(step=name, **facts_of_folder(folder))
     from pyspark.sql import SparkSession
 
     try:
@@ -51,7 +58,7 @@ def run_job(name: str, work: Callable[["SparkSession", RunFolder], int]) -> int:
             raise
         sys.stderr.write(ERROR_MARK + json.dumps({"type": type(known).__name__, "message": str(known)}) + "\n")
         return exit_code(known)
-    sys.stdout.write(f"{name}: {rows:,} rows\n")
+    say(f"{name}: {rows:,} rows")
     return 0
 
 
@@ -65,6 +72,15 @@ def by_name() -> Iterator[None]:
         if known is None or known is error:
             raise
         raise known from error
+
+
+def say(line: str) -> None:
+    """Write a line of a job's log."""
+    if is_json(os.environ):
+        log.info("%s", line)
+    else:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
 
 
 def as_lockstep_error(error: Exception) -> LockstepError | None:

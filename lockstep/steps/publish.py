@@ -3,7 +3,8 @@
 import datetime as dt
 from typing import Any
 
-from lockstep.errors import StepOutOfOrder
+from lockstep.errors import LockstepError, StepOutOfOrder
+from lockstep.publish.contract import Warehouse
 from lockstep.quality.verdict import Verdict
 from lockstep.run.folder import AUDIT, MANIFEST, PUBLICATION, RunFolder
 from lockstep.run.identity import file_sha256
@@ -21,8 +22,8 @@ def publish(folder: RunFolder, settings: Settings) -> dict[str, Any]:
     the ledger too.
 
     Returns:
-        Table, rows, rows replaced, outcome, token, changes of the table's columns, rows per reporting table, and
-        whether the run was live (`reused`).
+        Table, rows, rows replaced, outcome, token, changes of the table's columns, rows per reporting table, the newest
+        partition that is live (none: the warehouse did not say), and whether the run was live (`reused`).
 
     Raises:
         StepOutOfOrder: There is no passed audit of this run's manifest.
@@ -45,8 +46,18 @@ def publish(folder: RunFolder, settings: Settings) -> dict[str, Any]:
         "token": publication.token,
         "changes": list(publication.changes),
         "reporting": publication.reporting,
+        "newest_live": _newest_live(warehouse, publication.table),
         "reused": publication.outcome == "noop",
     }
+
+
+def _newest_live(warehouse: Warehouse, table: str) -> str | None:
+    """Return the newest live partition; a warehouse that is busy by now costs only this answer."""
+    try:
+        days = [entry.partition for entry in warehouse.history(table) if entry.outcome != "refused"]
+    except LockstepError:
+        return None
+    return max(days).isoformat() if days else None
 
 
 def _require_audit(folder: RunFolder, plan: Plan) -> None:

@@ -244,3 +244,12 @@ def test_what_the_other_process_finishes_meanwhile_is_used(
 
 def test_text_without_the_mark_is_kept() -> None:
     assert told_by_job("a\nb") == "a\nb"
+
+
+def test_a_log_line_is_no_result_and_what_it_says_ends_the_error(data_plane: DataPlane) -> None:
+    line = '{"time": "t", "level": "error", "logger": "lockstep", "message": "origin is null"}'
+    data_plane(f"echo '{{\"rows\": 7}}'; echo '{line}'; echo '{line}' >&2")
+    assert step().execute(context()) == {"rows": 7}
+    data_plane(f"echo '{line}' >&2; exit 7")
+    with pytest.raises(AirflowFailException, match=r"failed with exit code 7\norigin is null$"):
+        step().execute(context())

@@ -32,6 +32,7 @@ def test_publishing_twice_is_publishing_once(tmp_path: Path) -> None:
         "token": 1,
         "changes": [],
         "reporting": {"by_depot": 2},
+        "newest_live": folder.plan(step="publish").partition.isoformat(),
         "reused": False,
     }
     assert again == {**first, "outcome": "noop", "reused": True}
