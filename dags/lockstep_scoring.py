@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pendulum
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, TriggerRule
+from airflow.sdk import DAG, Asset, Param, TriggerRule
+from lockstep_arrivals import add_further_days, timetable
 from lockstep_dags import STEP_TIMEOUT, Family, spec_dag
 from lockstep_operators import CheckOperator, PinModelOperator, PlanOperator, PublishOperator, ReportOperator
 from lockstep_spark import SparkStepOperator
@@ -33,7 +34,7 @@ def scoring_dag(loaded: LoadedSpec, page: str) -> DAG:
         page=page,
         tags=["scoring"],
         description=" ".join(spec.description.split()),
-        schedule=CronDataIntervalTimetable(spec.schedule.cron, timezone=spec.schedule.timezone),
+        schedule=timetable(spec.schedule),
         start_date=_moment(spec.schedule.start, dt.time.min, zone),
         end_date=_moment(last_day, dt.time.max, zone) if last_day else None,
         catchup=spec.schedule.catchup,
@@ -41,6 +42,7 @@ def scoring_dag(loaded: LoadedSpec, page: str) -> DAG:
         params=_params(spec),
     )
     _add_tasks(dag, spec)
+    add_further_days(dag, spec.schedule)
     return dag
 
 

@@ -12,12 +12,13 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO, Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from lockstep.errors import LockstepError
 from lockstep.run.exit_codes import EXIT_CODES, USAGE
 from lockstep.run.processes import die_with_parent
 from lockstep.run.submit import data_python, step_env
@@ -41,6 +42,15 @@ def failure(what: str, exit_code: int, *, tail: Sequence[str] = ()) -> AirflowEx
     cause = f"was killed by signal {-exit_code}" if exit_code < 0 else f"failed with exit code {exit_code}"
     message = "\n".join([f"{what} {cause}", *tail])
     return AirflowFailException(message) if exit_code in PERMANENT_EXIT_CODES else AirflowException(message)
+
+
+@contextlib.contextmanager
+def failing_for_good() -> Iterator[None]:
+    """Turn an error of ours into one that Airflow does not retry, with its message alone."""
+    try:
+        yield
+    except LockstepError as error:
+        raise AirflowFailException(str(error)) from error
 
 
 def stop_group(process: "subprocess.Popen[str]") -> None:

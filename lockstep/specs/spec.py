@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from lockstep.specs.asset_ref import AssetRef
 from lockstep.specs.drift_spec import Drift
 from lockstep.specs.fields import CatalogProperties, Cron, Identifier, Location, RelativePath, Timezone
 from lockstep.specs.limits import Limits
@@ -31,9 +32,14 @@ class ModelRef(Strict):
 
 
 class Schedule(Strict):
-    """When the nightly run starts, and for which days it may."""
+    """When a run starts, by the clock or by assets, and for which days it may."""
 
-    cron: Cron = Field(description="Five-field cron expression.")
+    cron: Cron | None = Field(None, description="Five-field cron expression; none: only assets start a run.")
+    assets: tuple[AssetRef, ...] = Field((), description="Assets; a run starts when all of them were updated.")
+    asset_days: Literal["extra", "partition_key"] = Field(
+        "extra",
+        description="What of an asset's event names the day: 'partition' in its extra, or its partition key.",
+    )
     timezone: Timezone = Field("UTC", description="IANA time zone of the cron.")
     start: dt.date = Field(description="First day that may be scored.")
     end: dt.date | None = Field(None, description="Last day that may be scored; none: no end.")
@@ -41,6 +47,16 @@ class Schedule(Strict):
     max_failed_days: int | None = Field(
         3, ge=1, description="Failed days at which Airflow pauses a backfill; null: it goes on to its end."
     )
+
+    @model_validator(mode="after")
+    def _something_starts_it(self) -> Self:
+        if self.cron is None and not self.assets:
+            raise ValueError("give 'cron', 'assets' or both")
+        if self.asset_days == "partition_key" and not self.assets:
+            raise ValueError("'asset_days' is for 'assets'")
+        if self.asset_days == "partition_key" and self.cron is not None:
+            raise ValueError("Airflow has no schedule by both: with asset_days: partition_key leave out 'cron'")
+        return self
 
     @model_validator(mode="after")
     def _end_follows_start(self) -> Self:
