@@ -8,17 +8,19 @@ one day: the latest that its events name. For each other day it starts a run of 
 import datetime as dt
 import functools
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import (
     DAG,
     Asset,
+    AssetAny,
     AssetOrTimeSchedule,
     BaseOperator,
     Context,
     CronDataIntervalTimetable,
+    CronTriggerTimetable,
     PartitionedAssetTimetable,
 )
 from lockstep_step import failing_for_good
@@ -39,6 +41,15 @@ def timetable(schedule: Schedule) -> Any:
     return assets if clock is None else AssetOrTimeSchedule(timetable=clock, assets=assets)
 
 
+def clock_or_assets(cron: str | None, refs: Sequence[AssetRef], *, timezone: str) -> Any:
+    """Return what starts the runs of a DAG that is about no single day: the clock, any of the assets, or neither."""
+    clock = None if cron is None else CronTriggerTimetable(cron, timezone=timezone)
+    if not refs:
+        return clock
+    assets = AssetAny(*(asset(ref) for ref in refs))
+    return assets if clock is None else AssetOrTimeSchedule(timetable=clock, assets=assets)
+
+
 def asset(ref: AssetRef) -> Asset:
     """Return the asset that a spec names."""
     return Asset(name=ref.name, uri=ref.uri)
@@ -55,6 +66,29 @@ def days_of(context: Mapping[str, Any]) -> list[dt.date]:
     return days_named(keys, [event.extra or {} for event in events])
 
 
+def all_days_of(context: Mapping[str, Any], assets: Sequence[Any]) -> list[dt.date]:
+    """Return the days of a run's events and of those that Airflow left behind, the earliest first.
+
+    Airflow 3.3 does not hand a run the events that came after the one that queued it and before the run was made, and
+    starts none for them until the asset's next event.
+
+    Args:
+        context: Of a task.
+        assets: Its inlets.
+
+    Raises:
+        DateInvalid: An event names something that is no day.
+    """
+    run = context["dag_run"]
+    kind = str(getattr(run.run_type, "value", run.run_type))
+    if kind != "asset_triggered" or run.start_date is None or run.clear_number:
+        return days_of(context)
+    window = (run.run_after.isoformat(), run.start_date.isoformat())
+    found = [e for asset in assets for e in context["inlet_events"][asset].after(window[0]).before(window[1])]
+    left_behind = days_named([event.partition_key for event in found], [event.extra or {} for event in found])
+    return sorted({*days_of(context), *left_behind})
+
+
 class FurtherDaysOperator(BaseOperator):
     """Says which runs to start for the days that this run does not score, as the next task wants to have it."""
 
@@ -62,28 +96,10 @@ class FurtherDaysOperator(BaseOperator):
         """Return `trigger_run_id` and `conf` of each run; the same ones whenever it is asked."""
         with failing_for_good():
             scored = days_of(context)[-1:]
-            days = sorted({*days_of(context), *self._left_behind(context)} - {*scored})
+            days = [day for day in all_days_of(context, self.inlets) if day not in scored]
         self.log.info("further days that the assets' events name: %s", ", ".join(map(str, days)) or "none")
         run_id = context["dag_run"].run_id
         return [{"trigger_run_id": f"day_{day}_of_{run_id}", "conf": {"date": day.isoformat()}} for day in days]
-
-    def _left_behind(self, context: Mapping[str, Any]) -> list[dt.date]:
-        """Return the days of events that came after the one that queued the run, and before the run was made.
-
-        Airflow 3.3 does not hand them to this run, and starts none for them until the asset's next event.
-        """
-        run = context["dag_run"]
-        kind = str(getattr(run.run_type, "value", run.run_type))
-        if kind != "asset_triggered" or run.start_date is None or run.clear_number:
-            return []
-        found = [
-            event
-            for inlet in self.inlets
-            for event in context["inlet_events"][inlet]
-            .after(run.run_after.isoformat())
-            .before(run.start_date.isoformat())
-        ]
-        return days_named([event.partition_key for event in found], [event.extra or {} for event in found])
 
 
 def add_further_days(dag: DAG, schedule: Schedule) -> None:

@@ -31,15 +31,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of DAG that every spec has.
+    """A kind of DAG that specs have.
 
     Attributes:
         prefix: Of the DAG ids.
         build: Makes the DAG of a spec, given the text that its page begins with.
+        applies: Whether a spec has such a DAG.
     """
 
     prefix: str
     build: Callable[[LoadedSpec, str], DAG]
+    applies: Callable[[ScoringSpec], bool] = lambda _: True
 
     def dag_id(self, name: str) -> str:
         """Return the DAG id of the spec called `name`."""
@@ -66,7 +68,7 @@ def build_all(
             continue
         try:
             loaded = load_spec(file)
-            for family in wanted:
+            for family in [family for family in wanted if family.applies(loaded.spec)]:
                 dag = family.build(loaded, families[family])
                 dag.validate()
                 dags.append(dag)

@@ -9,6 +9,7 @@ from lockstep.specs.asset_ref import AssetRef
 from lockstep.specs.drift_spec import Drift
 from lockstep.specs.fields import CatalogProperties, Cron, Identifier, Location, RelativePath, Timezone
 from lockstep.specs.limits import Limits
+from lockstep.specs.refresh_spec import Refresh
 from lockstep.specs.retention import Retention
 from lockstep.specs.strict import Strict
 
@@ -218,6 +219,7 @@ class ScoringSpec(Strict):
     checks: Checks = Field(default_factory=Checks)
     publish: Publish
     reporting: dict[Identifier, RelativePath] = Field(default_factory=dict, description="Reporting table to SQL file.")
+    refresh: Refresh = Field(default_factory=Refresh)
     limits: Limits = Field(default_factory=Limits)
     drift: Drift = Field(default_factory=Drift)
     retention: Retention = Field(default_factory=Retention)
@@ -234,6 +236,8 @@ class ScoringSpec(Strict):
             raise ValueError(f"'drift.columns' names the score {self.output.column!r}: its limits are 'drift.score'")
         if self.input.table is not None and self.reporting:
             raise ValueError("'reporting' needs 'input.query': its view of outcomes is a source")
+        if not self.reporting and (self.refresh.assets or self.refresh.cron):
+            raise ValueError("'refresh' is for 'reporting', which names no table")
         if self.reporting and self.publish.warehouse not in {"duckdb", "postgresql"}:
             raise ValueError(
                 "'reporting' needs publish.warehouse duckdb or postgresql: the others compute no queries with the rows"
