@@ -19,14 +19,14 @@ from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from lockstep.errors import LockstepError
-from lockstep.run.exit_codes import EXIT_CODES, USAGE
+from lockstep.run.exit_codes import EXIT_CODES, PARITY_DIFFERS, USAGE
 from lockstep.run.processes import die_with_parent
 from lockstep.run.submit import data_python, step_env
 from lockstep.specs.settings import Settings
 
 # What the same command cannot turn into a success. Exit code 1 is a crash: of Spark, or of code that a retry may meet
 # in a better state.
-PERMANENT_EXIT_CODES = frozenset({USAGE, *(code for _, code in EXIT_CODES)})
+PERMANENT_EXIT_CODES = frozenset({USAGE, PARITY_DIFFERS, *(code for _, code in EXIT_CODES)})
 TAIL_LINES = 30
 STOP_TIMEOUT_S = 10.0
 

@@ -9,6 +9,7 @@ from lockstep.specs.asset_ref import AssetRef
 from lockstep.specs.drift_spec import Drift
 from lockstep.specs.fields import CatalogProperties, Cron, Identifier, Location, RelativePath, Timezone
 from lockstep.specs.limits import Limits
+from lockstep.specs.parity_spec import Parity
 from lockstep.specs.refresh_spec import Refresh
 from lockstep.specs.retention import Retention
 from lockstep.specs.strict import Strict
@@ -220,6 +221,7 @@ class ScoringSpec(Strict):
     publish: Publish
     reporting: dict[Identifier, RelativePath] = Field(default_factory=dict, description="Reporting table to SQL file.")
     refresh: Refresh = Field(default_factory=Refresh)
+    parity: Parity = Field(default_factory=Parity)
     limits: Limits = Field(default_factory=Limits)
     drift: Drift = Field(default_factory=Drift)
     retention: Retention = Field(default_factory=Retention)
