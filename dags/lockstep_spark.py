@@ -25,7 +25,7 @@ RESULTS = {"materialize": INPUT, "score": MANIFEST}
 ERROR_MARK = "LOCKSTEP-ERROR "  # of lockstep/steps/job.py
 
 
-class SparkStepOperator(SparkSubmitOperator):
+class SparkJobOperator(SparkSubmitOperator):
     """SparkSubmitOperator for a script of `jobs/`.
 
     It adds three things to its parent: paths and environment from Lockstep's settings (taken when the task runs, so
@@ -34,25 +34,19 @@ class SparkStepOperator(SparkSubmitOperator):
 
     Args:
         job: Script name without `.py`.
-        run_folder: Run folder (templated).
     """
 
     template_fields: ClassVar[Sequence[str]] = ("application_args",)
 
-    def __init__(self, *, job: str, run_folder: str, **kwargs: Any) -> None:
-        super().__init__(application_args=["--run-folder", run_folder], name=f"lockstep-{job}", **kwargs)
+    def __init__(self, *, job: str, **kwargs: Any) -> None:
+        super().__init__(name=f"lockstep-{job}", **kwargs)
         self.job = job
 
     def execute(self, context: Context) -> None:
-        """Run spark-submit to its end; a step that an earlier attempt finished is not run again."""
-        folder = RunFolder(Path(str((self.application_args or [])[-1])))
-        if folder.has(RESULTS[self.job]):
-            self.log.info("%s of %s is done already", self.job, folder.path)
-            return
+        """Run spark-submit to its end."""
         self._configure()
         try:
-            with folder.timed(self.job):
-                super().execute(context)
+            super().execute(context)
         except AirflowException as error:
             exit_code = self._exit_code()
             if exit_code is None:
@@ -99,6 +93,27 @@ class SparkStepOperator(SparkSubmitOperator):
     def _stop_driver(self) -> None:
         if (process := self._submit_process()) is not None:
             stop_group(process)
+
+
+class SparkStepOperator(SparkJobOperator):
+    """A Spark step of a scoring run; one that an earlier attempt finished is not run again.
+
+    Args:
+        job: Script name without `.py`.
+        run_folder: Run folder (templated).
+    """
+
+    def __init__(self, *, job: str, run_folder: str, **kwargs: Any) -> None:
+        super().__init__(job=job, application_args=["--run-folder", run_folder], **kwargs)
+
+    def execute(self, context: Context) -> None:
+        """Run spark-submit to its end, unless the step is done already."""
+        folder = RunFolder(Path(str((self.application_args or [])[-1])))
+        if folder.has(RESULTS[self.job]):
+            self.log.info("%s of %s is done already", self.job, folder.path)
+            return
+        with folder.timed(self.job):
+            super().execute(context)
 
 
 def told_by_job(text: str) -> str:

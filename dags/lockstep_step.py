@@ -8,6 +8,7 @@ task is killed, times out or is cleared.
 import contextlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import threading
@@ -99,9 +100,26 @@ class StepOperator(BaseOperator):
             AirflowException: It failed, and may succeed when it is run again.
             AirflowFailException: It failed, and would fail again.
         """
-        settings = Settings.from_env(os.environ)
-        command = [str(data_python(settings, os.environ)), "-m", "lockstep", *map(str, arguments)]
-        self.log.info("running lockstep %s", " ".join(command[3:]))
+        command = [str(data_python(Settings.from_env(os.environ), os.environ)), "-m", "lockstep", *map(str, arguments)]
+        return self.run_command(command, what=f"lockstep {' '.join(command[3:5])}")
+
+    def run_command(self, command: Sequence[str], *, what: str, without: Sequence[str] = ()) -> Any:
+        """Run a program to its end, with its log in the task's log and the settings in its environment.
+
+        Args:
+            command: The command line.
+            what: What a message calls it.
+            without: Variables that it shall not get.
+
+        Returns:
+            The last JSON object that it printed.
+
+        Raises:
+            AirflowException: It failed, and may succeed when it is run again.
+            AirflowFailException: It failed, and would fail again.
+        """
+        self.log.info("running %s", shlex.join(command))
+        environment = {**os.environ, **step_env(Settings.from_env(os.environ))}
         tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._child = subprocess.Popen(
             command,
@@ -110,7 +128,7 @@ class StepOperator(BaseOperator):
             stdin=subprocess.DEVNULL,
             text=True,
             errors="replace",
-            env={**os.environ, **step_env(settings)},
+            env={name: value for name, value in environment.items() if name not in without},
             start_new_session=True,
             preexec_fn=die_with_parent,  # noqa: PLW1509 - one call into a library that is loaded already
         )
@@ -121,7 +139,7 @@ class StepOperator(BaseOperator):
             stop_group(self._child)
             close_pipes(self._child)
         if exit_code != 0:
-            raise failure(f"lockstep {' '.join(command[3:5])}", exit_code, tail=tail)
+            raise failure(what, exit_code, tail=tail)
         return result
 
     def _stream(self, child: "subprocess.Popen[str]", tail: deque[str]) -> Any:

@@ -14,7 +14,9 @@ from lockstep.specs.spec import ScoringSpec
 
 # Keys that decide neither a published value nor whether it is published.
 NOT_RESULT: dict[str, Any] = {
-    **dict.fromkeys(("description", "owner", "schedule", "reporting", "refresh", "parity", "retention"), True),
+    **dict.fromkeys(
+        ("description", "owner", "schedule", "reporting", "refresh", "parity", "training", "retention"), True
+    ),
     "limits": {"checks_spark_rows": True},
 }
 RUN_KEY_DIGITS = 16

@@ -1,6 +1,7 @@
 """Airflow's pools: how many tasks of a kind run at once, whatever the number of active days."""
 
 SPARK_POOL = "spark"
+TRAINING_POOL = "training"
 # How many may publish into a warehouse of a kind side by side. DuckDB has one writer. Writers of the lake formats get
 # into each other's way and repeat their commits; servers only queue for the same day.
 WRITERS = {"duckdb": 1, "iceberg": 2, "delta": 2, "postgresql": 4, "snowflake": 4, "bigquery": 4}

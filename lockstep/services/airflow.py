@@ -7,7 +7,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-from lockstep.run.pools import SPARK_POOL, WRITERS, warehouse_pool
+from lockstep.run.pools import SPARK_POOL, TRAINING_POOL, WRITERS, warehouse_pool
 from lockstep.run.submit import data_python, step_env
 from lockstep.services.credentials import ADMIN, Credentials
 from lockstep.services.errors import EnvironmentMissing
@@ -16,7 +16,7 @@ from lockstep.services.process import Component
 from lockstep.specs.settings import TELEMETRY_OFF, Settings
 
 # Two Spark slots would fight for two cores.
-POOLS = {SPARK_POOL: 1, **{warehouse_pool(kind): writers for kind, writers in WRITERS.items()}}
+POOLS = {SPARK_POOL: 1, TRAINING_POOL: 1, **{warehouse_pool(kind): writers for kind, writers in WRITERS.items()}}
 PARALLELISM = 4
 
 

@@ -13,6 +13,7 @@ from lockstep.specs.parity_spec import Parity
 from lockstep.specs.refresh_spec import Refresh
 from lockstep.specs.retention import Retention
 from lockstep.specs.strict import Strict
+from lockstep.specs.training_spec import Training
 
 ColumnType = Literal["string", "int", "long", "double", "boolean", "date", "timestamp"]
 
@@ -222,6 +223,7 @@ class ScoringSpec(Strict):
     reporting: dict[Identifier, RelativePath] = Field(default_factory=dict, description="Reporting table to SQL file.")
     refresh: Refresh = Field(default_factory=Refresh)
     parity: Parity = Field(default_factory=Parity)
+    training: Training | None = Field(None, description="How a challenger is trained; none: not by Airflow.")
     limits: Limits = Field(default_factory=Limits)
     drift: Drift = Field(default_factory=Drift)
     retention: Retention = Field(default_factory=Retention)
@@ -238,6 +240,8 @@ class ScoringSpec(Strict):
             raise ValueError(f"'drift.columns' names the score {self.output.column!r}: its limits are 'drift.score'")
         if self.input.table is not None and self.reporting:
             raise ValueError("'reporting' needs 'input.query': its view of outcomes is a source")
+        if self.training is not None and self.training.alias == self.model.alias:
+            raise ValueError(f"'training.alias' must not be {self.model.alias!r}, by which the spec scores: promote it")
         if not self.reporting and (self.refresh.assets or self.refresh.cron):
             raise ValueError("'refresh' is for 'reporting', which names no table")
         if self.reporting and self.publish.warehouse not in {"duckdb", "postgresql"}:

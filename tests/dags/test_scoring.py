@@ -32,7 +32,7 @@ def dag(models: Path) -> DAG:
     return bag.dags["score_flight_delay"]
 
 
-FAMILIES = ("maintain", "parity", "promote", "report", "rollback", "score")
+FAMILIES = ("maintain", "parity", "promote", "report", "rollback", "score", "train")
 
 
 def dag_ids(*names: str) -> list[str]:
