@@ -1,6 +1,7 @@
 """The scoring DAG of a spec: one run scores one day."""
 
 import datetime as dt
+import os
 from zoneinfo import ZoneInfo
 
 import pendulum
@@ -8,12 +9,14 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, Param, TriggerRule
 from lockstep_arrivals import add_further_days, timetable
 from lockstep_dags import STEP_TIMEOUT, Family, spec_dag
+from lockstep_deadlines import deadline
 from lockstep_operators import CheckOperator, PinModelOperator, PlanOperator, PublishOperator, ReportOperator
 from lockstep_spark import SparkStepOperator
 
-from lockstep.run.pools import SPARK_POOL, warehouse_pool
+from lockstep.run.pools import SPARK_POOL, scoring_pool, warehouse_pool
 from lockstep.specs.loading import LoadedSpec
 from lockstep.specs.model_choice import AS_PUBLISHED, PATTERN
+from lockstep.specs.settings import Settings, device
 from lockstep.specs.spec import ScoringSpec
 
 SPARK_CONNECTION = "spark_default"
@@ -38,6 +41,7 @@ def scoring_dag(loaded: LoadedSpec, page: str) -> DAG:
         start_date=_moment(spec.schedule.start, dt.time.min, zone),
         end_date=_moment(last_day, dt.time.max, zone) if last_day else None,
         catchup=spec.schedule.catchup,
+        deadline=deadline(spec),
         max_active_runs=MAX_ACTIVE_RUNS,
         params=_params(spec),
     )
@@ -114,10 +118,14 @@ def _spark(name: str, spec: ScoringSpec, *, doc: str) -> SparkStepOperator:
         job=name,
         run_folder=RUN_FOLDER,
         conn_id=SPARK_CONNECTION,
-        pool=SPARK_POOL,
+        pool=SPARK_POOL if name == "materialize" else _scoring_pool(),
         execution_timeout=dt.timedelta(seconds=spec.limits.timeout_s),
         doc_md=doc,
     )
+
+
+def _scoring_pool() -> str:
+    return scoring_pool(device=device(os.environ), profile=Settings.from_env(os.environ).spark_profile)
 
 
 def _params(spec: ScoringSpec) -> dict[str, Param]:

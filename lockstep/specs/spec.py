@@ -47,6 +47,9 @@ class Schedule(Strict):
     start: dt.date = Field(description="First day that may be scored.")
     end: dt.date | None = Field(None, description="Last day that may be scored; none: no end.")
     catchup: bool = Field(False, description="Whether Airflow scores missed days by itself.")
+    deadline_minutes: int | None = Field(
+        None, ge=1, description="Minutes from its queueing after which an unfinished run is told of; none: never."
+    )
     max_failed_days: int | None = Field(
         3, ge=1, description="Failed days at which Airflow pauses a backfill; null: it goes on to its end."
     )
