@@ -115,6 +115,7 @@ def add_further_days(dag: DAG, schedule: Schedule) -> None:
         TriggerDagRunOperator.partial(
             task_id="score_further_day",
             trigger_dag_id=dag.dag_id,
+            logical_date=None,  # with today's, a run after the spec's last day would have no tasks and be a success
             skip_when_already_exists=True,
             doc_md="Start a run of its own for each of these days; one that is there already is left alone.",
         ).expand_kwargs(further.output)

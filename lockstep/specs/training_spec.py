@@ -10,6 +10,7 @@ from lockstep.specs.asset_ref import AssetRef
 from lockstep.specs.fields import Cron, RelativePath
 from lockstep.specs.strict import Strict
 
+LABEL_QUERY = "label.sql"  # beside the spec
 PLACES = ("training_set", "alias", "model", "first_day", "last_day", "tracking_uri")
 
 
