@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG
+from lockstep_picture import steps_section
 
 from lockstep.specs.loading import LoadedSpec, load_spec, spec_files
 from lockstep.specs.spec import Schedule, ScoringSpec
@@ -70,6 +71,7 @@ def build_all(
             loaded = load_spec(file)
             for family in [family for family in wanted if family.applies(loaded.spec)]:
                 dag = family.build(loaded, families[family])
+                dag.doc_md = f"{dag.doc_md}\n{steps_section(dag)}"
                 dag.validate()
                 dags.append(dag)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one spec must not remove the others
