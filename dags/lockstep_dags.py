@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG
+from lockstep_picture import steps_section
 from lockstep_retries import FIRST_DELAY, LONGEST_DELAY, RETRIES, Patience
 
 from lockstep.specs.loading import LoadedSpec, load_spec, spec_files
-from lockstep.specs.spec import ScoringSpec
+from lockstep.specs.spec import Schedule, ScoringSpec
 
 STEP_TIMEOUT = dt.timedelta(minutes=30)
 # A day that is nearly done goes before a day that has just begun.
@@ -73,6 +74,7 @@ def build_all(
             loaded = load_spec(file)
             for family in [family for family in wanted if family.applies(loaded.spec)]:
                 dag = family.build(loaded, families[family])
+                dag.doc_md = f"{dag.doc_md}\n{steps_section(dag)}"
                 dag.validate()
                 dags.append(dag)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one spec must not remove the others
@@ -98,11 +100,18 @@ def _facts(spec: ScoringSpec) -> str:
     rows: Sequence[tuple[str, str]] = (
         ("Model", f"`{spec.model.name}`, alias `{spec.model.alias}`"),
         ("Published to", f"{spec.publish.warehouse} table `{spec.publish.table}`, by `{spec.partition.column}`"),
-        ("Schedule", f"`{spec.schedule.cron}` {spec.schedule.timezone}, days from {spec.schedule.start}"),
+        ("Schedule", f"{_starts(spec.schedule)}, days from {spec.schedule.start}"),
         ("Owner", spec.owner),
     )
     table = "\n".join(f"| {name} | {text} |" for name, text in rows)
     return f"## This DAG: {spec.name}\n\n{spec.description}\n\n| | |\n|---|---|\n{table}\n"
+
+
+def _starts(schedule: Schedule) -> str:
+    starts = [f"`{schedule.cron}` {schedule.timezone}"] if schedule.cron else []
+    if schedule.assets:
+        starts.append(" and ".join(f"`{ref.name}`" for ref in schedule.assets))
+    return " or ".join(starts)
 
 
 def iter_messages(problems: Sequence[Exception]) -> Iterator[str]:

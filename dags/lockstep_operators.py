@@ -1,19 +1,18 @@
 """The operators of the tasks of a scoring DAG, but for the Spark jobs (`lockstep_spark.py`)."""
 
-import contextlib
 import datetime as dt
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from airflow.sdk import Context
 from airflow.sdk.bases.skipmixin import SkipMixin
 from airflow.sdk.exceptions import AirflowSkipException
+from lockstep_arrivals import days_of
 from lockstep_links import DATA_DOCS, MODEL, REPORT, DataDocsLink, ModelLink, ReportLink, page_of_model, page_of_run
-from lockstep_retries import airflow_error
-from lockstep_step import StepOperator
+from lockstep_step import StepOperator, failing_for_good
 
-from lockstep.errors import DateInvalid, LockstepError
+from lockstep.errors import DateInvalid
 from lockstep.run.interval import partition_of_run
 from lockstep.run.partition import parse_partition
 from lockstep.run.pins import Pin, read_pin, write_pin
@@ -168,14 +167,7 @@ def asked_partition(schedule: Schedule, context: Mapping[str, Any]) -> dt.date:
             raise DateInvalid(
                 asked.isoformat(), problem=f"was given to a {kind} run, which has its own day", advice=advice
             )
+        if asked is None and (days := days_of(context)):
+            asked = days[-1]
         now = dt.datetime.now(dt.UTC)
         return partition_of_run(schedule, logical_date=dag_run.logical_date, manual=manual, now=now, asked=asked)
-
-
-@contextlib.contextmanager
-def failing_for_good() -> Iterator[None]:
-    """Turn an error of ours into one of Airflow's, with its message alone; one that is not retryable fails for good."""
-    try:
-        yield
-    except LockstepError as error:
-        raise airflow_error(error) from error

@@ -1,19 +1,23 @@
 """The scoring DAG of a spec: one run scores one day."""
 
 import datetime as dt
+import os
 from zoneinfo import ZoneInfo
 
 import pendulum
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, TriggerRule
+from airflow.sdk import DAG, Asset, Param, TriggerRule
+from lockstep_arrivals import add_further_days, timetable
 from lockstep_callbacks import task_callbacks
 from lockstep_dags import STEP_TIMEOUT, Family, spec_dag
+from lockstep_deadlines import deadline
 from lockstep_operators import CheckOperator, PinModelOperator, PlanOperator, PublishOperator, ReportOperator
 from lockstep_spark import SparkStepOperator
 
-from lockstep.run.pools import SPARK_POOL, warehouse_pool
+from lockstep.run.pools import SPARK_POOL, scoring_pool, warehouse_pool
 from lockstep.specs.loading import LoadedSpec
 from lockstep.specs.model_choice import AS_PUBLISHED, PATTERN
+from lockstep.specs.settings import Settings, device
 from lockstep.specs.spec import ScoringSpec
 
 SPARK_CONNECTION = "spark_default"
@@ -35,14 +39,16 @@ def scoring_dag(loaded: LoadedSpec, page: str) -> DAG:
         page=page,
         tags=["scoring"],
         description=" ".join(spec.description.split()),
-        schedule=CronDataIntervalTimetable(spec.schedule.cron, timezone=spec.schedule.timezone),
+        schedule=timetable(spec.schedule),
         start_date=_moment(spec.schedule.start, dt.time.min, zone),
         end_date=_moment(last_day, dt.time.max, zone) if last_day else None,
         catchup=spec.schedule.catchup,
+        deadline=deadline(spec),
         max_active_runs=MAX_ACTIVE_RUNS,
     )
     dag.default_args.update(task_callbacks(spec))
     _add_tasks(dag, spec)
+    add_further_days(dag, spec.schedule)
     # After the tasks: each would get a deep copy of the form, which is a third of the parsing and never looked at.
     dag.params = _params(spec)
     return dag
@@ -116,10 +122,14 @@ def _spark(name: str, spec: ScoringSpec, *, doc: str) -> SparkStepOperator:
         job=name,
         run_folder=RUN_FOLDER,
         conn_id=SPARK_CONNECTION,
-        pool=SPARK_POOL,
+        pool=SPARK_POOL if name == "materialize" else _scoring_pool(),
         execution_timeout=dt.timedelta(seconds=spec.limits.timeout_s),
         doc_md=doc,
     )
+
+
+def _scoring_pool() -> str:
+    return scoring_pool(device=device(os.environ), profile=Settings.from_env(os.environ).spark_profile)
 
 
 def _params(spec: ScoringSpec) -> dict[str, Param]:

@@ -28,53 +28,34 @@ RESULTS = {"materialize": INPUT, "score": MANIFEST}
 ERROR_MARK = "LOCKSTEP-ERROR "  # of lockstep/steps/job.py
 
 
-class SparkStepOperator(LineageMixin, SparkSubmitOperator):
+class SparkJobOperator(SparkSubmitOperator):
     """SparkSubmitOperator for a script of `jobs/`.
 
-    It adds four things to its parent: paths and environment from Lockstep's settings (taken when the task runs, so
-    that nothing secret is in the rendered template), the exit codes of `lockstep`, a lock, so that two runs of one day
-    do not compute it side by side, and a process group of its own, so that a Python driver does not outlive a killed
-    or timed-out task.
+    It adds three things to its parent: paths and environment from Lockstep's settings (taken when the task runs, so
+    that nothing secret is in the rendered template), the exit codes of `lockstep`, and a process group of its own, so
+    that a Python driver does not outlive a killed or timed-out task.
 
     Args:
         job: Script name without `.py`.
-        run_folder: Run folder (templated).
     """
 
     template_fields: ClassVar[Sequence[str]] = ("application_args",)
 
-    def __init__(self, *, job: str, run_folder: str, **kwargs: Any) -> None:
-        super().__init__(application_args=["--run-folder", run_folder], name=f"lockstep-{job}", **kwargs)
+    def __init__(self, *, job: str, **kwargs: Any) -> None:
+        super().__init__(name=f"lockstep-{job}", **kwargs)
         self.job = job
         self.stopped = False  # by Airflow
 
     def execute(self, context: Context) -> None:
-        """Run spark-submit to its end; a step that an earlier attempt finished is not run again."""
-        folder = RunFolder(Path(str((self.application_args or [])[-1])))
-        if self._is_done(folder):
-            return
-        die_with_parent()  # see StepOperator.run_step
+        """Run spark-submit to its end."""
+        die_with_parent()  # see StepOperator.run_command
         try:
-            settings = Settings.from_env(os.environ)
-            # Another run of this day, or somebody at a shell, may be at it: one computes, both have the result.
-            with alone(self.job, folder, settings, tell=self.log.warning, on_lost=self._stop_driver) as partition:
-                if not self._is_done(folder):
-                    self._configure(settings)
-                    self._submit(context, folder, partition)
+            self._configure(Settings.from_env(os.environ))
         except LockstepError as error:
             raise airflow_error(error) from error
-
-    def _is_done(self, folder: RunFolder) -> bool:
-        if done := folder.has(RESULTS[self.job]):
-            self.log.info("%s of %s is done already", self.job, folder.path)
-        return done
-
-    def _submit(self, context: Context, folder: RunFolder, partition: Alone) -> None:
         try:
-            with folder.timed(self.job):
-                super().execute(context)
+            super().execute(context)
         except AirflowException as error:
-            partition.check()
             exit_code = self._exit_code()
             if exit_code is None:
                 raise
@@ -119,6 +100,48 @@ class SparkStepOperator(LineageMixin, SparkSubmitOperator):
     def _stop_driver(self) -> None:
         if (process := self._submit_process()) is not None:
             stop_group(process)
+
+
+class SparkStepOperator(LineageMixin, SparkJobOperator):
+    """A Spark step of a scoring run, which one process at a time computes.
+
+    A step that an earlier attempt finished is not run again, and two runs of one day do not compute it side by side.
+
+    Args:
+        job: Script name without `.py`.
+        run_folder: Run folder (templated).
+    """
+
+    def __init__(self, *, job: str, run_folder: str, **kwargs: Any) -> None:
+        super().__init__(job=job, application_args=["--run-folder", run_folder], **kwargs)
+
+    def execute(self, context: Context) -> None:
+        """Run spark-submit to its end, unless the step is done already."""
+        folder = RunFolder(Path(str((self.application_args or [])[-1])))
+        if self._is_done(folder):
+            return
+        die_with_parent()  # see StepOperator.run_command
+        try:
+            settings = Settings.from_env(os.environ)
+            # Another run of this day, or somebody at a shell, may be at it: one computes, both have the result.
+            with alone(self.job, folder, settings, tell=self.log.warning, on_lost=self._stop_driver) as partition:
+                if not self._is_done(folder):
+                    self._compute(context, folder, partition)
+        except LockstepError as error:
+            raise airflow_error(error) from error
+
+    def _compute(self, context: Context, folder: RunFolder, partition: Alone) -> None:
+        try:
+            with folder.timed(self.job):
+                super().execute(context)
+        except AirflowException:
+            partition.check()
+            raise
+
+    def _is_done(self, folder: RunFolder) -> bool:
+        if done := folder.has(RESULTS[self.job]):
+            self.log.info("%s of %s is done already", self.job, folder.path)
+        return done
 
 
 def said_by_job(text: str) -> dict[str, Any] | None:

@@ -8,20 +8,22 @@ task is killed, times out or is cleared.
 import contextlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from lockstep_lineage import LineageMixin
-from lockstep_retries import TryLater, telling
+from lockstep_retries import TryLater, airflow_error, telling
 
-from lockstep.run.exit_codes import EXIT_CODES, TEMPORARY, USAGE
+from lockstep.errors import LockstepError
+from lockstep.run.exit_codes import EXIT_CODES, PARITY_DIFFERS, TEMPORARY, USAGE
 from lockstep.run.logs import logged_message
 from lockstep.run.processes import die_with_parent
 from lockstep.run.submit import data_python, step_env
@@ -29,7 +31,7 @@ from lockstep.specs.settings import Settings
 
 # What the same command cannot turn into a success. Exit code 1 is a crash: of Spark, or of code that a retry may meet
 # in a better state.
-PERMANENT_EXIT_CODES = frozenset({USAGE, *(code for _, code in EXIT_CODES)})
+PERMANENT_EXIT_CODES = frozenset({USAGE, PARITY_DIFFERS, *(code for _, code in EXIT_CODES)})
 TAIL_LINES = 30
 STOP_TIMEOUT_S = 10.0
 
@@ -67,6 +69,15 @@ def failure(
     facts = said if said is not None and "error" in said else {}
     error.told = Told(exit_code, error=str(facts.get("error", "")), message=str(facts.get("message", "")))
     return telling(error, error.told.message or f"{what} {cause}")
+
+
+@contextlib.contextmanager
+def failing_for_good() -> Iterator[None]:
+    """Turn an error of ours into one of Airflow's, with its message alone; one that is not retryable fails for good."""
+    try:
+        yield
+    except LockstepError as error:
+        raise airflow_error(error) from error
 
 
 def stop_group(process: "subprocess.Popen[str]") -> None:
@@ -119,13 +130,32 @@ class StepOperator(LineageMixin, BaseOperator):
             AirflowException: It crashed, and may succeed when it is run again.
             AirflowFailException: It failed, and would fail again.
         """
+        command = [str(data_python(Settings.from_env(os.environ), os.environ)), "-m", "lockstep", *map(str, arguments)]
+        self.ran = command[3:]
+        self.result = self.run_command(command, what=f"lockstep {' '.join(command[3:5])}")
+        return self.result
+
+    def run_command(self, command: Sequence[str], *, what: str, without: Sequence[str] = ()) -> Any:
+        """Run a program to its end, with its log in the task's log and the settings in its environment.
+
+        Args:
+            command: The command line.
+            what: What a message calls it.
+            without: Variables that it shall not get.
+
+        Returns:
+            The last JSON object that it printed.
+
+        Raises:
+            TryLater: It did nothing, and may do later.
+            AirflowException: It crashed, and may succeed when it is run again.
+            AirflowFailException: It failed, and would fail again.
+        """
         # Whoever runs this task (Airflow's supervisor of it) may be killed: then it ends too, and its children with it,
         # before Airflow starts it again elsewhere.
         die_with_parent()
-        settings = Settings.from_env(os.environ)
-        command = [str(data_python(settings, os.environ)), "-m", "lockstep", *map(str, arguments)]
-        self.log.info("running lockstep %s", " ".join(command[3:]))
-        self.ran = command[3:]
+        self.log.info("running %s", shlex.join(command))
+        environment = {**os.environ, **step_env(Settings.from_env(os.environ))}
         tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._child = subprocess.Popen(
             command,
@@ -134,7 +164,7 @@ class StepOperator(LineageMixin, BaseOperator):
             stdin=subprocess.DEVNULL,
             text=True,
             errors="replace",
-            env={**os.environ, **step_env(settings)},
+            env={name: value for name, value in environment.items() if name not in without},
             start_new_session=True,
             preexec_fn=die_with_parent,  # noqa: PLW1509 - one call into a library that is loaded already
         )
@@ -145,8 +175,7 @@ class StepOperator(LineageMixin, BaseOperator):
             stop_group(self._child)
             close_pipes(self._child)
         if exit_code != 0:
-            raise failure(f"lockstep {' '.join(command[3:5])}", exit_code, tail=tail, said=result)
-        self.result = result
+            raise failure(what, exit_code, tail=tail, said=result)
         return result
 
     def _stream(self, child: "subprocess.Popen[str]", tail: deque[str]) -> Any:

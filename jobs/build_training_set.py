@@ -20,11 +20,12 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from lockstep.data.feature_query import Days
-from lockstep.data.training_set import LABEL_QUERY, TrainingSpec, build_training_set, fingerprint, read_meta
+from lockstep.data.training_set import TrainingSpec, build_training_set, fingerprint, read_meta
 from lockstep.errors import LockstepError
 from lockstep.run.exit_codes import BUG, OK, exit_code
 from lockstep.specs.loading import load_spec
 from lockstep.specs.settings import Settings
+from lockstep.specs.training_spec import LABEL_QUERY
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -1,12 +1,14 @@
 """`lockstep parity SPEC --date D`: is the endpoint's answer the batch's score, in every bit?"""
 
 import contextlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lockstep.cli.console import Console
 from lockstep.cli.options import AsJson, ModelVersion, SpecName, loaded_spec, settings
+from lockstep.errors import DateInvalid
 from lockstep.run.exit_codes import PARITY_DIFFERS
 from lockstep.run.folder import MANIFEST, RunFolder
 from lockstep.run.partition import parse_partition
@@ -23,28 +25,48 @@ if TYPE_CHECKING:
 def command(
     name: SpecName,
     *,
-    date: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="Partition to compare.")],
+    date: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM-DD", help="Partition to compare; with --published, else the latest.")
+    ] = None,
     url: Annotated[
         str | None, typer.Option(help="A running endpoint, such as http://127.0.0.1:8080; without it, one of its own.")
     ] = None,
     model_version: ModelVersion = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="Compare what is live, with the version that made it; score nothing.")
+    ] = False,
+    rows: Annotated[int | None, typer.Option(min=1, help="Only so many rows, drawn by chance.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score one day through Spark and through the endpoint, and compare bit for bit.
 
-    The batch side is the run of that day as `lockstep run` makes it (a finished one is reused), without publishing.
-    The endpoint side is HTTP in both protocols, in requests of 1, 7, 64 and 1,000 rows, in order and shuffled.
-    Exit code 10 when any row differs.
+    The batch side is the run of that day as `lockstep run` makes it (a finished one is reused), without publishing;
+    with --published it is the run whose rows are live. The endpoint side is HTTP in both protocols, in requests of 1,
+    7, 64 and 1,000 rows, in order and shuffled. Exit code 10 when any row differs.
     """
-    day, loaded, where = parse_partition(date), loaded_spec(name), settings()
+    if date is None and not published:
+        raise typer.BadParameter("give --date, or --published for the latest day that is live")
+    if published and model_version is not None:
+        raise typer.BadParameter("--published compares with the version that made the rows; leave out --model-version")
+    day, loaded, where = None if date is None else parse_partition(date), loaded_spec(name), settings()
     console = Console(machine=as_json)
-    console.title(f"parity {name} {day}")
-    folder = _scored_run(loaded, day, where, version=model_version, console=console)
+    console.title(f"parity {name} {day or 'latest published day'}")
+    folder = (
+        _live_run(loaded, day, where, console=console)
+        if published or day is None
+        else _scored_run(loaded, day, where, version=model_version, console=console)
+    )
+    if folder is None:
+        console.note(f"nothing of {loaded.spec.publish.table} is live, so there is nothing to compare")
+        console.result({"spec": name, "partition": None, "rows": 0})
+        return
 
-    from lockstep.serving.batch_scores import read_batch
+    from lockstep.serving.batch_scores import read_batch, sampled
     from lockstep.serving.local_endpoint import local_endpoint
 
     batch = read_batch(folder)
+    partition = parse_partition(batch.partition)
+    batch = batch if rows is None else sampled(batch, rows, seed=partition.toordinal())
     with contextlib.ExitStack() as stack:
         if url is None:
             with console.step("endpoint") as done:
@@ -53,12 +75,32 @@ def command(
                 url = stack.enter_context(started)
                 done(f"model version {batch.model.version} on {url}")
         report = _compare(batch, url, console)
-    facts = {"spec": name, "partition": str(day), "run_folder": str(folder.path), **report.to_json()}
+    facts = {"spec": name, "partition": batch.partition, "run_folder": str(folder.path), **report.to_json()}
     if not as_json:
         _tell(report, console)
     console.result(facts)
     if not report.equal:
         raise typer.Exit(PARITY_DIFFERS)
+
+
+def _live_run(loaded: "LoadedSpec", day: "dt.date | None", where: "Settings", *, console: Console) -> RunFolder | None:
+    """Return the run whose rows are live; none when none are and nobody named a day."""
+    from lockstep.publish.live import live_publication
+    from lockstep.publish.warehouse import open_warehouse
+    from lockstep.serving.parity import require_comparable
+
+    publish = loaded.spec.publish
+    warehouse = open_warehouse(publish.warehouse, where.warehouse(publish.warehouse), wait_s=where.warehouse_wait_s)
+    live = live_publication(warehouse, publish.table, day)
+    if live is None:
+        if day is not None:
+            advice = f"see `lockstep history {publish.table}` for the days that are"
+            raise DateInvalid(day.isoformat(), problem=f"has no live rows in {publish.table}", advice=advice)
+        return None
+    folder = RunFolder(Path(live.run_folder))
+    require_comparable(folder.plan(step="parity").model)
+    console.note(f"  live on {live.partition}: run {live.run_key}, model version {live.model_version}")
+    return folder
 
 
 def _scored_run(

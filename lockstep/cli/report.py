@@ -1,8 +1,10 @@
 """`lockstep report`: look at the tables of the warehouse, and recompute reporting tables."""
 
 import csv
+import datetime as dt
 import json
 import sys
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
@@ -13,7 +15,8 @@ from lockstep.errors import PublishError
 from lockstep.publish.contract import Warehouse
 from lockstep.publish.reporting import reporting_tables
 from lockstep.publish.warehouse import open_warehouse
-from lockstep.run.partition import parse_partition
+from lockstep.run.interval import finished_days
+from lockstep.run.partition import days_between, parse_partition
 from lockstep.specs.settings import Settings
 
 SHOWN_ROWS = 40
@@ -54,15 +57,42 @@ def table(
 @app.command()
 def refresh(
     name: SpecName,
-    date: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Only this partition.")] = None,
+    date: Annotated[list[str] | None, typer.Option(metavar="YYYY-MM-DD", help="This partition; repeatable.")] = None,
+    from_: Annotated[str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="First partition.")] = None,
+    to: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Last partition, included.")] = None,
+    trailing: Annotated[int | None, typer.Option(min=1, help="So many finished days, the latest included.")] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Recompute the reporting tables of a spec, as when outcomes arrived after the scores were published."""
+    """Recompute the reporting tables of a spec, as when outcomes arrived after the scores were published.
+
+    Without any option all live partitions are recomputed. Days that have no live rows are left out.
+    """
+    if sum((bool(date), from_ is not None or to is not None, trailing is not None)) > 1:
+        raise typer.BadParameter("give one of --date, --from with --to, and --trailing")
+    if (from_ is None) != (to is None):
+        raise typer.BadParameter("--from and --to go together")
     loaded, where = loaded_spec(name), settings()
-    days = None if date is None else [parse_partition(date)]
+    wanted = [parse_partition(day) for day in date] if date else None
+    if from_ is not None and to is not None:
+        wanted = list(days_between(parse_partition(from_), parse_partition(to)))
+    if trailing is not None:
+        wanted = finished_days(loaded.spec.schedule, trailing, now=dt.datetime.now(dt.UTC))
     queries = {table: loaded.file(file) for table, file in loaded.spec.reporting.items()}
     warehouse = _warehouse(where, loaded.spec.publish.warehouse)
+    days = None if wanted is None else _live(warehouse, loaded.spec.publish.table, wanted)
+    rows = {}
     for target in reporting_tables(loaded.spec, queries, data_root=where.data_root):
-        print(f"{target.name}: {warehouse.refresh_reporting(target, days):,} rows recomputed")
+        rows[target.name] = warehouse.refresh_reporting(target, days)
+        if not as_json:
+            print(f"{target.name}: {rows[target.name]:,} rows recomputed")
+    if as_json:
+        told = None if days is None else [str(day) for day in days]
+        without = [str(day) for day in sorted({*(wanted or ())} - {*(days or ())})]
+        print(json.dumps({"spec": name, "days": told, "not_live": without, "rows": rows}))
+
+
+def _live(warehouse: Warehouse, table: str, days: Iterable[dt.date]) -> list[dt.date]:
+    return [day for day in sorted({*days}) if warehouse.live(table, day) is not None]
 
 
 def _warehouse(where: Settings, kind: str) -> Warehouse:

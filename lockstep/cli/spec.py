@@ -11,6 +11,7 @@ from lockstep.cli.options import SpecName, loaded_spec, settings
 from lockstep.errors import SpecError
 from lockstep.run.exit_codes import exit_code
 from lockstep.specs.loading import LoadedSpec, json_schema, load_spec, spec_files
+from lockstep.specs.training_spec import LABEL_QUERY
 
 app = typer.Typer(help="Validate, show and describe scoring specs.", no_args_is_help=True)
 
@@ -42,7 +43,9 @@ def _check_files(loaded: LoadedSpec) -> None:
     spec = loaded.spec
     query = [] if spec.input.query is None else [spec.input.query]
     labels = [] if spec.labels is None else [spec.labels.query]
-    for name in (*query, *spec.reporting.values(), *labels):
+    training = [] if spec.training is None else [spec.training.script]
+    label = [LABEL_QUERY] if spec.training is not None and spec.training.build else []
+    for name in (*query, *spec.reporting.values(), *labels, *training, *label):
         loaded.file(name)
     check_suite_file(loaded.file(spec.checks.gate), gate=True)
     check_suite_file(loaded.file(spec.checks.audit))

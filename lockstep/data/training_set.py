@@ -26,7 +26,7 @@ from lockstep.specs.loading import LoadedSpec
 from lockstep.specs.spec import ScoringSpec, Source
 
 META_FILE = "training_set.json"
-LABEL, LABEL_QUERY, OUTCOMES_VIEW = "label", "label.sql", "outcomes"
+LABEL, OUTCOMES_VIEW = "label", "outcomes"
 ORDER = "_order"
 FORMAT = 1  # raise it when the files below change, so that old training sets are built anew
 FILES_PER_SPLIT = 4

@@ -7,6 +7,7 @@ from pathlib import Path
 from lockstep.demo.story import Story
 from lockstep.run.java import find_java_home, site_packages
 from lockstep.run.submit import data_python, spark_submit, step_env
+from lockstep.run.training import training_python
 from lockstep.services.errors import EnvironmentMissing
 from lockstep.services.process import Component
 from lockstep.services.supervisor import Supervisor
@@ -42,8 +43,7 @@ def _spark_job(supervisor: Supervisor, settings: Settings, job: str, *, argument
 
 
 def _train(supervisor: Supervisor, settings: Settings, out: Path, *, on_line: Callable[[str], None]) -> str:
-    default = settings.project_root / ".venv" / "training" / "bin" / "python"
-    python = Path(os.environ.get("LOCKSTEP_TRAINING_PYTHON", default))
+    python = training_python(settings, os.environ)
     if not python.is_file():
         raise EnvironmentMissing(python, holds="Petastorm and torch for training")
     command = [str(python), str(settings.models_root / SPEC / "train.py"), "--training-set", str(out)]

@@ -53,6 +53,14 @@ def partition_of_run(
     return partition
 
 
+def finished_days(schedule: Schedule, count: int, *, now: dt.datetime) -> list[dt.date]:
+    """Return the last so many days that are over in the spec's time zone and that its schedule covers."""
+    today = now.astimezone(ZoneInfo(schedule.timezone)).date()
+    last = min(today - ONE_DAY, schedule.end or today)
+    days = (last - dt.timedelta(days=back) for back in reversed(range(count)))
+    return [day for day in days if day >= schedule.start]
+
+
 def _problem(schedule: Schedule, partition: dt.date, *, latest: dt.date) -> str | None:
     """Say why a day cannot be scored, if it cannot."""
     if partition > latest:

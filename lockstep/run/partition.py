@@ -9,11 +9,12 @@ from lockstep.errors import DateInvalid
 def parse_partition(text: str) -> dt.date:
     """Parse `YYYY-MM-DD`, or raise `DateInvalid`."""
     try:
-        if len(text) != len("YYYY-MM-DD"):
+        day = dt.date.fromisoformat(text)
+        if day.isoformat() != text:  # it also reads other forms, and 20130801 with two more characters
             raise ValueError(text)
-        return dt.date.fromisoformat(text)
     except ValueError as error:
         raise DateInvalid(text, problem="is not a day") from error
+    return day
 
 
 def days_between(first: dt.date, last: dt.date) -> Iterator[dt.date]:

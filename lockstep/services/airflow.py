@@ -7,7 +7,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-from lockstep.run.pools import SPARK_POOL, WRITERS, warehouse_pool
+from lockstep.run.pools import GPU_POOL, GPU_PROFILE, SPARK_POOL, TRAINING_POOL, WRITERS, warehouse_pool
 from lockstep.run.submit import data_python, step_env
 from lockstep.services.credentials import ADMIN, Credentials
 from lockstep.services.errors import EnvironmentMissing
@@ -16,8 +16,23 @@ from lockstep.services.process import Component
 from lockstep.specs.settings import TELEMETRY_OFF, Settings
 
 # Two Spark slots would fight for two cores.
-POOLS = {SPARK_POOL: 1, **{warehouse_pool(kind): writers for kind, writers in WRITERS.items()}}
+POOLS = {
+    SPARK_POOL: 1,
+    TRAINING_POOL: 1,
+    GPU_POOL: 1,
+    **{warehouse_pool(kind): writers for kind, writers in WRITERS.items()},
+}
 PARALLELISM = 4
+
+
+def pools(settings: Settings, *, gpus: int) -> dict[str, int]:
+    """Return the pools of this machine and their slots.
+
+    Args:
+        settings: Its Spark profile counts: without that for GPUs, every job uses the first one.
+        gpus: How many the machine has.
+    """
+    return {**POOLS, GPU_POOL: max(1, gpus) if settings.spark_profile == GPU_PROFILE else 1}
 
 
 def airflow_home(settings: Settings) -> Path:

@@ -13,6 +13,7 @@ from lockstep.services.airflow_api import AirflowApi
 from lockstep.services.credentials import Credentials, load_or_create
 from lockstep.services.endpoint import endpoint, resolve_component
 from lockstep.services.errors import CommandFailed
+from lockstep.services.gpus import count_gpus
 from lockstep.services.log import Sink
 from lockstep.services.mlflow import mlflow_server
 from lockstep.services.ports import LOOPBACK, Ports
@@ -112,7 +113,7 @@ def start_stack(
     )
     supervisor.wait_ready()
     stack = replace(stack, served=served, has_mlflow=mlflow is not None)
-    for name, slots in airflow.POOLS.items():
+    for name, slots in airflow.pools(settings, gpus=count_gpus()).items():
         stack.api().ensure_pool(name, slots)
     return stack
 

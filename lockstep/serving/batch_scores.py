@@ -1,7 +1,7 @@
 """What a batch run left of one partition: its input rows and their staged scores, joined by key."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,20 @@ def read_batch(folder: RunFolder) -> BatchScores:
     without = tuple(int(row) for row in np.flatnonzero(np.isnan(scores)))
     partition = plan.partition.isoformat()
     return BatchScores(plan.spec.name, partition, plan.model, keys, table.select(names), scores, without)
+
+
+def sampled(batch: BatchScores, rows: int, *, seed: int) -> BatchScores:
+    """Return so many rows of a partition, drawn by a seed and kept in their order; all rows when there are no more."""
+    if rows >= len(batch.keys):
+        return batch
+    drawn = np.sort(np.random.default_rng(seed).choice(len(batch.keys), size=rows, replace=False))
+    return replace(
+        batch,
+        keys=[batch.keys[row] for row in drawn],
+        features=batch.features.take(pa.array(drawn)),
+        scores=batch.scores[drawn],
+        quarantined=tuple(int(row) for row in np.flatnonzero(np.isin(drawn, batch.quarantined))),
+    )
 
 
 def _misfit(keys: list[Key], staged: list[Key], place: dict[Key, int], *, quarantined: int) -> str | None:

@@ -45,7 +45,8 @@ CREDENTIALS = (
 )
 
 
-def _without_credentials(value: str) -> str:
+def without_credentials(value: str) -> str:
+    """Return a path or URL, or raise `ValueError` when it holds a secret."""
     try:
         parts = urlsplit(value)
     except ValueError as error:
@@ -57,7 +58,7 @@ def _without_credentials(value: str) -> str:
 
 def _location(value: str) -> str:
     if "://" in value:
-        return _without_credentials(value)
+        return without_credentials(value)
     if not value or ".." in value.split("/"):
         raise ValueError("must be a path (relative ones are below the data root) or a URL, without '..'")
     return value
@@ -67,7 +68,7 @@ def _catalog_properties(value: dict[str, str]) -> dict[str, str]:
     for key, text in value.items():
         if SECRET.search(key):
             raise ValueError(f"{key!r} {CREDENTIALS}")
-        _without_credentials(text)
+        without_credentials(text)
     return value
 
 

@@ -6,12 +6,16 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from lockstep.specs.alerts_spec import Alert
+from lockstep.specs.asset_ref import AssetRef
 from lockstep.specs.drift_spec import Drift
 from lockstep.specs.fields import CatalogProperties, ColumnType, Cron, Identifier, Location, RelativePath, Timezone
 from lockstep.specs.labels_spec import Labels
 from lockstep.specs.limits import Limits
+from lockstep.specs.parity_spec import Parity
+from lockstep.specs.refresh_spec import Refresh
 from lockstep.specs.retention import Retention
 from lockstep.specs.strict import Strict
+from lockstep.specs.training_spec import Training
 from lockstep.specs.trial_spec import Trial
 
 
@@ -32,16 +36,34 @@ class ModelRef(Strict):
 
 
 class Schedule(Strict):
-    """When the nightly run starts, and for which days it may."""
+    """When a run starts, by the clock or by assets, and for which days it may."""
 
-    cron: Cron = Field(description="Five-field cron expression.")
+    cron: Cron | None = Field(None, description="Five-field cron expression; none: only assets start a run.")
+    assets: tuple[AssetRef, ...] = Field((), description="Assets; a run starts when all of them were updated.")
+    asset_days: Literal["extra", "partition_key"] = Field(
+        "extra",
+        description="What of an asset's event names the day: 'partition' in its extra, or its partition key.",
+    )
     timezone: Timezone = Field("UTC", description="IANA time zone of the cron.")
     start: dt.date = Field(description="First day that may be scored.")
     end: dt.date | None = Field(None, description="Last day that may be scored; none: no end.")
     catchup: bool = Field(False, description="Whether Airflow scores missed days by itself.")
+    deadline_minutes: int | None = Field(
+        None, ge=1, description="Minutes from its queueing after which an unfinished run is told of; none: never."
+    )
     max_failed_days: int | None = Field(
         3, ge=1, description="Failed days at which Airflow pauses a backfill; null: it goes on to its end."
     )
+
+    @model_validator(mode="after")
+    def _something_starts_it(self) -> Self:
+        if self.cron is None and not self.assets:
+            raise ValueError("give 'cron', 'assets' or both")
+        if self.asset_days == "partition_key" and not self.assets:
+            raise ValueError("'asset_days' is for 'assets'")
+        if self.asset_days == "partition_key" and self.cron is not None:
+            raise ValueError("Airflow has no schedule by both: with asset_days: partition_key leave out 'cron'")
+        return self
 
     @model_validator(mode="after")
     def _end_follows_start(self) -> Self:
@@ -203,6 +225,9 @@ class ScoringSpec(Strict):
     checks: Checks = Field(default_factory=Checks)
     publish: Publish
     reporting: dict[Identifier, RelativePath] = Field(default_factory=dict, description="Reporting table to SQL file.")
+    refresh: Refresh = Field(default_factory=Refresh)
+    parity: Parity = Field(default_factory=Parity)
+    training: Training | None = Field(None, description="How a challenger is trained; none: not by Airflow.")
     limits: Limits = Field(default_factory=Limits)
     drift: Drift = Field(default_factory=Drift)
     retention: Retention = Field(default_factory=Retention)
@@ -218,19 +243,35 @@ class ScoringSpec(Strict):
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise ValueError(f"columns appear twice in key, passthrough and output: {', '.join(twice)}")
-        if self.trial is not None:
-            canary_by = self.trial.canary.by if self.trial.canary else ()
-            for column in (*self.trial.segments, *canary_by):
-                if column not in (*self.key, *self.passthrough):
-                    raise ValueError(f"'trial' names {column!r}, which is neither in key nor in passthrough")
         if self.output.column in self.drift.columns:
             raise ValueError(f"'drift.columns' names the score {self.output.column!r}: its limits are 'drift.score'")
+        return self
+
+    @model_validator(mode="after")
+    def _reporting_agrees(self) -> Self:
         if self.input.table is not None and self.reporting:
             raise ValueError("'reporting' needs 'input.query': its view of outcomes is a source")
+        if not self.reporting and (self.refresh.assets or self.refresh.cron):
+            raise ValueError("'refresh' is for 'reporting', which names no table")
         if self.reporting and self.publish.warehouse not in {"duckdb", "postgresql"}:
             raise ValueError(
                 "'reporting' needs publish.warehouse duckdb or postgresql: the others compute no queries with the rows"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _models_agree(self) -> Self:
+        if self.training is not None and self.training.alias == self.model.alias:
+            raise ValueError(f"'training.alias' must not be {self.model.alias!r}, by which the spec scores: promote it")
+        if self.trial is None:
+            return self
+        canary_by = self.trial.canary.by if self.trial.canary else ()
+        for column in (*self.trial.segments, *canary_by):
+            if column not in (*self.key, *self.passthrough):
+                raise ValueError(f"'trial' names {column!r}, which is neither in key nor in passthrough")
+        own = self.publish.table
+        if problem := self.trial.problem(published=own, reporting=self.reporting, sensitive=self.sensitive):
+            raise ValueError(problem)
         return self
 
     @model_validator(mode="after")

@@ -32,7 +32,7 @@ def test_result_is_the_last_json_line_and_the_command_is_lockstep(data_plane: Da
     assert step("--json").execute(context()) == {"args": "-m lockstep step gate --json"}
 
 
-@pytest.mark.parametrize("code", [2, 3, 4, 5, 6, 7, 8, 9])
+@pytest.mark.parametrize("code", [2, 3, 4, 5, 6, 7, 8, 9, 10])
 def test_permanent_error_is_not_retried_and_tells_why(data_plane: DataPlane, code: int) -> None:
     data_plane(f"echo 'lockstep: error: origin is null in 3 rows' >&2; exit {code}")
     with pytest.raises(AirflowFailException, match=rf"lockstep step gate failed with exit code {code}\n.*3 rows"):

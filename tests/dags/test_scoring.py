@@ -33,7 +33,7 @@ def dag(models: Path) -> DAG:
     return bag.dags["score_flight_delay"]
 
 
-FAMILIES = ("label", "maintain", "promote", "rollback", "score")
+FAMILIES = ("label", "maintain", "parity", "promote", "report", "rollback", "score", "train")
 
 
 def dag_ids(*names: str) -> list[str]:

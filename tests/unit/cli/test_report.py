@@ -99,5 +99,26 @@ def test_refresh_recomputes_the_reporting_tables(home: Path, arguments: list[str
     assert list(columns) == ["day", "depot", "parcels", "risk", "late"]
 
 
+def test_refresh_takes_ranges_and_leaves_out_what_is_not_live(home: Path) -> None:
+    from lockstep.steps.publish import publish
+    from tests.unit.steps.runs import make_run, make_settings
+    from tests.unit.steps.test_publish import pass_audit
+
+    publish(pass_audit(make_run(home)), make_settings(home))
+
+    def refreshed(*arguments: str) -> dict[str, object]:
+        result = CliRunner().invoke(app, ["refresh", "parcels", *arguments, "--json"], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return dict(json.loads(result.stdout))
+
+    facts = {"spec": "parcels", "days": ["2024-03-05"], "not_live": ["2024-03-04"], "rows": {"by_depot": 2}}
+    assert refreshed("--from", "2024-03-04", "--to", "2024-03-05") == facts
+    assert refreshed("--date", "2024-03-05", "--date", "2024-03-04") == facts
+    assert refreshed()["days"] is None
+    assert refreshed("--trailing", "1")["days"] == []
+    for wrong in (["--from", "2024-03-04"], ["--date", "2024-03-04", "--trailing", "2"]):
+        assert CliRunner().invoke(app, ["refresh", "parcels", *wrong]).exit_code == 2
+
+
 def test_dates_are_not_shifted(warehouse: Path) -> None:
     assert dt.datetime.fromisoformat(json.loads(run("daily", "--json"))[0]["at"]).tzinfo == dt.UTC

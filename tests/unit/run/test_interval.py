@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from lockstep.errors import DateInvalid
-from lockstep.run.interval import partition_of_run
+from lockstep.run.interval import finished_days, partition_of_run
 from lockstep.specs.spec import Schedule
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -74,3 +74,9 @@ def test_day_before_the_specs_first_day_is_refused() -> None:
 def test_day_after_the_clocks_went_back_is_one_day() -> None:
     begins = dt.datetime(2013, 11, 3, 6, tzinfo=NEW_YORK).astimezone(dt.UTC)
     assert partition(begins, manual=False) == dt.date(2013, 11, 3)
+
+
+def test_the_last_finished_days_are_those_of_the_zone_and_of_the_schedule() -> None:
+    assert finished_days(SCHEDULE, 2, now=NOW) == [YESTERDAY - dt.timedelta(days=1), YESTERDAY]
+    ended = SCHEDULE.model_copy(update={"end": dt.date(2013, 2, 1)})
+    assert [day.day for day in finished_days(ended, 9, now=NOW)] == [30, 31, 1]

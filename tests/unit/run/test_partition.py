@@ -14,7 +14,9 @@ def test_a_day_is_parsed() -> None:
     assert parse_partition("2013-08-01") == DAY
 
 
-@pytest.mark.parametrize("text", ["2013-8-1", "20130801", "2013-02-30", "yesterday", "", "2013-08-01T00:00:00"])
+@pytest.mark.parametrize(
+    "text", ["2013-8-1", "20130801", "2013-02-30", "yesterday", "", "2013-08-01T00:00:00", "20130801xx"]
+)
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(DateInvalid, match="YYYY-MM-DD"):
         parse_partition(text)

@@ -15,7 +15,7 @@ from lockstep.run.folder import INPUT, MANIFEST, PLAN, RunFolder
 from lockstep.run.manifest import Manifest, UnitResult
 from lockstep.run.plan import Piece, Plan, ScoringInput, Unit
 from lockstep.scoring.scorer import Scorer
-from lockstep.serving.batch_scores import PartitionUnfit, read_batch
+from lockstep.serving.batch_scores import PartitionUnfit, read_batch, sampled
 from lockstep.serving.client import ENCODINGS, EndpointClient, Rows
 from lockstep.serving.errors import EndpointUnavailable, ModelsDiffer
 from lockstep.serving.parity import PASSES, SIZES, Pass, compare
@@ -221,3 +221,19 @@ def test_an_answer_outside_the_protocol_is_an_error(content: bytes, run: RunFold
 
     with pytest.raises(EndpointUnavailable, match=r"outside the protocol|gave 0 scores for"):
         compare(read_batch(run), Odd(app), url="u")
+
+
+def test_a_sample_is_the_same_rows_with_their_scores_whoever_draws_it(run: RunFolder) -> None:
+    batch = read_batch(run)
+    drawn = sampled(batch, 12, seed=7)
+    assert (len(drawn.keys), drawn.features.num_rows, len(set(drawn.keys))) == (12, 12, 12)
+    places = [batch.keys.index(key) for key in drawn.keys]
+    assert places == sorted(places)
+    assert drawn.features.equals(batch.features.take(pa.array(places)))
+    assert np.array_equal(drawn.scores, batch.scores[places], equal_nan=True)
+    assert {drawn.keys[row] for row in drawn.quarantined} == {batch.keys[row] for row in batch.quarantined} & {
+        *drawn.keys
+    }
+    assert sampled(batch, 12, seed=7).keys == drawn.keys
+    assert {key for seed in range(30) for key in sampled(batch, 12, seed=seed).keys} == set(batch.keys)
+    assert sampled(batch, ROWS, seed=7) is batch

@@ -54,6 +54,8 @@ def test_broken_yaml_names_the_line(spec_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
+        ('cron: "0 6 * * *", ', "", "give 'cron', 'assets' or both"),
+        ("key: [day, id]", "key: [day, id]\nrefresh: {cron: 0 7 * * *}", "'refresh' is for 'reporting'"),
         ("0 6 * * *", "daily", "key schedule.cron: must be a cron expression of 5 fields"),
         ("timezone: UTC", "timezone: Mars/Base", "key schedule.timezone: must be an IANA time zone"),
         ("key: [day, id]", "key: [id]", "'key' must contain the partition column 'day'"),
