@@ -24,6 +24,7 @@ STEPS = {
     "materialize": Step("lockstep.steps.materialize:materialize", "Run the feature query once (Spark)."),
     "gate": Step("lockstep.steps.gate:gate", "Check the input with Great Expectations."),
     "score": Step("lockstep.steps.materialize:score", "Score every work unit (Spark)."),
+    "canary": Step("lockstep.steps.canary:canary", "Let the challenger answer for its share of the rows."),
     "audit": Step("lockstep.steps.audit:audit", "Check the staged scores, the invariants and drift."),
     "publish": Step(
         "lockstep.steps.publish:publish", "Make the scores live in one transaction, then refresh the reporting tables."

@@ -11,11 +11,13 @@ import lockstep
 from lockstep.data.snapshot import take_snapshot
 from lockstep.errors import ColumnMissing, RunFolderUnusable
 from lockstep.registry.resolve import resolve_model
+from lockstep.run.canary import canary_identity
 from lockstep.run.folder import CLAIM, PLAN, RunFolder
 from lockstep.run.identity import input_digest, run_key, spec_hash
 from lockstep.run.plan import Claim, ModelIdentity, Plan, SourceFile
 from lockstep.specs.loading import SPEC_FILE, LoadedSpec
 from lockstep.specs.settings import Settings
+from lockstep.steps.canary_plan import plan_canary
 from lockstep.steps.model_checks import check_environment, check_precision
 from lockstep.steps.request import warehouse_of
 
@@ -66,7 +68,12 @@ def plan_run(
     sources = take_snapshot(spec, partition, settings.data_root)
     hashed = spec_hash(spec, {name: text for name, text in texts.items() if name not in spec.reporting.values()})
     data = input_digest(_identity(f) for f in sources)
-    key = run_key(spec=hashed, partition=partition, model=model.digest, data=data)
+
+    def key_of(canary: str | None) -> str:
+        return run_key(spec=hashed, partition=partition, model=model.digest, data=data, canary=canary)
+
+    canary = plan_canary(spec, partition, settings, champion=model, key_of=key_of)
+    key = key_of(canary_identity(canary, spec.trial))
     folder = RunFolder.of(settings.runs_root, spec=spec.name, partition=partition, run_key=key)
     plan = Plan(
         run_key=key,
@@ -83,6 +90,7 @@ def plan_run(
         planned_at=dt.datetime.now(dt.UTC),
         environment=check_environment(spec, model),
         precision=None if folder.has(PLAN) else check_precision(spec, model, settings, partition=partition),
+        canary=canary,
     )
     warehouse = warehouse_of(plan, settings)
     live = warehouse.live(spec.publish.table, partition)

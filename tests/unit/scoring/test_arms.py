@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockstep.errors import ColumnMissing, ColumnTypeMismatch
 from lockstep.scoring.arms import Split, salt_of
 
+FEW = settings(max_examples=30)
 SPLIT = Split(salt_of("flight_delay", "d" * 64), ("tail", "flight"))
 TAILS = st.one_of(st.none(), st.text(max_size=12))
 NUMBERS = st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1))
@@ -41,6 +42,7 @@ def test_the_function_is_the_published_one() -> None:
     assert SPLIT.positions(rows).tolist() == FIXED
 
 
+@FEW
 @given(ROWS)
 def test_one_row_alone_is_where_it_is_in_a_table(rows: list[tuple[str | None, int | None]]) -> None:
     together = SPLIT.positions(table(rows)).tolist()
@@ -48,6 +50,7 @@ def test_one_row_alone_is_where_it_is_in_a_table(rows: list[tuple[str | None, in
     assert all(0 <= where < 1 for where in together)
 
 
+@FEW
 @given(ROWS, st.randoms(use_true_random=False), st.integers(1, 7))
 def test_order_and_chunks_do_not_matter(rows: list[tuple[str | None, int | None]], random: Any, size: int) -> None:
     order = list(range(len(rows)))
@@ -58,6 +61,7 @@ def test_order_and_chunks_do_not_matter(rows: list[tuple[str | None, int | None]
     assert [where for batch in batches for where in SPLIT.positions(batch)] == whole[order].tolist()
 
 
+@FEW
 @given(st.lists(st.one_of(st.none(), st.integers(0, 127)), min_size=1))
 def test_a_number_is_itself_in_every_type(numbers: list[int | None]) -> None:
     expected = [place(number) for number in numbers]
@@ -69,6 +73,7 @@ def test_a_number_is_itself_in_every_type(numbers: list[int | None]) -> None:
     assert [place(None if number is None else np.int16(number)) for number in numbers] == expected
 
 
+@FEW
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1))
 def test_fractions_are_themselves_in_both_widths(finite: list[float]) -> None:
     narrow = pa.array(finite, pa.float32())
@@ -77,11 +82,13 @@ def test_fractions_are_themselves_in_both_widths(finite: list[float]) -> None:
     assert places(narrow) == [place(np.float32(number)) for number in finite]
 
 
+@FEW
 @given(st.lists(st.floats(), min_size=1))
 def test_any_double_is_where_a_lone_one_is(numbers: list[float]) -> None:
     assert places(pa.array(numbers, pa.float64())) == [place(number) for number in numbers]
 
 
+@FEW
 @given(st.lists(st.one_of(st.none(), st.text(max_size=8)), min_size=1))
 def test_a_text_is_itself_in_every_type(texts: list[str | None]) -> None:
     expected = [place(text) for text in texts]
@@ -89,6 +96,7 @@ def test_a_text_is_itself_in_every_type(texts: list[str | None]) -> None:
         assert places(pa.array(texts, pa.string()).cast(kind)) == expected, kind
 
 
+@FEW
 @given(st.lists(st.dates(), min_size=1))
 def test_a_day_is_its_iso_text(days: list[dt.date]) -> None:
     expected = [place(day.isoformat()) for day in days]
@@ -96,6 +104,7 @@ def test_a_day_is_its_iso_text(days: list[dt.date]) -> None:
     assert places(pa.array(days, pa.date64())) == expected
 
 
+@FEW
 @given(st.lists(st.datetimes(*MOMENTS), min_size=1))
 def test_a_moment_is_the_same_in_every_zone_and_unit(moments: list[dt.datetime]) -> None:
     expected = [place(moment) for moment in moments]
@@ -117,6 +126,7 @@ def test_kinds_are_told_apart_and_null_and_nan_are_one() -> None:
     assert places(pa.array([], pa.string())) == []
 
 
+@FEW
 @given(st.tuples(st.floats(0, 1), st.floats(0, 1)))
 def test_who_is_in_stays_in_while_the_fraction_grows(fractions: tuple[float, float]) -> None:
     positions, (low, high) = SPLIT.positions(many(2000)), sorted(fractions)
