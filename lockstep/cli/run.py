@@ -10,7 +10,7 @@ from lockstep.errors import CheckFailed
 from lockstep.run.folder import AUDIT, REPORT, RunFolder
 from lockstep.run.partition import days_between, parse_partition
 from lockstep.specs.settings import Settings
-from lockstep.steps import STEPS, load_step
+from lockstep.steps import load_step, steps_of
 
 
 def command(
@@ -62,7 +62,7 @@ def run_steps(folder: RunFolder, where: Settings, console: Console, *, already_l
     steps: dict[str, Any] = {}
     try:
         finished = already_live and folder.has(AUDIT)
-        for step in ("publish", "report") if finished else STEPS:
+        for step in ("publish", "report") if finished else steps_of(folder.plan(step="run").spec):
             steps[step] = _run_step(step, folder, where, console)
     except CheckFailed:
         _run_step("report", folder, where, console)

@@ -13,6 +13,7 @@ from lockstep.run.partition import parse_partition
 from lockstep.steps import STEPS, load_step
 
 CHECKING = ("gate", "audit")
+CANARY = "canary"
 
 app = typer.Typer(help="One step of a run, from its run folder alone.", no_args_is_help=True)
 
@@ -58,6 +59,19 @@ def _register_checks(step: str) -> None:
     _add(step, command)
 
 
+def _register_canary(step: str) -> None:
+    def command(
+        run_folder: Folder,
+        dry_run: Annotated[bool, typer.Option(help="Abort nothing for good.")] = False,
+        as_json: AsJson = False,
+    ) -> None:
+        from lockstep.steps.canary import canary
+
+        _print(step, canary(RunFolder(run_folder.absolute()), settings(), dry_run=dry_run), as_json=as_json)
+
+    _add(step, command)
+
+
 def _add(step: str, command: Callable[..., None]) -> None:
     command.__doc__ = STEPS[step].help
     app.command(name=step)(command)
@@ -71,4 +85,4 @@ def _print(step: str, facts: dict[str, Any], *, as_json: bool) -> None:
 
 
 for _step in STEPS:
-    (_register_checks if _step in CHECKING else _register)(_step)
+    (_register_checks if _step in CHECKING else _register_canary if _step == CANARY else _register)(_step)

@@ -202,15 +202,9 @@ def staged_rows(
         repeated_keys: Keys that more than one row has.
         challenger: Stamp of rows that another model made; none: there are no such rows.
     """
-    model = plan.model
-    stamps = {(model.name, model.version, model.digest, plan.run_key), *([challenger] if challenger else [])}
-    names = " or ".join(
-        f"{name} v{version} ({digest[:12]}…), run {key}" for name, version, digest, key in sorted(stamps)
-    )
     counts = {str(root / unit.staged): unit.rows_staged for unit in manifest.units}
     uneven = [f"{Path(p).name}: {facts.rows.get(p)}, not {n}" for p, n in counts.items() if facts.rows.get(p) != n]
     days = tuple(day.date() if isinstance(day, dt.datetime) else day for day in facts.partitions)
-    stamped = set(facts.stamps) <= stamps and not facts.null_stamps
     return [
         invariant(
             "staged_rows_equal_the_manifest",
@@ -219,15 +213,7 @@ def staged_rows(
             expected=f"{manifest.rows_staged:,} rows, file by file",
             why="rows must not vanish",
         ),
-        invariant(
-            "every_row_names_this_model_and_run",
-            ok=stamped,
-            observed=f"{len(facts.stamps)} stamp(s)"
-            + ("" if stamped else f", {facts.null_stamps} rows without a time or of another run"),
-            expected=names,
-            why="every published row names the exact model that made it",
-            target=", ".join(STAMPS),
-        ),
+        _stamped(facts, plan, challenger),
         invariant(
             "only_this_partition",
             ok=set(days) <= {plan.partition},
@@ -245,6 +231,22 @@ def staged_rows(
             target=", ".join(plan.spec.key),
         ),
     ]
+
+
+def _stamped(facts: StagedFacts, plan: Plan, challenger: Stamp | None) -> CheckResult:
+    model = plan.model
+    stamps = [(model.name, model.version, model.digest, plan.run_key), *filter(None, [challenger])]
+    ok = set(facts.stamps) <= set(stamps) and not facts.null_stamps
+    names = (f"{name} v{version} ({digest[:12]}…), run {key}" for name, version, digest, key in stamps)
+    return invariant(
+        "every_row_names_this_model_and_run",
+        ok=ok,
+        observed=f"{len(facts.stamps)} stamp(s)"
+        + ("" if ok else f", {facts.null_stamps} rows without a time or of another run"),
+        expected=" or ".join(names),
+        why="every published row names the exact model that made it",
+        target=", ".join(STAMPS),
+    )
 
 
 def staged_columns(shapes: set[tuple[str, ...]], plan: Plan) -> CheckResult:

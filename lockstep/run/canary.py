@@ -37,7 +37,7 @@ class CanaryRecord(Record):
         outcome: `active`: some rows are the challenger's; `aborted`: none is, for the reasons given.
         asked: Share of the rows by the ramp; `effective`: after guardrails and aborts.
         salt, by: Of the split.
-        champion, challenger: Stamps of their rows.
+        champion, challenger: Stamps of their rows; of an aborted challenger, which has none, without a run key.
         rows_champion, rows_challenger: Published rows by who made them.
         fell_back: Rows of the challenger's arm that the champion answers, because the challenger has no score.
         breaches: Guardrails that were broken on this day.

@@ -7,6 +7,7 @@ from typing import Any
 
 from lockstep.run.folder import RunFolder
 from lockstep.specs.settings import Settings
+from lockstep.specs.spec import ScoringSpec
 
 StepFunction = Callable[[RunFolder, Settings], dict[str, Any]]
 
@@ -31,6 +32,12 @@ STEPS = {
     ),
     "report": Step("lockstep.steps.report:report", "Write report.html, also after a failed check."),
 }
+
+
+def steps_of(spec: ScoringSpec) -> list[str]:
+    """Return the names of the steps that runs of a spec have, in order."""
+    has_canary = spec.trial is not None and spec.trial.canary is not None
+    return [name for name in STEPS if name != "canary" or has_canary]
 
 
 def load_step(name: str) -> StepFunction:

@@ -87,12 +87,10 @@ def _decided(
     planned, trial = plan.canary, plan.spec.trial
     if planned is None or trial is None or trial.canary is None:
         raise StepOutOfOrder("canary", needs="a plan with a canary", folder=str(folder.path))
-    other = folder.challenger(planned.alias)
-    manifest, comparison = folder.manifest(step="canary"), _comparison(other, plan, planned)
+    other, manifest = folder.challenger(planned.alias), folder.manifest(step="canary")
     abort = current_abort(settings.home, plan.spec.name, planned.digest)
-    breaches = find_breaches(
-        trial.canary.guardrails, comparison, recent_performance(plan, settings), hidden=plan.spec.sensitive
-    )
+    comparison, lately = _comparison(other, plan, planned), recent_performance(plan, settings)
+    breaches = find_breaches(trial.canary.guardrails, comparison, lately, hidden=plan.spec.sensitive)
     if not breaches and abort is None:
         try:
             return _mixed(folder, plan, planned, other=other, manifest=manifest, earlier=earlier)
@@ -102,7 +100,7 @@ def _decided(
     if breaches and not dry_run:
         _abort(plan, planned, settings, reasons=reasons)
     return CanaryRecord(
-        **_identity(plan, planned, run_key=comparison.run_key),
+        **_identity(plan, planned, run_key=""),
         outcome="aborted",
         effective=0.0,
         rows_champion=manifest.rows_staged,
@@ -112,9 +110,10 @@ def _decided(
 
 
 def _comparison(other: RunFolder, plan: Plan, planned: CanaryPlan) -> Comparison:
-    """Read the comparison with the challenger that was planned, and with no other."""
+    """Read the comparison with the challenger that was planned, and with no other; one that failed may be unknown."""
     found = other.read_record(COMPARISON, Comparison, step="canary")
-    if (found.partition, found.digest, found.champion_digest) != (plan.partition, planned.digest, plan.model.digest):
+    theirs = planned.digest if found.failure else found.digest
+    if (found.partition, theirs, found.champion_digest) != (plan.partition, planned.digest, plan.model.digest):
         needs = f"a {COMPARISON} of version {planned.version} with version {plan.model.version}"
         raise StepOutOfOrder("canary", needs=needs, folder=str(other.path))
     return found

@@ -2,8 +2,9 @@
 
 import datetime as dt
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from lockstep.errors import RegistryError
 from lockstep.registry.resolve import resolve_model
@@ -17,8 +18,8 @@ from lockstep.specs.trial_spec import Canary
 
 log = logging.getLogger("lockstep.canary")
 
-# The key of the run, given the digest of its canary.
-KeyOf = Callable[[str | None], str]
+# The key of the run, given the digest of its `canary`.
+KeyOf = Callable[..., str]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def choose_canary(
     settings: Settings,
     *,
     champion: ModelIdentity,
-    challenger: ModelIdentity | None = None,
+    versions: Mapping[str, int | None] = MappingProxyType({}),
 ) -> CanaryChoice:
     """Say what the ramp asks for on a day. Depends on the day and on the models alone, so a backfill repeats it.
 
@@ -49,7 +50,7 @@ def choose_canary(
         partition: The day that is scored.
         settings: Where the registry is.
         champion: The model of the run.
-        challenger: What the canary's alias names, if that is known already.
+        versions: Versions of aliases that were chosen before, none for one that did not exist; others are resolved.
 
     Raises:
         RegistryUnavailable: The registry did not answer. (A challenger that cannot be had is no reason to fail.)
@@ -60,10 +61,11 @@ def choose_canary(
     fraction = canary.fraction(partition)
     if fraction == 0:
         return CanaryChoice(why_not=f"the ramp gives {partition} no share")
+    alias, version = canary.challenger, versions.get(canary.challenger)
+    if alias in versions and version is None:
+        return CanaryChoice(why_not=f"there was no @{alias}")
     try:
-        found = challenger or resolve_model(
-            settings.tracking_uri, spec.model.name, alias=canary.challenger, version=None
-        )
+        found = resolve_model(settings.tracking_uri, spec.model.name, alias=alias, version=version)
     except RegistryError as error:
         if error.retryable:
             raise
@@ -71,7 +73,7 @@ def choose_canary(
     if found.digest == champion.digest:
         return CanaryChoice(why_not=f"version {found.version} is the champion: its trial is over")
     planned = CanaryPlan(
-        alias=canary.challenger,
+        alias=alias,
         version=found.version,
         digest=found.digest,
         fraction=fraction,
@@ -87,9 +89,15 @@ def split_columns(spec: ScoringSpec, canary: Canary) -> tuple[str, ...]:
 
 
 def plan_canary(
-    spec: ScoringSpec, partition: dt.date, settings: Settings, *, champion: ModelIdentity, key_of: KeyOf
-) -> CanaryPlan | None:
-    """Return the canary that a run is planned with.
+    spec: ScoringSpec,
+    partition: dt.date,
+    settings: Settings,
+    *,
+    champion: ModelIdentity,
+    key_of: KeyOf,
+    versions: Mapping[str, int | None] = MappingProxyType({}),
+) -> tuple[CanaryPlan | None, str]:
+    """Return the canary that a run is planned with, and the run's key.
 
     While a challenger is aborted no run is planned with it, but for the one that found a guardrail broken: it is that
     run still, and has to be found again when it is repeated.
@@ -100,18 +108,23 @@ def plan_canary(
         settings: Where registry and aborts are.
         champion: The model of the run.
         key_of: Gives the run's key.
+        versions: As in `choose_canary`.
 
     Raises:
         RegistryUnavailable: The registry did not answer.
         RunFolderUnusable: The record of an abort cannot be read.
     """
-    choice = choose_canary(spec, partition, settings, champion=champion)
+    choice = choose_canary(spec, partition, settings, champion=champion, versions=versions)
     if choice.plan is None:
         if choice.why_not:
             log.info("no canary: %s", choice.why_not)
-        return None
-    abort = current_abort(settings.home, spec.name, choice.plan.digest)
-    if abort is None or abort.run_key == key_of(canary_identity(choice.plan, spec.trial)):
-        return choice.plan
+        return None, key_of()
+    abort, key = current_abort(settings.home, spec.name, choice.plan.digest), _key(choice.plan, spec, key_of)
+    if abort is None or abort.run_key == key:
+        return choice.plan, key
     log.warning("no canary: %s", abort.text)
-    return None
+    return None, key_of()
+
+
+def _key(planned: CanaryPlan, spec: ScoringSpec, key_of: KeyOf) -> str:
+    return key_of(canary=canary_identity(planned, spec.trial))

@@ -5,13 +5,13 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import lockstep
 from lockstep.data.snapshot import take_snapshot
 from lockstep.errors import ColumnMissing, RunFolderUnusable
 from lockstep.registry.resolve import resolve_model
-from lockstep.run.canary import canary_identity
 from lockstep.run.folder import CLAIM, PLAN, RunFolder
 from lockstep.run.identity import input_digest, run_key, spec_hash
 from lockstep.run.plan import Claim, ModelIdentity, Plan, SourceFile
@@ -44,8 +44,7 @@ def plan_run(
 ) -> PlanOutcome:
     """Freeze a run in its folder and claim the right to publish it.
 
-    The same spec, partition, model and input give the same folder; planning again keeps what is there and renews the
-    claim.
+    The same spec, partition, model and input give the same folder; planning again only renews the claim.
 
     Args:
         loaded: The spec.
@@ -63,17 +62,12 @@ def plan_run(
     """
     spec = loaded.spec
     texts = spec_texts(loaded)
-    model = resolve_model(settings.tracking_uri, spec.model.name, alias=spec.model.alias, version=version)
-    _check_outputs(spec.output.columns, model)
+    model = _chosen(loaded, settings, version=version)
     sources = take_snapshot(spec, partition, settings.data_root)
     hashed = spec_hash(spec, {name: text for name, text in texts.items() if name not in spec.reporting.values()})
     data = input_digest(_identity(f) for f in sources)
-
-    def key_of(canary: str | None) -> str:
-        return run_key(spec=hashed, partition=partition, model=model.digest, data=data, canary=canary)
-
-    canary = plan_canary(spec, partition, settings, champion=model, key_of=key_of)
-    key = key_of(canary_identity(canary, spec.trial))
+    key_of = partial(run_key, spec=hashed, partition=partition, model=model.digest, data=data)
+    canary, key = plan_canary(spec, partition, settings, champion=model, key_of=key_of)
     folder = RunFolder.of(settings.runs_root, spec=spec.name, partition=partition, run_key=key)
     plan = Plan(
         run_key=key,
@@ -100,6 +94,13 @@ def plan_run(
     claim = warehouse.claim(spec.publish.table, partition=partition, run_key=key, now=dt.datetime.now(dt.UTC))
     folder.write_json(CLAIM, claim)
     return PlanOutcome(folder, plan, claim, live.run_key if live else None)
+
+
+def _chosen(loaded: LoadedSpec, settings: Settings, *, version: int | None) -> ModelIdentity:
+    spec = loaded.spec
+    model = resolve_model(settings.tracking_uri, spec.model.name, alias=spec.model.alias, version=version)
+    _check_outputs(spec.output.columns, model)
+    return model
 
 
 def spec_texts(loaded: LoadedSpec) -> dict[str, str]:

@@ -110,8 +110,9 @@ def compare(folder: RunFolder, **changes: Any) -> Comparison:
 
 def staged(folder: RunFolder, manifest: Any = None) -> pd.DataFrame:
     """The staged rows of a run, or of another manifest in its folder."""
-    units = (manifest or folder.manifest(step="test")).units
-    return pd.concat([pq.ParquetFile(folder.file(unit.staged)).read().to_pandas() for unit in units])
+    plan, units = folder.plan(step="test"), (manifest or folder.manifest(step="test")).units
+    tables = [pq.ParquetFile(folder.file(unit.staged)).read().to_pandas() for unit in units]
+    return pd.concat(tables) if tables else pd.DataFrame(columns=[*plan.spec.carried, *plan.spec.output.staged])
 
 
 def day(number: int) -> dt.date:
