@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pendulum
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, TriggerRule
+from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, TriggerRule, chain
+from lockstep_canary import canary_tasks
 from lockstep_dags import STEP_TIMEOUT, Family, spec_dag
 from lockstep_operators import CheckOperator, PinModelOperator, PlanOperator, PublishOperator, ReportOperator
 from lockstep_spark import SparkStepOperator
@@ -52,11 +53,12 @@ def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
             schedule=spec.schedule,
             doc_md="Choose the model version, once for this DAG run; clearing keeps it.",
         )
+        canary = canary_tasks(spec, RUN_FOLDER)
         plan = PlanOperator(
             task_id="plan",
             arguments=["step", "plan", spec.name, "--model-version", MODEL_VERSION, "--json"],
             schedule=spec.schedule,
-            skip_when_live=["materialize", "gate", "score", "audit"],
+            skip_when_live=["materialize", "gate", "score", *(task.task_id for task in canary), "audit"],
             doc_md="Freeze spec, model and input files of this day in `plan.json`.",
         )
         materialize = _spark("materialize", spec, doc="Run the feature query of this day and write its result.")
@@ -97,7 +99,7 @@ def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
         )
         # The run's verdict: without this leaf, a report of a failed run would make the DAG run a success.
         verdict = EmptyOperator(task_id="published", doc_md="Reached only when the day was published.")
-        pin >> plan >> materialize >> gate >> score >> audit >> publish >> [report, verdict]
+        chain(pin, plan, materialize, gate, score, *canary, audit, publish, [report, verdict])
 
 
 def published_table(spec: ScoringSpec) -> Asset:

@@ -5,6 +5,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 from lockstep_breaker import BackfillBreaker
+from lockstep_canary_note import CanaryNote
 
 URL_PREFIX = "/lockstep"
 DAG_PREFIX = "score_"
@@ -30,7 +31,7 @@ class LockstepPlugin(AirflowPlugin):
 
     name = "lockstep"
     fastapi_apps = _Apps()
-    listeners = [BackfillBreaker()]
+    listeners = [BackfillBreaker(), CanaryNote()]
 
 
 def spec_of(dag_id: str) -> str | None:
