@@ -16,7 +16,7 @@ from lockstep.run.folder import CANARY, COMPARISON, MANIFEST, PLAN, PUBLICATION,
 from lockstep.scoring.arms import Split
 from lockstep.steps.canary import canary
 from tests.unit.steps.runs import DAY, km_risk, make_settings, parcels
-from tests.unit.steps.trials import ALIAS, CHALLENGER, CHAMPION, compare, later_risk, make_trial, staged
+from tests.unit.steps.canaries import ALIAS, CHALLENGER, CHAMPION, compare, later_risk, make_trial, staged
 
 
 def record_of(folder: RunFolder) -> CanaryRecord:
