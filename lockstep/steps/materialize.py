@@ -5,7 +5,7 @@ from typing import Any
 
 from lockstep.data.table_input import plan_table_input
 from lockstep.run.folder import INPUT, MANIFEST, RunFolder
-from lockstep.scoring.engine import remove_strays
+from lockstep.scoring.attempts import remove_strays
 from lockstep.specs.settings import Settings
 from lockstep.steps.progress import RunProgress, progress_of
 from lockstep.steps.request import refusals

@@ -11,7 +11,7 @@ from lockstep.run.manifest import Manifest, UnitResult
 from lockstep.run.plan import ScoringInput, Unit
 from lockstep.run.progress import clear_progress
 from lockstep.run.queue import UnitQueue, clear_queues
-from lockstep.scoring.engine import finished, remove_strays
+from lockstep.scoring.attempts import finished, remove_strays
 from lockstep.scoring.profile import Profile
 from lockstep.steps.progress import RunProgress, progress_of
 
