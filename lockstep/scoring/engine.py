@@ -1,12 +1,14 @@
 """Score one work unit: read, score, write the staged file, count; all in one pass, the stages side by side.
 
+Models on trial see the same batches in the same pass (`lockstep.scoring.challenger`).
+
 The staged bytes depend on the input rows, the model and the plan alone: not on batch sizes, the attempt or the
 machine's load. `lockstep.scoring.attempts` says when a unit is finished.
 """
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
@@ -16,6 +18,7 @@ from lockstep.run.manifest import UnitResult
 from lockstep.run.plan import Plan, Unit
 from lockstep.run.progress import Heartbeat
 from lockstep.scoring.attempts import STAGING, accept, attempts_begun, finished
+from lockstep.scoring.challenger import Beside, Challenger
 from lockstep.scoring.memory import peak_bytes
 from lockstep.scoring.pipeline import Behind, ahead, in_channels
 from lockstep.scoring.profile import Profile
@@ -32,8 +35,12 @@ GPU_CHANNELS = 3
 SMALLEST_BATCH, SMALLEST_BATCH_BYTES = 256, 1 << 20
 
 
+class _SharedReadFailed(Exception):
+    """Reading failed while columns were read that only challengers need."""
+
+
 class UnitScorer:
-    """Scores the units of one run with one loaded model."""
+    """Scores the units of one run with one loaded model, and with those on trial beside it."""
 
     def __init__(
         self,
@@ -44,6 +51,7 @@ class UnitScorer:
         baseline: Profile | None,
         bad_rows_allowed: int | None = None,
         run_rows: int | None = None,
+        challengers: Sequence[Challenger] = (),
     ) -> None:
         """Prepare to score.
 
@@ -55,16 +63,20 @@ class UnitScorer:
             bad_rows_allowed: Quarantined rows beyond which the run cannot pass its audit; none for no limit.
             run_rows: Input rows of the whole run, from which the share of rows that is sketched follows; none when
                 each unit is a run of its own.
+            challengers: Models on trial.
         """
         self._folder = folder
         self._plan = plan
         self._scorer = scorer
         self._bad_rows_allowed = bad_rows_allowed
+        self._challengers = challengers
         self._stager = Stager(folder, plan, scorer, baseline=baseline, run_rows=run_rows)
         self._heartbeat = Heartbeat(folder, device=scorer.device, peak_bytes=peak_bytes)
 
     def score(self, unit: Unit) -> UnitResult:
         """Score a unit, or return its finished result of an earlier attempt.
+
+        A challenger that has not finished the unit scores it too, be it alone. Nothing that it raises comes out here.
 
         Raises:
             RunFolderUnusable: The run folder cannot be written.
@@ -74,35 +86,54 @@ class UnitScorer:
             MemoryExhausted: Not even the smallest block of rows fits into memory.
         """
         done = finished(self._folder, unit)
+        beside = Beside(self._challengers, unit)
         if done is not None:
+            self._catch_up(unit, beside)
             return done
         attempt = uuid.uuid4().hex
         try:
-            result = self._write(unit, attempt)
+            result = self._write(unit, attempt, beside=beside)
         except FileNotFoundError:
             # Another process of the same run finished this unit first and cleaned up behind itself.
             done = finished(self._folder, unit)
             if done is None:
                 raise
             return done
+        except _SharedReadFailed as error:
+            beside.end_wider(self._stager.columns, error.__cause__ or error)
+            return self.score(unit)
         return accept(self._folder, unit, attempt=attempt, result=result)
 
-    def _write(self, unit: Unit, attempt: str) -> UnitResult:
+    def _write(self, unit: Unit, attempt: str, *, beside: Beside) -> UnitResult:
         began, died = time.monotonic(), attempts_begun(self._folder, unit)
         self._folder.folder(STAGING, unit.id)
         output = UnitOutput(self._stager, unit, attempt)
         depth = DEPTH if self._overlaps(unit) else 0
-        batches = ahead(output.stages.each("read", self._read(unit, died=died)), depth=depth)
+        batches = ahead(output.stages.each("read", self._read(unit, died=died, beside=beside)), depth=depth)
         self._heartbeat.begin(unit.id, output.tally.reasons)
         channels = 1 if self._scorer.device == "cpu" else GPU_CHANNELS
-        with self._folder.writing(), output, Behind(output.write, depth=depth) as behind:
-            for batch, scored in in_channels(output.score, batches, channels=channels):
-                behind.put(output.assemble(batch, scored))
-                output.count(batch, scored)
-                if scored.reasons:
-                    self._stop_if_hopeless(unit, output.tally)
-                self._heartbeat.add(batch.num_rows)
-        return output.result(began=began)
+        with beside:
+            with self._folder.writing(), output, Behind(output.write, depth=depth) as behind:
+                for batch, scored in in_channels(output.score, batches, channels=channels):
+                    behind.put(output.assemble(batch, scored))
+                    output.count(batch, scored)
+                    if scored.reasons:
+                        self._stop_if_hopeless(unit, output.tally)
+                    self._heartbeat.add(batch.num_rows)
+                    beside.take(batch)
+            result = output.result(began=began, elsewhere_s=beside.seconds)
+            beside.finish()
+        return result
+
+    def _catch_up(self, unit: Unit, beside: Beside) -> None:
+        """Score a unit that the champion has finished for challengers alone."""
+        with beside:
+            try:
+                for batch in self._read(unit, died=0, beside=beside):
+                    beside.take(batch)
+            except Exception as error:  # noqa: BLE001 - the champion has read it, and needs it no more
+                beside.end((error.__cause__ or error) if isinstance(error, _SharedReadFailed) else error)
+            beside.finish()
 
     def _overlaps(self, unit: Unit) -> bool:
         """Whether reading and writing have threads of their own.
@@ -113,12 +144,18 @@ class UnitScorer:
         root = self._folder.path
         return self._scorer.device != "cpu" or any(not place(p.path, root=root).is_local for p in unit.pieces)
 
-    def _read(self, unit: Unit, *, died: int) -> Iterator[pa.RecordBatch]:
+    def _read(self, unit: Unit, *, died: int, beside: Beside) -> Iterator[pa.RecordBatch]:
         """Read the unit; in smaller batches when attempts at it died, perhaps of lack of memory."""
-        limits = self._plan.spec.limits
+        limits, own = self._plan.spec.limits, self._stager.columns
+        columns = beside.columns(own)
         rows = _quartered(limits.batch_rows, died, least=SMALLEST_BATCH)
         size = _quartered(limits.batch_bytes, died, least=SMALLEST_BATCH_BYTES)
-        return read_unit(self._folder.path, unit, columns=self._stager.columns, batch_rows=rows, batch_bytes=size)
+        try:
+            yield from read_unit(self._folder.path, unit, columns=columns, batch_rows=rows, batch_bytes=size)
+        except Exception as error:
+            if columns == own:
+                raise
+            raise _SharedReadFailed from error
 
     def _stop_if_hopeless(self, unit: Unit, tally: Tally) -> None:
         """Circuit breaker: go no further once this unit alone has more bad rows than the whole run may have."""
