@@ -1,7 +1,7 @@
 """The tasks of models on trial, in the scoring DAG of a spec that has any.
 
-Neither is a leaf and no task that publishes waits for them, so whatever a challenger does, it is seen as a red task of a
-DAG run that succeeds. A canary, which needs the comparison before it publishes, adds its own edge.
+Neither is a leaf, and no task that publishes waits for them: whatever a challenger does is seen as a red task of a run
+that succeeds. A canary, which needs the comparison before it publishes, adds its own edge.
 """
 
 from typing import Any
