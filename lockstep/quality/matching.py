@@ -9,8 +9,8 @@ import pyarrow as pa
 from lockstep.errors import ComparisonImpossible
 
 Codes = npt.NDArray[np.int64]
-# Combinations that still fit into a code.
-MOST_CODES = 1 << 62
+# Numbers are made dense when there may be so many for each row; a product of two columns' values then still fits.
+SPARSE = 8
 
 
 def matched(one: pa.Table, other: pa.Table, *, key: Sequence[str], unit: str) -> tuple[pa.Table, pa.Table]:
@@ -29,18 +29,22 @@ def matched(one: pa.Table, other: pa.Table, *, key: Sequence[str], unit: str) ->
     """
     if all(one.column(name).equals(other.column(name)) for name in key):
         return one, other
-    codes = _codes(one, other, key)
+    codes, size = _codes(one, other, key)
     mine, theirs = codes[: one.num_rows], codes[one.num_rows :]
     for part in (mine, theirs):
-        if len(np.unique(part)) < len(part):
+        if len(part) and np.bincount(part, minlength=size).max() > 1:
             raise ComparisonImpossible(unit, "a key repeats")
-    _, places, other_places = np.intersect1d(mine, theirs, assume_unique=True, return_indices=True)
-    order = np.argsort(places, kind="stable")
-    return one.take(pa.array(places[order])), other.take(pa.array(other_places[order]))
+    row_of = np.full(size, -1, dtype=np.int64)
+    row_of[theirs] = np.arange(len(theirs))
+    rows = row_of[mine]
+    return one.filter(pa.array(rows >= 0)), other.take(pa.array(rows[rows >= 0]))
 
 
-def _codes(one: pa.Table, other: pa.Table, key: Sequence[str]) -> Codes:
-    """Return a number for each row of both tables, one after the other: equal keys have equal numbers, others not."""
+def _codes(one: pa.Table, other: pa.Table, key: Sequence[str]) -> tuple[Codes, int]:
+    """Return a number for each row of both tables, one after the other, and a bound of them.
+
+    Equal keys have equal numbers, and others not; the bound is not much above the number of rows.
+    """
     codes: Codes = np.zeros(one.num_rows + other.num_rows, dtype=np.int64)
     known = 1
     for name in key:
@@ -48,9 +52,9 @@ def _codes(one: pa.Table, other: pa.Table, key: Sequence[str]) -> Codes:
         encoded = pa.chunked_array(chunks, type=one.column(name).type).combine_chunks()
         encoded = encoded.dictionary_encode(null_encoding="encode")
         values = max(len(encoded.dictionary), 1)
-        if known * values > MOST_CODES:
-            found, codes = np.unique(codes, return_inverse=True)
-            known = len(found)
         codes = codes * values + encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         known *= values
-    return codes
+        if known > SPARSE * len(codes):
+            found, codes = np.unique(codes, return_inverse=True)
+            known = len(found)
+    return codes, known
