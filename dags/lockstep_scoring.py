@@ -5,11 +5,12 @@ from zoneinfo import ZoneInfo
 
 import pendulum
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, TriggerRule, chain
-from lockstep_canary import canary_tasks
+from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, TriggerRule
+from lockstep_canary import add_canary
 from lockstep_dags import STEP_TIMEOUT, Family, spec_dag
 from lockstep_operators import CheckOperator, PinModelOperator, PlanOperator, PublishOperator, ReportOperator
 from lockstep_spark import SparkStepOperator
+from lockstep_trials import add_trial, pin_options, plan_options, skipped_when_live
 
 from lockstep.run.pools import SPARK_POOL, warehouse_pool
 from lockstep.specs.loading import LoadedSpec
@@ -49,16 +50,15 @@ def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
     with dag:
         pin = PinModelOperator(
             task_id="pin_model",
-            arguments=["model", "resolve", spec.name, "--json"],
+            arguments=["model", "resolve", spec.name, *pin_options(spec), "--json"],
             schedule=spec.schedule,
             doc_md="Choose the model version, once for this DAG run; clearing keeps it.",
         )
-        canary = canary_tasks(spec, RUN_FOLDER)
         plan = PlanOperator(
             task_id="plan",
-            arguments=["step", "plan", spec.name, "--model-version", MODEL_VERSION, "--json"],
+            arguments=["step", "plan", spec.name, "--model-version", MODEL_VERSION, *plan_options(spec), "--json"],
             schedule=spec.schedule,
-            skip_when_live=["materialize", "gate", "score", *(task.task_id for task in canary), "audit"],
+            skip_when_live=["materialize", "gate", "score", "audit", *skipped_when_live(spec)],
             doc_md="Freeze spec, model and input files of this day in `plan.json`.",
         )
         materialize = _spark("materialize", spec, doc="Run the feature query of this day and write its result.")
@@ -99,7 +99,9 @@ def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
         )
         # The run's verdict: without this leaf, a report of a failed run would make the DAG run a success.
         verdict = EmptyOperator(task_id="published", doc_md="Reached only when the day was published.")
-        chain(pin, plan, materialize, gate, score, *canary, audit, publish, [report, verdict])
+        pin >> plan >> materialize >> gate >> score >> audit >> publish >> [report, verdict]
+        add_trial(spec, run_folder=RUN_FOLDER, score=score, publish=publish, report=report)
+        add_canary(dag, spec, run_folder=RUN_FOLDER)
 
 
 def published_table(spec: ScoringSpec) -> Asset:

@@ -22,12 +22,25 @@ Strict = Annotated[bool, typer.Option("--strict/--no-strict", help="Let warnings
 Date = Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="Partition to score.")]
 
 
+Challengers = Annotated[
+    str | None,
+    typer.Option("--challengers", metavar="JSON", help="Versions of challengers, as `model resolve` printed them."),
+]
+
+
 @app.command()
-def plan(name: SpecName, date: Date, model_version: ModelVersion = None, as_json: AsJson = False) -> None:
+def plan(
+    name: SpecName,
+    date: Date,
+    model_version: ModelVersion = None,
+    challengers: Challengers = None,
+    as_json: AsJson = False,
+) -> None:
     """Freeze a run and claim the right to publish it; prints its run folder."""
     from lockstep.steps.plan import plan_run
 
-    outcome = plan_run(loaded_spec(name), parse_partition(date), settings(), version=model_version)
+    pinned = _versions(challengers)
+    outcome = plan_run(loaded_spec(name), parse_partition(date), settings(), version=model_version, challengers=pinned)
     facts = {
         "run_folder": str(outcome.folder.path),
         "run_key": outcome.plan.run_key,
@@ -37,6 +50,14 @@ def plan(name: SpecName, date: Date, model_version: ModelVersion = None, as_json
         "already_live": bool(outcome.claim and outcome.claim.already_live and outcome.folder.has(AUDIT)),
     }
     _print("plan", facts, as_json=as_json)
+
+
+def _versions(text: str | None) -> dict[str, int | None]:
+    try:
+        found = json.loads(text or "{}")
+        return {str(alias): None if version is None else int(version) for alias, version in found.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise typer.BadParameter("--challengers wants a JSON object of aliases and versions") from error
 
 
 def _register(step: str) -> None:

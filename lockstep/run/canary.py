@@ -34,21 +34,22 @@ class CanaryRecord(Record):
     """What a canary published of a partition.
 
     Attributes:
-        outcome: `active`: some rows are the challenger's; `aborted`: none is, for the reasons given.
+        outcome: `active`: some rows are the challenger's; `aborted`: none is, for the reasons given; `off`: none is of
+            this run alone, since nothing can be said of the challenger.
         asked: Share of the rows by the ramp; `effective`: after guardrails and aborts.
         salt, by: Of the split.
         champion, challenger: Stamps of their rows; of an aborted challenger, which has none, without a run key.
         rows_champion, rows_challenger: Published rows by who made them.
         fell_back: Rows of the challenger's arm that the champion answers, because the challenger has no score.
         breaches: Guardrails that were broken on this day.
-        reasons: Why it is aborted, one sentence each.
+        reasons: Why no row is the challenger's, one sentence each.
         made_of: Hashes of the manifests of champion and challenger that the files were mixed from.
         manifest: The mixed files, in the form of the run's own manifest; none: that one counts.
     """
 
     run_key: str
     partition: dt.date
-    outcome: Literal["active", "aborted"]
+    outcome: Literal["active", "aborted", "off"]
     asked: float
     effective: float
     salt: str
@@ -77,8 +78,8 @@ class CanaryRecord(Record):
     @property
     def text(self) -> str:
         """Say it in a few words, for the ledger."""
-        if self.outcome == "aborted":
-            return f"canary: version {self.version} aborted"
+        if self.outcome != "active":
+            return f"canary: version {self.version} {self.outcome}"
         return f"canary: {100 * self.share:.1f} % of the rows by version {self.version}"
 
 

@@ -4,7 +4,7 @@ import datetime as dt
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lockstep.errors import StagedFileChanged, StepOutOfOrder
 from lockstep.quality.guardrails import find_breaches
@@ -28,7 +28,7 @@ log = logging.getLogger("lockstep.canary")
 def canary(folder: RunFolder, settings: Settings, *, dry_run: bool = False) -> dict[str, Any]:
     """Decide what the challenger may answer, write the mixed files and `canary.json`.
 
-    A guardrail that is broken ends the canary of this challenger for good, and no row of it goes live: the champion's
+    Without a comparison no row of this run is the challenger's. A guardrail that is broken ends the canary of this challenger for good, and no row of it goes live: the champion's
     rows are published whole. A run that was published already stays as it is.
 
     Args:
@@ -40,7 +40,7 @@ def canary(folder: RunFolder, settings: Settings, *, dry_run: bool = False) -> d
         The outcome (`active`, `aborted` or `off`), shares, rows by arm, reasons, and whether it was `reused`.
 
     Raises:
-        StepOutOfOrder: The rows are not compared yet.
+        StepOutOfOrder: The rows are not scored yet.
         StagedFileChanged: The champion's rows are not those that were scored.
     """
     plan = folder.plan(step="canary")
@@ -54,8 +54,8 @@ def canary(folder: RunFolder, settings: Settings, *, dry_run: bool = False) -> d
         if record != earlier:
             folder.write_json(CANARY, record)
         _remove_strays(folder, record)
-    if record.outcome == "aborted":
-        log.warning("the canary of %s is aborted: %s", plan.spec.name, "; ".join(record.reasons))
+    if record.outcome != "active":
+        log.warning("the canary of %s is %s: %s", plan.spec.name, record.outcome, "; ".join(record.reasons))
     return _summary(record, reused=record == earlier)
 
 
@@ -90,6 +90,9 @@ def _decided(
     other, manifest = folder.challenger(planned.alias), folder.manifest(step="canary")
     abort = current_abort(settings.home, plan.spec.name, planned.digest)
     comparison, lately = _comparison(other, plan, planned), recent_performance(plan, settings)
+    if comparison is None:
+        why = f"there is no comparison of version {planned.version} with version {plan.model.version}"
+        return _without(plan, planned, manifest, outcome="off", reasons=(why,))
     breaches = find_breaches(trial.canary.guardrails, comparison, lately, hidden=plan.spec.sensitive)
     if not breaches and abort is None:
         try:
@@ -99,9 +102,21 @@ def _decided(
     reasons = tuple(breach.sentence for breach in breaches) or ((abort.text,) if abort else ())
     if breaches and not dry_run:
         _abort(plan, planned, settings, reasons=reasons)
+    return _without(plan, planned, manifest, outcome="aborted", reasons=reasons, breaches=breaches)
+
+
+def _without(
+    plan: Plan,
+    planned: CanaryPlan,
+    manifest: Manifest,
+    *,
+    outcome: Literal["aborted", "off"],
+    reasons: tuple[str, ...],
+    breaches: tuple[Breach, ...] = (),
+) -> CanaryRecord:
     return CanaryRecord(
         **_identity(plan, planned, run_key=""),
-        outcome="aborted",
+        outcome=outcome,
         effective=0.0,
         rows_champion=manifest.rows_staged,
         breaches=breaches,
@@ -109,14 +124,14 @@ def _decided(
     )
 
 
-def _comparison(other: RunFolder, plan: Plan, planned: CanaryPlan) -> Comparison:
-    """Read the comparison with the challenger that was planned, and with no other; one that failed may be unknown."""
+def _comparison(other: RunFolder, plan: Plan, planned: CanaryPlan) -> Comparison | None:
+    """Read the comparison with the challenger that was planned; one that failed may not know who that is."""
+    if not other.has(COMPARISON):
+        return None
     found = other.read_record(COMPARISON, Comparison, step="canary")
     theirs = planned.digest if found.failure else found.digest
-    if (found.partition, theirs, found.champion_digest) != (plan.partition, planned.digest, plan.model.digest):
-        needs = f"a {COMPARISON} of version {planned.version} with version {plan.model.version}"
-        raise StepOutOfOrder("canary", needs=needs, folder=str(other.path))
-    return found
+    whose = (found.partition, theirs, found.champion_digest)
+    return found if whose == (plan.partition, planned.digest, plan.model.digest) else None
 
 
 def _mixed(

@@ -4,7 +4,6 @@ import datetime as dt
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from lockstep.errors import RegistryError
 from lockstep.registry.resolve import resolve_model
@@ -41,7 +40,7 @@ def choose_canary(
     settings: Settings,
     *,
     champion: ModelIdentity,
-    versions: Mapping[str, int | None] = MappingProxyType({}),
+    versions: Mapping[str, int | None] | None = None,
 ) -> CanaryChoice:
     """Say what the ramp asks for on a day. Depends on the day and on the models alone, so a backfill repeats it.
 
@@ -61,8 +60,9 @@ def choose_canary(
     fraction = canary.fraction(partition)
     if fraction == 0:
         return CanaryChoice(why_not=f"the ramp gives {partition} no share")
-    alias, version = canary.challenger, versions.get(canary.challenger)
-    if alias in versions and version is None:
+    alias, pinned = canary.challenger, versions or {}
+    version = pinned.get(alias)
+    if alias in pinned and version is None:
         return CanaryChoice(why_not=f"there was no @{alias}")
     try:
         found = resolve_model(settings.tracking_uri, spec.model.name, alias=alias, version=version)
@@ -95,7 +95,7 @@ def plan_canary(
     *,
     champion: ModelIdentity,
     key_of: KeyOf,
-    versions: Mapping[str, int | None] = MappingProxyType({}),
+    versions: Mapping[str, int | None] | None = None,
 ) -> tuple[CanaryPlan | None, str]:
     """Return the canary that a run is planned with, and the run's key.
 

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from lockstep.data.table_input import plan_table_input
-from lockstep.run.folder import INPUT, MANIFEST, RunFolder
-from lockstep.scoring.engine import remove_strays
+from lockstep.run.folder import INPUT, RunFolder
+from lockstep.run.trials import scored
+from lockstep.scoring.attempts import remove_strays
 from lockstep.specs.settings import Settings
 from lockstep.steps.progress import RunProgress, progress_of
 from lockstep.steps.request import refusals
@@ -39,7 +40,7 @@ def materialize(folder: RunFolder, settings: Settings) -> dict[str, Any]:
 
 
 def score(folder: RunFolder, settings: Settings, *, progress: Progress = _silent) -> dict[str, Any]:
-    """Score the units that are not finished.
+    """Score the units that are not finished, for the champion or for a challenger.
 
     Args:
         folder: A run whose input is materialised.
@@ -49,7 +50,7 @@ def score(folder: RunFolder, settings: Settings, *, progress: Progress = _silent
     Returns:
         Rows in, scored and quarantined, units, and whether all of it was `reused`.
     """
-    reused = folder.has(MANIFEST)
+    reused = scored(folder)
     if reused:  # the process that wrote the manifest may have died before it had tidied up
         remove_strays(folder, folder.manifest(step="score").units)
     else:

@@ -4,7 +4,7 @@ import datetime as dt
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lockstep.errors import AliasMoved, ArtifactInvalid, ModelChoiceInvalid, NothingPublished
+from lockstep.errors import AliasMoved, ArtifactInvalid, ModelChoiceInvalid, NothingPublished, RegistryError
 from lockstep.publish.warehouse import open_warehouse
 from lockstep.registry.resolve import list_versions, move_alias, resolve_model
 from lockstep.run.plan import ModelIdentity
@@ -48,6 +48,21 @@ def choose_model(
             f"its artifact has digest {found.digest}, and the day was made with {live.model_digest}",
         )
     return found
+
+
+def challenger_versions(loaded: LoadedSpec, settings: Settings) -> dict[str, int | None]:
+    """Return the version of each alias on trial, none for one that does not exist.
+
+    A registry that does not answer gives nothing: challengers are resolved again when a run is planned.
+    """
+    if loaded.spec.trial is None:
+        return {}
+    try:
+        versions = list_versions(settings.tracking_uri, loaded.spec.model.name)
+    except RegistryError:
+        return {}
+    known = {alias: version for version, aliases in versions for alias in aliases}
+    return {one.alias: known.get(one.alias) for one in loaded.spec.trial.challengers}
 
 
 @dataclass(frozen=True)

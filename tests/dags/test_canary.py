@@ -46,9 +46,10 @@ def test_it_stands_before_the_audit_and_only_where_it_is_asked_for(with_canary: 
     assert bag.import_errors == {}
     dag = bag.dags[DAG_ID]
     canary = dag.get_task("canary")
-    assert canary.upstream_task_ids == {"score"}
+    assert canary.upstream_task_ids == {"score", "compare"}
     assert canary.downstream_task_ids == {"audit"}
-    assert dag.get_task("plan").skip_when_live == ["materialize", "gate", "score", "canary", "audit"]
+    assert canary.trigger_rule == "all_done_min_one_success"
+    assert dag.get_task("plan").skip_when_live == ["materialize", "gate", "score", "audit", "compare", "canary"]
     assert canary.arguments[:2] == ["step", "canary"]
     assert canary.arguments[-2] == "{{ '--dry-run' if params.dry_run else '--no-dry-run' }}"
 

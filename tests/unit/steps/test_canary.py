@@ -15,8 +15,8 @@ from lockstep.run.canary_state import canary_events, current_abort, record_event
 from lockstep.run.folder import CANARY, COMPARISON, MANIFEST, PLAN, PUBLICATION, RunFolder
 from lockstep.scoring.arms import Split
 from lockstep.steps.canary import canary
-from tests.unit.steps.runs import DAY, km_risk, make_settings, parcels
 from tests.unit.steps.canaries import ALIAS, CHALLENGER, CHAMPION, compare, later_risk, make_trial, staged
+from tests.unit.steps.runs import DAY, km_risk, make_settings, parcels
 
 
 def record_of(folder: RunFolder) -> CanaryRecord:
@@ -244,16 +244,19 @@ def test_a_damaged_file_of_the_champion_is_an_error_and_no_abort(tmp_path: Path)
     assert current_abort(settings.home, "parcels", folder.plan(step="test").canary.digest) is None
 
 
-def test_it_waits_for_the_comparison_of_this_challenger(tmp_path: Path) -> None:
+def test_without_a_comparison_of_this_challenger_no_row_is_its_own_and_nothing_is_aborted(tmp_path: Path) -> None:
     folder, settings = make_trial(tmp_path), make_settings(tmp_path)
     with pytest.raises(StepOutOfOrder, match=r"needs canary\.json"):
         published_manifest(folder, step="audit")
     compare(folder, digest="another")
-    with pytest.raises(StepOutOfOrder, match="of version 2 with version 1"):
-        canary(folder, settings)
+    off = canary(folder, settings)
+    assert (off["outcome"], off["rows_challenger"], off["rows_champion"]) == ("off", 0, 40)
+    assert off["reasons"] == ["there is no comparison of version 2 with version 1"]
     folder.challenger(ALIAS).file(COMPARISON).unlink()
-    with pytest.raises(StepOutOfOrder, match=r"needs comparison\.json"):
-        canary(folder, settings)
+    assert canary(folder, settings) == {**off, "reused": True}
+    assert current_abort(settings.home, "parcels", folder.plan(step="test").canary.digest) is None
+    compare(folder, digest="", version=0, failure="its memory ran out")
+    assert canary(folder, settings)["outcome"] == "aborted"
 
 
 def test_what_was_published_stays_as_it_was(tmp_path: Path) -> None:

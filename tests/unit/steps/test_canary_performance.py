@@ -10,8 +10,8 @@ import pytest
 from lockstep.run.plan import CanaryPlan, Plan
 from lockstep.specs.trial_spec import Guardrails, Trial
 from lockstep.steps.canary_performance import pair_of
-from tests.unit.steps.runs import DAY, make_model, make_spec, parcels, plan_run
 from tests.unit.steps.canaries import trial
+from tests.unit.steps.runs import DAY, make_model, make_spec, parcels, plan_run
 
 
 @dataclass(frozen=True)

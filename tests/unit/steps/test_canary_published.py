@@ -24,8 +24,8 @@ from lockstep.steps.canary import canary
 from lockstep.steps.publish import publish
 from lockstep.upkeep.diff import compare as compare_runs
 from lockstep.upkeep.rollback import Wanted, plan_rollback, roll_back
-from tests.unit.steps.runs import DAY, make_settings, parcels, renew_claim
 from tests.unit.steps.canaries import CHALLENGER, CHAMPION, make_trial, staged
+from tests.unit.steps.runs import DAY, make_settings, parcels, renew_claim
 
 MIXED = {CHALLENGER, CHAMPION}
 

@@ -29,8 +29,8 @@ from lockstep.steps.canary_plan import split_columns
 from lockstep.steps.model_checks import check_precision
 from lockstep.steps.plan import PlanOutcome, plan_run
 from lockstep.upkeep.canary import canary_status, decide
-from tests.unit.steps.runs import DAY, make_settings, make_spec, parcels
 from tests.unit.steps.canaries import trial
+from tests.unit.steps.runs import DAY, make_settings, make_spec, parcels
 from udfs.worker import load_once
 
 REQUIREMENTS = ["torch", "no-such-library==3.1"]
