@@ -28,8 +28,9 @@ log = logging.getLogger("lockstep.canary")
 def canary(folder: RunFolder, settings: Settings, *, dry_run: bool = False) -> dict[str, Any]:
     """Decide what the challenger may answer, write the mixed files and `canary.json`.
 
-    Without a comparison no row of this run is the challenger's. A guardrail that is broken ends the canary of this challenger for good, and no row of it goes live: the champion's
-    rows are published whole. A run that was published already stays as it is.
+    A guardrail that is broken ends the canary of this challenger for good, and no row of it goes live: the champion's
+    rows are published whole. So they are, of this run alone, without a comparison. A run that was published already
+    stays as it is.
 
     Args:
         folder: A run whose rows are scored and compared.

@@ -17,8 +17,9 @@ from lockstep.run.plan import Claim, ModelIdentity, Plan, SourceFile
 from lockstep.specs.loading import SPEC_FILE, LoadedSpec
 from lockstep.specs.settings import Settings
 from lockstep.specs.shadows import check_shadow_tables
+from lockstep.specs.spec import ScoringSpec
 from lockstep.steps.canary_plan import plan_canary
-from lockstep.steps.model_checks import check_outputs
+from lockstep.steps.model_checks import check_environment, check_outputs, check_precision
 from lockstep.steps.request import warehouse_of
 from lockstep.steps.trial_plan import TrialPlanner, Versions
 
@@ -67,11 +68,27 @@ def plan_run(
     spec = loaded.spec
     texts = spec_texts(loaded)
     model = _chosen(loaded, settings, version=version)
-    sources = take_snapshot(spec, partition, settings.data_root)
-    hashed = spec_hash(spec, {name: text for name, text in texts.items() if name not in spec.reporting.values()})
-    data = input_digest(_identity(f) for f in sources)
+    sources, data, hashed = _hashed(spec, partition, settings, texts=texts)
     key_of = partial(run_key, spec=hashed, partition=partition, model=model.digest, data=data)
     canary, key = plan_canary(spec, partition, settings, champion=model, key_of=key_of, versions=challengers)
+    folder = RunFolder.of(settings.runs_root, spec=spec.name, partition=partition, run_key=key)
+    plan = Plan(
+        run_key=key,
+        partition=partition,
+        spec=spec,
+        spec_hash=hashed,
+        model=model,
+        input_digest=data,
+        sources=sources,
+        data_root=str(settings.data_root),
+        warehouse=settings.warehouse(spec.publish.warehouse),
+        cache_root=str(settings.cache_root),
+        code_version=code_version(settings.project_root),
+        planned_at=dt.datetime.now(dt.UTC),
+        environment=check_environment(spec, model),
+        precision=None if folder.has(PLAN) else check_precision(spec, model, settings, partition=partition),
+        canary=canary,
+    )
     warehouse = warehouse_of(plan, settings)
     live = warehouse.live(spec.publish.table, partition)
     if dry_run:
@@ -87,6 +104,15 @@ def _chosen(loaded: LoadedSpec, settings: Settings, *, version: int | None) -> M
     model = resolve_model(settings.tracking_uri, spec.model.name, alias=spec.model.alias, version=version)
     check_outputs(spec.output.columns, model)
     return model
+
+
+def _hashed(
+    spec: ScoringSpec, partition: dt.date, settings: Settings, *, texts: dict[str, str]
+) -> tuple[tuple[SourceFile, ...], str, str]:
+    """Return the input files, their digest, and the hash of what decides the result of the spec."""
+    sources = take_snapshot(spec, partition, settings.data_root)
+    hashed = spec_hash(spec, {name: text for name, text in texts.items() if name not in spec.reporting.values()})
+    return sources, input_digest(_identity(f) for f in sources), hashed
 
 
 def spec_texts(loaded: LoadedSpec) -> dict[str, str]:
