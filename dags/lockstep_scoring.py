@@ -9,6 +9,7 @@ from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, TriggerRul
 from lockstep_dags import STEP_TIMEOUT, Family, spec_dag
 from lockstep_operators import CheckOperator, PinModelOperator, PlanOperator, PublishOperator, ReportOperator
 from lockstep_spark import SparkStepOperator
+from lockstep_trials import add_trial, pin_options, plan_options, skipped_when_live
 
 from lockstep.run.pools import SPARK_POOL, warehouse_pool
 from lockstep.specs.loading import LoadedSpec
@@ -50,15 +51,15 @@ def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
     with dag:
         pin = PinModelOperator(
             task_id="pin_model",
-            arguments=["model", "resolve", spec.name, "--json"],
+            arguments=["model", "resolve", spec.name, *pin_options(spec), "--json"],
             schedule=spec.schedule,
             doc_md="Choose the model version, once for this DAG run; clearing keeps it.",
         )
         plan = PlanOperator(
             task_id="plan",
-            arguments=["step", "plan", spec.name, *MODEL, "--json"],
+            arguments=["step", "plan", spec.name, *MODEL, *plan_options(spec), "--json"],
             schedule=spec.schedule,
-            skip_when_live=["materialize", "gate", "score", "audit"],
+            skip_when_live=["materialize", "gate", "score", "audit", *skipped_when_live(spec)],
             doc_md="Freeze spec, model and input files of this day in `plan.json`.",
         )
         materialize = _spark("materialize", spec, doc="Run the feature query of this day and write its result.")
@@ -100,6 +101,7 @@ def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
         # The run's verdict: without this leaf, a report of a failed run would make the DAG run a success.
         verdict = EmptyOperator(task_id="published", doc_md="Reached only when the day was published.")
         pin >> plan >> materialize >> gate >> score >> audit >> publish >> [report, verdict]
+        add_trial(spec, run_folder=RUN_FOLDER, score=score, publish=publish, report=report)
 
 
 def published_table(spec: ScoringSpec) -> Asset:

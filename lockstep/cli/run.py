@@ -6,11 +6,14 @@ import typer
 
 from lockstep.cli.console import Console
 from lockstep.cli.options import AsJson, ModelVersion, SpecName, loaded_spec, settings
-from lockstep.errors import CheckFailed
+from lockstep.errors import CheckFailed, LockstepError
 from lockstep.run.folder import AUDIT, REPORT, RunFolder
 from lockstep.run.partition import days_between, parse_partition
 from lockstep.specs.settings import Settings
-from lockstep.steps import STEPS, load_step
+from lockstep.steps import STEPS, load_step, steps_of
+
+# What is left to do of a run that is live.
+AFTER_AUDIT = ("publish", "shadow", "report")
 
 
 def command(
@@ -62,12 +65,23 @@ def run_steps(folder: RunFolder, where: Settings, console: Console, *, already_l
     steps: dict[str, Any] = {}
     try:
         finished = already_live and folder.has(AUDIT)
-        for step in ("publish", "report") if finished else STEPS:
-            steps[step] = _run_step(step, folder, where, console)
+        wanted = steps_of(folder.plan(step="run"))
+        for step in [step for step in wanted if step in AFTER_AUDIT] if finished else wanted:
+            run = _run_trial if STEPS[step].on_trial else _run_step
+            steps[step] = run(step, folder, where, console)
     except CheckFailed:
         _run_step("report", folder, where, console)
         raise
     return {"run_folder": str(folder.path), "report": str(folder.file(REPORT)), "steps": steps}
+
+
+def _run_trial(step: str, folder: RunFolder, where: Settings, console: Console) -> dict[str, Any]:
+    """Run a step that is for challengers only; what goes wrong there is told, and the run goes on."""
+    try:
+        return _run_step(step, folder, where, console)
+    except LockstepError as error:
+        console.note(f"  {error}")
+        return {"error": type(error).__name__, "message": str(error)}
 
 
 def _run_step(step: str, folder: RunFolder, where: Settings, console: Console) -> dict[str, Any]:

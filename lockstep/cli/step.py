@@ -22,15 +22,28 @@ Digest = Annotated[str | None, typer.Option("--model-digest", help="Only if the 
 Date = Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="Partition to score.")]
 
 
+Challengers = Annotated[
+    str | None,
+    typer.Option("--challengers", metavar="JSON", help="Versions of challengers, as `model resolve` printed them."),
+]
+
+
 @app.command()
 def plan(
-    name: SpecName, date: Date, model_version: ModelVersion = None, model_digest: Digest = None, as_json: AsJson = False
+    name: SpecName,
+    date: Date,
+    model_version: ModelVersion = None,
+    model_digest: Digest = None,
+    challengers: Challengers = None,
+    as_json: AsJson = False,
 ) -> None:
     """Freeze a run and claim the right to publish it; prints its run folder."""
     from lockstep.steps.plan import plan_run
 
-    day = parse_partition(date)
-    outcome = plan_run(loaded_spec(name), day, settings(), version=model_version, digest=model_digest)
+    day, pinned = parse_partition(date), _versions(challengers)
+    outcome = plan_run(
+        loaded_spec(name), day, settings(), version=model_version, digest=model_digest, challengers=pinned
+    )
     facts = {
         "run_folder": str(outcome.folder.path),
         "run_key": outcome.plan.run_key,
@@ -40,6 +53,14 @@ def plan(
         "already_live": bool(outcome.claim and outcome.claim.already_live and outcome.folder.has(AUDIT)),
     }
     _print("plan", facts, as_json=as_json)
+
+
+def _versions(text: str | None) -> dict[str, int | None]:
+    try:
+        found = json.loads(text or "{}")
+        return {str(alias): None if version is None else int(version) for alias, version in found.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise typer.BadParameter("--challengers wants a JSON object of aliases and versions") from error
 
 
 def _register(step: str) -> None:

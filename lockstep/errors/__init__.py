@@ -39,6 +39,9 @@
     │   └── TooManyBadRows         scoring stopped early
     ├── RequestInvalid             a request to the endpoint does not fit the signature
     ├── StepOutOfOrder             a step lacks what an earlier step writes
+    ├── TrialError                 a challenger has no result; never stops a run
+    │   ├── TrialIncomplete
+    │   └── ComparisonImpossible
     └── PublishError               the warehouse refused
         ├── WarehouseBusy          (retryable) others keep it from writing
         │   ├── WarehouseLocked        another process has it open
@@ -46,6 +49,7 @@
         │   ├── WarehouseUnreachable   it does not answer
         │   └── CommitUncertain        whether it committed is not known
         ├── NothingToRestore       a rollback that cannot be made
+        ├── ShadowFailed           (retryable or not) the scores are live, those of a challenger are not
         ├── StaleRun               a newer run owns the partition
         └── StagedFileChanged
 
@@ -96,6 +100,7 @@ from lockstep.errors.stages import (
     StepOutOfOrder,
     TooManyBadRows,
 )
+from lockstep.errors.trials import ComparisonImpossible, ShadowFailed, TrialError, TrialIncomplete
 from lockstep.errors.warehouses import (
     CommitConflict,
     CommitUncertain,
@@ -117,6 +122,7 @@ __all__ = [
     "ColumnTypeMismatch",
     "CommitConflict",
     "CommitUncertain",
+    "ComparisonImpossible",
     "DateInvalid",
     "DeviceMissing",
     "EmptyPartition",
@@ -146,6 +152,7 @@ __all__ = [
     "RequirementsDiffer",
     "RunFolderUnusable",
     "SettingsError",
+    "ShadowFailed",
     "SourceFileChanged",
     "SparkJobFailed",
     "SpecError",
@@ -155,6 +162,8 @@ __all__ = [
     "TableNotFound",
     "TableUnsupported",
     "TooManyBadRows",
+    "TrialError",
+    "TrialIncomplete",
     "WarehouseBusy",
     "WarehouseLocked",
     "WarehouseUnreachable",

@@ -12,6 +12,7 @@ from lockstep.report import charts
 from lockstep.report.drift_view import drift_view
 from lockstep.report.engine import engine_facts
 from lockstep.report.facts import RunFacts, failures, headline, warnings
+from lockstep.report.trial_view import trial_view
 from lockstep.scoring.signature import described
 
 TEMPLATE = "report.html.j2"
@@ -21,8 +22,10 @@ STAGES = {
     "materialize": "Build features",
     "gate": "Gate",
     "score": "Score",
+    "compare": "Compare",
     "audit": "Audit",
     "publish": "Publish",
+    "shadow": "Publish shadows",
 }
 
 
@@ -70,6 +73,7 @@ def render(facts: RunFacts, *, now: dt.datetime) -> str:
         drift=drift_view(facts.audit, facts.plan.spec),
         thresholds=charts.thresholds(),
         not_a_number=_not_a_number(facts),
+        trial=trial_view(facts.comparisons, facts.plan.spec),
         stages=[_stage(verdict) for verdict in (facts.gate, facts.audit) if verdict],
         source_bytes=sum(source.size_bytes for source in facts.plan.sources),
         command=_command(facts),

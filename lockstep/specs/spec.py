@@ -221,6 +221,9 @@ class ScoringSpec(Strict):
             for column in (*self.trial.segments, *canary_by):
                 if column not in (*self.key, *self.passthrough):
                     raise ValueError(f"'trial' names {column!r}, which is neither in key nor in passthrough")
+            own = self.publish.table
+            if problem := self.trial.problem(published=own, reporting=self.reporting, sensitive=self.sensitive):
+                raise ValueError(problem)
         if self.output.column in self.drift.columns:
             raise ValueError(f"'drift.columns' names the score {self.output.column!r}: its limits are 'drift.score'")
         if self.input.table is not None and self.reporting:

@@ -25,13 +25,16 @@ def warehouse_of(plan: Plan, settings: Settings) -> Warehouse:
     return open_warehouse(plan.spec.publish.warehouse, plan.warehouse, wait_s=settings.warehouse_wait_s)
 
 
-def publish_request(folder: RunFolder, settings: Settings, *, now: dt.datetime) -> PublishRequest:
+def publish_request(
+    folder: RunFolder, settings: Settings, *, now: dt.datetime, shadow: str | None = None
+) -> PublishRequest:
     """Describe the publication of a run: of its staged files, when it has got that far.
 
     Args:
         folder: The run.
         settings: Who is at work.
         now: Time that the ledger records.
+        shadow: Table of a challenger's rows, which refreshes no reporting table; none: the spec's published table.
 
     Raises:
         StepOutOfOrder: There is no plan or no claim.
@@ -40,7 +43,7 @@ def publish_request(folder: RunFolder, settings: Settings, *, now: dt.datetime) 
     manifest = folder.manifest(step="publish") if folder.has(MANIFEST) else None
     units = manifest.units if manifest else ()
     return PublishRequest(
-        table=plan.spec.publish.table,
+        table=shadow or plan.spec.publish.table,
         partition_column=plan.spec.partition.column,
         partition=plan.partition,
         run_key=plan.run_key,
@@ -57,8 +60,8 @@ def publish_request(folder: RunFolder, settings: Settings, *, now: dt.datetime) 
         now=now,
         actor=settings.actor,
         checks=_checks(folder),
-        reporting=frozen_reporting(folder, plan),
-        tell=lambda change: log.warning("table %s: %s", plan.spec.publish.table, change),
+        reporting=() if shadow else frozen_reporting(folder, plan),
+        tell=lambda change: log.warning("table %s: %s", shadow or plan.spec.publish.table, change),
     )
 
 

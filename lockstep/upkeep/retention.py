@@ -59,12 +59,22 @@ def vacuum(warehouse: Warehouse, spec: ScoringSpec, runs_root: Path, *, now: dt.
     dead = sorted(path for path in found if path.name not in keep and _touched(path) < before.timestamp())
     size = sum(_size(path) for path in dead)
     # Before the folders: deleting one touches the files that a table shares with it.
-    tables = (spec.publish.table, table_name(spec.publish.table))
-    dropped = [text for table in tables for text in warehouse.vacuum(table, keep=keep, before=before, dry_run=dry_run)]
+    tables = {spec.publish.table: keep, table_name(spec.publish.table): keep, **_shadows(warehouse, spec)}
+    dropped = [
+        text
+        for table, runs in tables.items()
+        for text in warehouse.vacuum(table, keep=runs, before=before, dry_run=dry_run)
+    ]
     if not dry_run:
         for path in dead:
             _delete(path)
     return Dropped(tuple(dead), size, tuple(dropped), kept=len(found) - len(dead))
+
+
+def _shadows(warehouse: Warehouse, spec: ScoringSpec) -> dict[str, set[str]]:
+    """Return the shadow tables and the runs of each that stay; their run folders lie in those of the champion's."""
+    tables = spec.trial.shadow_tables(spec.publish.table) if spec.trial is not None else ()
+    return {table: restorable(warehouse.history(table), publications=spec.retention.publications) for table in tables}
 
 
 def restorable(history: Sequence[Publication], *, publications: int) -> set[str]:
