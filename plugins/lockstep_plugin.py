@@ -5,6 +5,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 from lockstep_breaker import BackfillBreaker
+from lockstep_canary_note import CanaryNote
 from lockstep_notes import FailureNotes
 
 URL_PREFIX = "/lockstep"
@@ -32,7 +33,7 @@ class LockstepPlugin(AirflowPlugin):
     name = "lockstep"
     fastapi_apps = _Apps()
     # The last one is called first: the reason comes before what follows from it.
-    listeners = [BackfillBreaker(), FailureNotes()]
+    listeners = [BackfillBreaker(), CanaryNote(), FailureNotes()]
 
 
 def spec_of(dag_id: str) -> str | None:

@@ -13,6 +13,7 @@ from lockstep.run.partition import parse_partition
 from lockstep.steps import STEPS, load_step
 
 CHECKING = ("gate", "audit")
+CANARY = "canary"
 
 app = typer.Typer(help="One step of a run, from its run folder alone.", no_args_is_help=True)
 
@@ -38,12 +39,10 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Freeze a run and claim the right to publish it; prints its run folder."""
-    from lockstep.steps.plan import plan_run
+    from lockstep.steps.plan import Pinned, plan_run
 
-    day, pinned = parse_partition(date), _versions(challengers)
-    outcome = plan_run(
-        loaded_spec(name), day, settings(), version=model_version, digest=model_digest, challengers=pinned
-    )
+    pinned = Pinned(model_version, model_digest, _versions(challengers) or {})
+    outcome = plan_run(loaded_spec(name), parse_partition(date), settings(), pinned=pinned)
     facts = {
         "run_folder": str(outcome.folder.path),
         "run_key": outcome.plan.run_key,
@@ -83,6 +82,19 @@ def _register_checks(step: str) -> None:
     _add(step, command)
 
 
+def _register_canary(step: str) -> None:
+    def command(
+        run_folder: Folder,
+        dry_run: Annotated[bool, typer.Option(help="Abort nothing for good.")] = False,
+        as_json: AsJson = False,
+    ) -> None:
+        from lockstep.steps.canary import canary
+
+        _print(step, canary(RunFolder(run_folder.absolute()), settings(), dry_run=dry_run), as_json=as_json)
+
+    _add(step, command)
+
+
 def _add(step: str, command: Callable[..., None]) -> None:
     command.__doc__ = STEPS[step].help
     app.command(name=step)(command)
@@ -96,4 +108,4 @@ def _print(step: str, facts: dict[str, Any], *, as_json: bool) -> None:
 
 
 for _step in STEPS:
-    (_register_checks if _step in CHECKING else _register)(_step)
+    (_register_checks if _step in CHECKING else _register_canary if _step == CANARY else _register)(_step)

@@ -27,6 +27,7 @@ STEPS = {
     "gate": Step("lockstep.steps.gate:gate", "Check the input with Great Expectations."),
     "score": Step("lockstep.steps.materialize:score", "Score every work unit (Spark)."),
     "compare": Step("lockstep.steps.compare:compare", "Compare challengers with the champion.", on_trial=True),
+    "canary": Step("lockstep.steps.canary:canary", "Let the challenger answer for its share of the rows."),
     "audit": Step("lockstep.steps.audit:audit", "Check the staged scores, the invariants and drift."),
     "publish": Step(
         "lockstep.steps.publish:publish", "Make the scores live in one transaction, then refresh the reporting tables."
@@ -38,7 +39,10 @@ STEPS = {
 
 def steps_of(plan: Plan) -> list[str]:
     """Return the steps of a run after its plan, in order."""
-    return [name for name, step in STEPS.items() if plan.spec.trial is not None or not step.on_trial]
+    trial = plan.spec.trial
+    without = {name for name, step in STEPS.items() if step.on_trial} if trial is None else set()
+    without |= {"canary"} if trial is None or trial.canary is None else set()
+    return [name for name in STEPS if name not in without]
 
 
 def load_step(name: str) -> StepFunction:

@@ -105,6 +105,7 @@ class TrialPlanner:
             "planned_at": dt.datetime.now(dt.UTC),
             "environment": check_environment(spec, model),
             "precision": check_precision(spec, model, self.settings, partition=champion.partition),
+            "canary": None,  # of the champion's run; a shadow table holds the challenger's rows alone
         }
         own.write_json(PLAN, champion.model_copy(update=facts))
 
