@@ -29,7 +29,7 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift python java data train text drift \
-	demo up test test-unit test-publish test-spark test-integration test-gpu test-dags test-training test-kills test-faults \
+	demo up test test-unit test-publish test-spark test-integration test-gpu test-dags test-training test-kills test-faults test-operations \
 	bench bench-table setup-bench \
 	lint fmt type lock docs hooks clean distclean
 
@@ -129,6 +129,9 @@ test-gpu: setup-dev ## On a GPU, and the same lines on the processor; without a 
 test-kills: java setup-dev ## kill -9 at KILLS random moments (SEED repeats them), each run resumed and compared
 	@LOCKSTEP_KILLS=$(KILLS) LOCKSTEP_KILL_SEED=$(SEED) $(BIN)/python -m pytest tests/integration/test_kills.py \
 		--timeout 7200 $(PYTEST_ARGS)
+
+test-operations: setup java setup-dev ## kill -9, outages and people at the buttons, on a real stack; half an hour
+	@$(BIN)/python -m pytest tests/operations --timeout 1800 $(PYTEST_ARGS)
 
 test-dags: setup-control ## Airflow's view of the generated DAGs
 	@.venv/control/bin/python -m pytest tests/dags $(PYTEST_ARGS)

@@ -1,9 +1,10 @@
 """How long Airflow takes to parse the DAG files, per 100 specs, and what that imports.
 
-    .venv/control/bin/python benchmarks/dag_parse.py --specs 100
+    .venv/control/bin/python -m benchmarks.dag_parse --specs 100 --processor
 
 Each figure is of a fresh process, as in the DAG processor, after `import airflow.sdk`. A starting task parses
-scoring.py too, but builds its own DAG alone. The peer is a minimal DAG file: Airflow's own cost.
+scoring.py too, but builds its own DAG alone. The peer is a minimal DAG file: Airflow's own cost. With
+--processor come the seconds that Airflow's own DAG processor says each file took, with one more spec, which is broken.
 Exit code 1 when parsing imports a heavy library.
 """
 
@@ -14,6 +15,8 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from benchmarks.dag_processor import Processed, break_one, process
 
 REPOSITORY = Path(__file__).parents[1]
 HEAVY = ("torch", "pyspark", "mlflow", "pandas", "numpy", "pyarrow")
@@ -40,7 +43,9 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Time to parse the DAG files.")
     parser.add_argument("--specs", type=int, default=100, help="number of generated specs")
-    count: int = parser.parse_args().specs
+    parser.add_argument("--processor", action="store_true", help="also run Airflow's own DAG processor")
+    asked = parser.parse_args()
+    count: int = asked.specs
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         models = write_specs(root / "models", count)
@@ -56,11 +61,26 @@ def main() -> int:
             (f"invalid_specs.py, {count} specs", parse(dags / "invalid_specs.py", root, models=models)),
             *((f"{name}, {count} specs", parse(dags / name, root, models=models)) for name in OTHERS),
         ]
+        processed = None
+        if asked.processor:
+            break_one(models)
+            processed = process(models, root / "processor")
     for name, found in rows:
         print(f"{name:<28} {found.dags:>4} DAGs, {found.errors} errors, {found.seconds:6.2f} s, heavy: {found.heavy}")
     per_spec = (rows[2][1].seconds - rows[1][1].seconds) / max(count - 1, 1)
     print(f"per 100 specs: {per_spec * 100:.2f} s, after {rows[1][1].seconds:.2f} s of imports")
+    if processed is not None:
+        show(processed, count)
     return 0 if all(found.errors == 0 and found.heavy == "-" for _, found in rows) else 1
+
+
+def show(processed: Processed, count: int) -> None:
+    """Print what the DAG processor did."""
+    print(f"\nairflow dag-processor, {count} specs and a broken one: {processed.wall_s:.1f} s with start and writing")
+    for file, seconds in sorted(processed.seconds.items()):
+        print(f"{file:<28} {len(processed.dags[file]):>4} DAGs, {seconds:6.2f} s")
+    for file, text in processed.errors.items():
+        print(f"{file:<28} import error, {len(text.splitlines())} lines")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from airflow.sdk import DAG, Context, TriggerRule
+from airflow.sdk import Context, TriggerRule
 from lockstep_step import StepOperator
 
 from lockstep.specs.spec import ScoringSpec
@@ -28,23 +28,23 @@ class CanaryOperator(StepOperator):
         return done
 
 
-def add_canary(dag: DAG, spec: ScoringSpec, *, run_folder: str) -> None:
-    """Add `canary` between `compare` and `audit`, if the spec has one.
+def canary_tasks(spec: ScoringSpec, run_folder: str) -> list[CanaryOperator]:
+    """Return the task of a spec that has a canary; none for any other.
 
-    A comparison that failed for good must not keep the champion's rows from being published: then no row is the
-    challenger's. So the canary waits for scoring and comparison, and needs only the first.
+    It waits for scoring and comparison and needs only the first: a comparison that failed for good must not keep the
+    champion's rows from being published. Then no row is the challenger's.
 
     Args:
-        dag: The DAG, with all other tasks.
         spec: The spec.
-        run_folder: Template of the run folder.
+        run_folder: Run folder (templated).
     """
     if spec.trial is None or spec.trial.canary is None:
-        return
-    canary = CanaryOperator(
-        task_id="canary",
-        arguments=["step", "canary", "--run-folder", run_folder, DRY_RUN, "--json"],
-        trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
-        doc_md="Let the challenger answer for its share of the rows, unless it broke a guardrail: then for none.",
-    )
-    [dag.get_task("score"), dag.get_task("compare")] >> canary >> dag.get_task("audit")
+        return []
+    return [
+        CanaryOperator(
+            task_id="canary",
+            arguments=["step", "canary", "--run-folder", run_folder, DRY_RUN, "--json"],
+            trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
+            doc_md="Let the challenger answer for its share of the rows, unless it broke a guardrail: then for none.",
+        )
+    ]

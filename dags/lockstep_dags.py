@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG
+from lockstep_retries import FIRST_DELAY, LONGEST_DELAY, RETRIES, Patience
 
 from lockstep.specs.loading import LoadedSpec, load_spec, spec_files
 from lockstep.specs.spec import ScoringSpec
@@ -19,10 +20,12 @@ STEP_TIMEOUT = dt.timedelta(minutes=30)
 # A day that is nearly done goes before a day that has just begun.
 DEFAULTS: Mapping[str, Any] = {
     "execution_timeout": STEP_TIMEOUT,
-    "retries": 2,
-    "retry_delay": dt.timedelta(seconds=10),
-    "retry_exponential_backoff": True,
-    "max_retry_delay": dt.timedelta(minutes=5),
+    "retries": RETRIES,
+    "retry_policy": Patience(),
+    # For what no policy is asked about: a task whose process was killed.
+    "retry_delay": FIRST_DELAY,
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": LONGEST_DELAY,
     "weight_rule": "upstream",
 }
 

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 from airflow.sdk import Context
 from airflow.sdk.bases.skipmixin import SkipMixin
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException
 from lockstep_links import DATA_DOCS, MODEL, REPORT, DataDocsLink, ModelLink, ReportLink, page_of_model, page_of_run
+from lockstep_retries import airflow_error
 from lockstep_step import StepOperator
 
 from lockstep.errors import DateInvalid, LockstepError
@@ -173,8 +174,8 @@ def asked_partition(schedule: Schedule, context: Mapping[str, Any]) -> dt.date:
 
 @contextlib.contextmanager
 def failing_for_good() -> Iterator[None]:
-    """Turn an error of ours into one that Airflow does not retry, with its message alone."""
+    """Turn an error of ours into one of Airflow's, with its message alone; one that is not retryable fails for good."""
     try:
         yield
     except LockstepError as error:
-        raise AirflowFailException(str(error)) from error
+        raise airflow_error(error) from error

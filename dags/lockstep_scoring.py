@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pendulum
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, TriggerRule
-from lockstep_canary import add_canary
+from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, TriggerRule, chain
+from lockstep_canary import canary_tasks
 from lockstep_dags import STEP_TIMEOUT, Family, spec_dag
 from lockstep_operators import CheckOperator, PinModelOperator, PlanOperator, PublishOperator, ReportOperator
 from lockstep_spark import SparkStepOperator
@@ -21,7 +21,10 @@ SPARK_CONNECTION = "spark_default"
 MAX_ACTIVE_RUNS = 4
 RUN_FOLDER = "{{ ti.xcom_pull(task_ids='plan')['run_folder'] }}"
 STRICT = "{{ '--strict' if params.checks == 'strict' else '--no-strict' }}"
-MODEL_VERSION = "{{ ti.xcom_pull(task_ids='pin_model')['version'] }}"
+# Tasks that have nothing to do when the very run is live.
+BETWEEN = ("materialize", "gate", "score", "audit")
+PINNED = "ti.xcom_pull(task_ids='pin_model')"
+MODEL = ("--model-version", f"{{{{ {PINNED}['version'] }}}}", "--model-digest", f"{{{{ {PINNED}['digest'] }}}}")
 
 
 def scoring_dag(loaded: LoadedSpec, page: str) -> DAG:
@@ -40,9 +43,10 @@ def scoring_dag(loaded: LoadedSpec, page: str) -> DAG:
         end_date=_moment(last_day, dt.time.max, zone) if last_day else None,
         catchup=spec.schedule.catchup,
         max_active_runs=MAX_ACTIVE_RUNS,
-        params=_params(spec),
     )
     _add_tasks(dag, spec)
+    # After the tasks: each would get a deep copy of the form, which is a third of the parsing and never looked at.
+    dag.params = _params(spec)
     return dag
 
 
@@ -54,11 +58,12 @@ def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
             schedule=spec.schedule,
             doc_md="Choose the model version, once for this DAG run; clearing keeps it.",
         )
+        canary = canary_tasks(spec, RUN_FOLDER)
         plan = PlanOperator(
             task_id="plan",
-            arguments=["step", "plan", spec.name, "--model-version", MODEL_VERSION, *plan_options(spec), "--json"],
+            arguments=["step", "plan", spec.name, *MODEL, *plan_options(spec), "--json"],
             schedule=spec.schedule,
-            skip_when_live=["materialize", "gate", "score", "audit", *skipped_when_live(spec)],
+            skip_when_live=[*BETWEEN, *skipped_when_live(spec), *(task.task_id for task in canary)],
             doc_md="Freeze spec, model and input files of this day in `plan.json`.",
         )
         materialize = _spark("materialize", spec, doc="Run the feature query of this day and write its result.")
@@ -99,9 +104,8 @@ def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
         )
         # The run's verdict: without this leaf, a report of a failed run would make the DAG run a success.
         verdict = EmptyOperator(task_id="published", doc_md="Reached only when the day was published.")
-        pin >> plan >> materialize >> gate >> score >> audit >> publish >> [report, verdict]
-        add_trial(spec, run_folder=RUN_FOLDER, score=score, publish=publish, report=report)
-        add_canary(dag, spec, run_folder=RUN_FOLDER)
+        chain(pin, plan, materialize, gate, score, *canary, audit, publish, [report, verdict])
+        add_trial(spec, run_folder=RUN_FOLDER, score=score, before=[*canary], publish=publish, report=report)
 
 
 def published_table(spec: ScoringSpec) -> Asset:

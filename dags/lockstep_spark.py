@@ -10,12 +10,14 @@ from typing import Any, ClassVar
 from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException
+from lockstep_retries import airflow_error
 from lockstep_step import close_pipes, failure, json_object, stop_group
 
 from lockstep.errors import LockstepError
 from lockstep.run.folder import INPUT, RunFolder
 from lockstep.run.java import find_java_home, site_packages
+from lockstep.run.partition_lock import Alone, alone
 from lockstep.run.processes import die_with_parent
 from lockstep.run.submit import data_python, spark_submit
 from lockstep.run.trials import scored
@@ -29,9 +31,10 @@ ERROR_MARK = "LOCKSTEP-ERROR "  # of lockstep/steps/job.py
 class SparkStepOperator(SparkSubmitOperator):
     """SparkSubmitOperator for a script of `jobs/`.
 
-    It adds three things to its parent: paths and environment from Lockstep's settings (taken when the task runs, so
-    that nothing secret is in the rendered template), the exit codes of `lockstep`, and a process group of its own, so
-    that a Python driver does not outlive a killed or timed-out task.
+    It adds four things to its parent: paths and environment from Lockstep's settings (taken when the task runs, so
+    that nothing secret is in the rendered template), the exit codes of `lockstep`, a lock, so that two runs of one day
+    do not compute it side by side, and a process group of its own, so that a Python driver does not outlive a killed
+    or timed-out task.
 
     Args:
         job: Script name without `.py`.
@@ -47,31 +50,44 @@ class SparkStepOperator(SparkSubmitOperator):
     def execute(self, context: Context) -> None:
         """Run spark-submit to its end; a step that an earlier attempt finished is not run again."""
         folder = RunFolder(Path(str((self.application_args or [])[-1])))
-        if DONE[self.job](folder):
-            self.log.info("%s of %s is done already", self.job, folder.path)
+        if self._is_done(folder):
             return
-        self._configure()
+        die_with_parent()  # see StepOperator.run_step
+        try:
+            settings = Settings.from_env(os.environ)
+            # Another run of this day, or somebody at a shell, may be at it: one computes, both have the result.
+            with alone(self.job, folder, settings, tell=self.log.warning, on_lost=self._stop_driver) as partition:
+                if not self._is_done(folder):
+                    self._configure(settings)
+                    self._submit(context, folder, partition)
+        except LockstepError as error:
+            raise airflow_error(error) from error
+
+    def _is_done(self, folder: RunFolder) -> bool:
+        if done := DONE[self.job](folder):
+            self.log.info("%s of %s is done already", self.job, folder.path)
+        return done
+
+    def _submit(self, context: Context, folder: RunFolder, partition: Alone) -> None:
         try:
             with folder.timed(self.job):
                 super().execute(context)
         except AirflowException as error:
+            partition.check()
             exit_code = self._exit_code()
             if exit_code is None:
                 raise
-            raise failure(f"Spark job {self.job}", exit_code, tail=[told_by_job(str(error))]) from error
+            told = told_by_job(str(error))
+            raise failure(f"Spark job {self.job}", exit_code, tail=[told], told=first_words(told)) from error
         finally:
             self._stop_driver()
             if (process := self._submit_process()) is not None:
                 close_pipes(process)
 
-    def _configure(self) -> None:
+    def _configure(self, settings: Settings) -> None:
         """Fill in what the settings of this machine say."""
-        settings = Settings.from_env(os.environ)
         python = data_python(settings, os.environ)
-        try:
-            java_home = find_java_home(os.environ, cache_root=settings.cache_root, package_roots=site_packages(python))
-        except LockstepError as error:
-            raise AirflowFailException(str(error)) from error
+        java_home = find_java_home(os.environ, cache_root=settings.cache_root, package_roots=site_packages(python))
         submit = spark_submit(settings, self.job, (), python=python, java_home=java_home)
         Path(submit.env["SPARK_LOCAL_DIRS"]).mkdir(parents=True, exist_ok=True)
         self.application = str(submit.application)
@@ -109,3 +125,8 @@ def told_by_job(text: str) -> str:
         if mark and isinstance(value := json_object(facts), dict):
             return f"{value.get('type')}: {value.get('message')}"
     return text
+
+
+def first_words(told: str) -> str:
+    """Return what a person reads of a job's end: our own message, or nothing of a long log."""
+    return told if len(told.splitlines()) <= 12 else ""

@@ -17,8 +17,9 @@ from typing import IO, Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from lockstep_retries import TryLater, telling
 
-from lockstep.run.exit_codes import EXIT_CODES, USAGE
+from lockstep.run.exit_codes import EXIT_CODES, TEMPORARY, USAGE
 from lockstep.run.processes import die_with_parent
 from lockstep.run.submit import data_python, step_env
 from lockstep.specs.settings import Settings
@@ -30,17 +31,19 @@ TAIL_LINES = 30
 STOP_TIMEOUT_S = 10.0
 
 
-def failure(what: str, exit_code: int, *, tail: Sequence[str] = ()) -> AirflowException:
-    """Return the exception for a failed child: one that Airflow retries, or one that it does not.
+def failure(what: str, exit_code: int, *, tail: Sequence[str] = (), told: str = "") -> AirflowException:
+    """Return the exception for a failed child: one that Airflow retries for long, a few times, or not at all.
 
     Args:
         what: Step or job.
         exit_code: Of the child; negative when a signal killed it.
         tail: Last lines of its log.
+        told: What the child said went wrong.
     """
     cause = f"was killed by signal {-exit_code}" if exit_code < 0 else f"failed with exit code {exit_code}"
     message = "\n".join([f"{what} {cause}", *tail])
-    return AirflowFailException(message) if exit_code in PERMANENT_EXIT_CODES else AirflowException(message)
+    kind = AirflowFailException if exit_code in PERMANENT_EXIT_CODES else AirflowException
+    return telling((TryLater if exit_code == TEMPORARY else kind)(message), told or f"{what} {cause}")
 
 
 def stop_group(process: "subprocess.Popen[str]") -> None:
@@ -86,9 +89,13 @@ class StepOperator(BaseOperator):
         """Run one command to its end, with its log in the task's log.
 
         Raises:
-            AirflowException: It failed, and may succeed when it is run again.
+            TryLater: It did nothing, and may do later.
+            AirflowException: It crashed, and may succeed when it is run again.
             AirflowFailException: It failed, and would fail again.
         """
+        # Whoever runs this task (Airflow's supervisor of it) may be killed: then it ends too, and its children with it,
+        # before Airflow starts it again elsewhere.
+        die_with_parent()
         settings = Settings.from_env(os.environ)
         command = [str(data_python(settings, os.environ)), "-m", "lockstep", *map(str, arguments)]
         self.log.info("running lockstep %s", " ".join(command[3:]))
@@ -111,7 +118,8 @@ class StepOperator(BaseOperator):
             stop_group(self._child)
             close_pipes(self._child)
         if exit_code != 0:
-            raise failure(f"lockstep {' '.join(command[3:5])}", exit_code, tail=tail)
+            told = str((result or {}).get("message", ""))
+            raise failure(f"lockstep {' '.join(command[3:5])}", exit_code, tail=tail, told=told)
         return result
 
     def _stream(self, child: "subprocess.Popen[str]", tail: deque[str]) -> Any:

@@ -1,9 +1,10 @@
 """The tasks of models on trial, in the scoring DAG of a spec that has any.
 
 Neither is a leaf, and no task that publishes waits for them: whatever a challenger does is seen as a red task of a run
-that succeeds. A canary, which needs the comparison before it publishes, adds its own edge.
+that succeeds. Only a canary needs the comparison before anything is published.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context, TriggerRule
@@ -38,12 +39,17 @@ def plan_options(spec: ScoringSpec) -> list[str]:
 
 def skipped_when_live(spec: ScoringSpec) -> list[str]:
     """Return the tasks that have nothing to do when the day is live already."""
-    trial = spec.trial
-    return [] if trial is None else ["compare"] if trial.canary is None else ["compare", "canary"]
+    return ["compare"] if spec.trial is not None else []
 
 
 def add_trial(
-    spec: ScoringSpec, *, run_folder: str, score: BaseOperator, publish: BaseOperator, report: BaseOperator
+    spec: ScoringSpec,
+    *,
+    run_folder: str,
+    score: BaseOperator,
+    before: Sequence[BaseOperator],
+    publish: BaseOperator,
+    report: BaseOperator,
 ) -> None:
     """Add `compare` and `shadow` to the DAG that is being built, if the spec has challengers.
 
@@ -51,6 +57,7 @@ def add_trial(
         spec: The spec.
         run_folder: Template of the run folder.
         score: Task before the comparison.
+        before: Tasks that need the comparison.
         publish: Task before the shadows.
         report: Task that tells of both.
     """
@@ -68,5 +75,5 @@ def add_trial(
         trigger_rule=TriggerRule.NONE_FAILED,
         pool=warehouse_pool(spec.publish.warehouse),
     )
-    score >> compare >> shadow >> report
-    publish >> shadow
+    score >> compare >> [*before, shadow]
+    publish >> shadow >> report

@@ -9,8 +9,9 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from lockstep.specs.settings import device
-from lockstep.steps.job import run_job
+from lockstep.specs.settings import Settings, device
+from lockstep.steps.job import by_name, run_job
+from lockstep.steps.request import refusals
 from lockstep.steps.score import score_units_with_spark
 from udfs.bulk import RESULT_SCHEMA, score_units
 
@@ -25,9 +26,11 @@ def score(spark: "SparkSession", folder: "RunFolder") -> int:
     rows = folder.scoring_input(step="score").rows
     allowed = folder.plan(step="score").bad_rows_allowed(rows)
     udf = score_units(str(folder.path), device=device(os.environ), bad_rows_allowed=allowed, run_rows=rows)
-    manifest = score_units_with_spark(
-        spark, folder, udf=udf, result_schema=RESULT_SCHEMA, tell=lambda line: print(f"score: {line}", flush=True)
-    )
+    # Told to the ledger here, because Airflow submits this job without a step around it.
+    with refusals(folder, Settings.from_env(os.environ)), by_name():
+        manifest = score_units_with_spark(
+            spark, folder, udf=udf, result_schema=RESULT_SCHEMA, tell=lambda line: print(f"score: {line}", flush=True)
+        )
     return manifest.rows_scored
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from airflow.listeners import hookimpl
+from lockstep_notes import add_note
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -30,8 +31,7 @@ class BackfillBreaker:
         failed = pause_if_failing(dag_run, schedule)
         if failed:
             log.warning("backfill %s of %s is paused: %s", dag_run.backfill_id, dag_run.dag_id, failed)
-            if not dag_run.note:
-                dag_run.note = f"The backfill was paused after this run: {failed}."
+            add_note(dag_run, f"The backfill was paused after this run: {failed}.")
 
 
 def schedule_of(dag_id: str) -> "Schedule | None":

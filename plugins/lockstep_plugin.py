@@ -6,6 +6,7 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 from lockstep_breaker import BackfillBreaker
 from lockstep_canary_note import CanaryNote
+from lockstep_notes import FailureNotes
 
 URL_PREFIX = "/lockstep"
 DAG_PREFIX = "score_"
@@ -27,11 +28,12 @@ class _Apps:
 
 
 class LockstepPlugin(AirflowPlugin):
-    """Reports and data docs for whoever may see a DAG's runs; backfills that stop when they go wrong."""
+    """Reports and data docs for whoever may see a DAG's runs; backfills that stop when they go wrong; notes."""
 
     name = "lockstep"
     fastapi_apps = _Apps()
-    listeners = [BackfillBreaker(), CanaryNote()]
+    # The last one is called first: the reason comes before what follows from it.
+    listeners = [BackfillBreaker(), CanaryNote(), FailureNotes()]
 
 
 def spec_of(dag_id: str) -> str | None:

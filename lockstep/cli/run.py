@@ -36,12 +36,12 @@ def command(
     days = list(days_between(parse_partition(str(first)), parse_partition(str(last))))
     loaded, where = loaded_spec(name), settings()
     console = Console(machine=as_json)
-    from lockstep.steps.plan import plan_run
+    from lockstep.steps.plan import Pinned, plan_run
 
     for day in days:
         console.title(f"{name} {day}")
         with console.step("plan") as done:
-            outcome = plan_run(loaded, day, where, version=model_version, dry_run=dry_run)
+            outcome = plan_run(loaded, day, where, pinned=Pinned(model_version), dry_run=dry_run)
             done(_plan_text(outcome.plan.model.version, len(outcome.plan.sources), outcome.plan.run_key))
         if dry_run:
             console.result(_dry_run_facts(outcome.folder, outcome.plan.spec.publish.table, outcome.live_run_key))

@@ -19,6 +19,7 @@ app = typer.Typer(help="One step of a run, from its run folder alone.", no_args_
 
 Folder = Annotated[Path, typer.Option("--run-folder", help="Folder that `lockstep step plan` printed.")]
 Strict = Annotated[bool, typer.Option("--strict/--no-strict", help="Let warnings stop the run too.")]
+Digest = Annotated[str | None, typer.Option("--model-digest", help="Only if the version's artifact still has it.")]
 Date = Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="Partition to score.")]
 
 
@@ -33,14 +34,15 @@ def plan(
     name: SpecName,
     date: Date,
     model_version: ModelVersion = None,
+    model_digest: Digest = None,
     challengers: Challengers = None,
     as_json: AsJson = False,
 ) -> None:
     """Freeze a run and claim the right to publish it; prints its run folder."""
-    from lockstep.steps.plan import plan_run
+    from lockstep.steps.plan import Pinned, plan_run
 
-    pinned = _versions(challengers)
-    outcome = plan_run(loaded_spec(name), parse_partition(date), settings(), version=model_version, challengers=pinned)
+    pinned = Pinned(model_version, model_digest, _versions(challengers) or {})
+    outcome = plan_run(loaded_spec(name), parse_partition(date), settings(), pinned=pinned)
     facts = {
         "run_folder": str(outcome.folder.path),
         "run_key": outcome.plan.run_key,

@@ -9,6 +9,8 @@
     │   ├── SparkJobFailed
     │   ├── ExtraMissing           a warehouse's libraries are not installed
     │   ├── MemoryExhausted        (retryable) not even the smallest block fits
+    │   ├── PartitionBusy          (retryable) another run computes the same partition
+    │   ├── PartitionLost          (retryable) another process took over
     │   └── DeviceMissing          a GPU was asked for
     ├── RegistryError              the model registry cannot give the model
     │   ├── ModelNotFound
@@ -83,6 +85,8 @@ from lockstep.errors.stages import (
     MemoryExhausted,
     ModelNotFound,
     OutputMismatch,
+    PartitionBusy,
+    PartitionLost,
     PrecisionRefused,
     PrecisionUnsupported,
     RegistryError,
@@ -135,6 +139,8 @@ __all__ = [
     "NothingPublished",
     "NothingToRestore",
     "OutputMismatch",
+    "PartitionBusy",
+    "PartitionLost",
     "PartitionNotFound",
     "PrecisionRefused",
     "PrecisionUnsupported",

@@ -72,6 +72,32 @@ class MemoryExhausted(EnvironmentFault):
         )
 
 
+class PartitionBusy(EnvironmentFault):
+    """Another run computes the same partition of the same spec."""
+
+    retryable = True
+
+    def __init__(self, what: str, *, step: str, holder: str, waited_s: float) -> None:
+        super().__init__(
+            f"{step} of {what} was not begun: {holder} is at work on it; waited {waited_s:.0f} s. Nothing is computed "
+            "twice. Let it end, or stop it, and run the same command again (or raise LOCKSTEP_PARTITION_WAIT_S): what "
+            "it has finished is used."
+        )
+
+
+class PartitionLost(EnvironmentFault):
+    """This process gave no sign of life for so long that another one took over its partition."""
+
+    retryable = True
+
+    def __init__(self, what: str, *, step: str) -> None:
+        super().__init__(
+            f"{step} of {what} was ended: this process was stopped or cut off for so long that another one took over. "
+            "Finished work units are kept. Run the same command again: it waits for the other one and uses what that "
+            "has finished."
+        )
+
+
 class DeviceMissing(EnvironmentFault):
     """A GPU was asked for, and there is none that the library which scores can use."""
 

@@ -22,7 +22,7 @@ HTTP_RETRIES, HTTP_TIMEOUT_S = "2", "20"
 
 
 def resolve_model(
-    tracking_uri: str, name: str, *, alias: str | None = None, version: int | None = None
+    tracking_uri: str, name: str, *, alias: str | None = None, version: int | None = None, digest: str | None = None
 ) -> ModelIdentity:
     """Freeze a registered model.
 
@@ -31,6 +31,7 @@ def resolve_model(
         name: Registered model.
         alias: Movable name to resolve; needed when no version is given.
         version: Exact version; wins over the alias.
+        digest: What the artifact must have; none: whatever it has.
 
     Returns:
         Version, location, content digest and signature; nothing in it moves when the alias does.
@@ -38,7 +39,7 @@ def resolve_model(
     Raises:
         ModelNotFound: No such model, alias or version.
         RegistryUnavailable: The registry did not answer.
-        ArtifactInvalid: The artifact is not local, or has no usable signature.
+        ArtifactInvalid: The artifact is not local, has no usable signature, or is not the one that is wanted.
     """
     wanted = f"version {version}" if version is not None else f"alias {alias!r}"
     with _registry_errors(tracking_uri, name, wanted) as client:
@@ -47,14 +48,18 @@ def resolve_model(
         else:
             found = client.get_model_version_by_alias(name, str(alias))
         location = client.get_model_version_download_uri(name, found.version)
-    path = local_path(_location(tracking_uri, location), model=f"{name} version {found.version}")
-    signature = read_artifact(path, model=f"{name} version {found.version}").signature
+    label = f"{name} version {found.version}"
+    path = local_path(_location(tracking_uri, location), model=label)
+    signature, got = read_artifact(path, model=label).signature, artifact_digest(path)
+    if digest is not None and got != digest:
+        problem = f"its artifact has digest {got}, and {digest} is wanted: its files were changed"
+        raise ArtifactInvalid(label, f"{problem}; register the changed model as a version of its own")
     return ModelIdentity(
         name=name,
         version=int(found.version),
         alias=alias if version is None else None,
         model_id=getattr(found, "model_id", None) or None,
-        digest=artifact_digest(path),
+        digest=got,
         location=str(path),
         inputs=signature.inputs,
         outputs=signature.outputs,

@@ -46,6 +46,7 @@ def step_env(settings: Settings) -> dict[str, str]:
         "LOCKSTEP_RUNS": str(settings.runs_root),
         **{WAREHOUSE_VARIABLES[kind]: location for kind, location in settings.warehouses.items() if location},
         "LOCKSTEP_WAREHOUSE_WAIT_S": str(settings.warehouse_wait_s),
+        "LOCKSTEP_PARTITION_WAIT_S": str(settings.partition_wait_s),
         "LOCKSTEP_CACHE": str(settings.cache_root),
         "LOCKSTEP_MODELS": str(settings.models_root),
         "LOCKSTEP_SPARK_PROFILE": settings.spark_profile,

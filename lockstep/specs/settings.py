@@ -52,6 +52,7 @@ class Settings:
         runs_root: Run folders.
         warehouses: Location of each kind of warehouse, where it is known.
         warehouse_wait_s: How long to wait for a locked warehouse, in seconds.
+        partition_wait_s: How long to wait for another run that computes the same partition, in seconds.
         cache_root: Node cache of model artifacts.
         models_root: Scoring specs.
         tracking_uri: MLflow tracking and registry URI.
@@ -72,6 +73,7 @@ class Settings:
     spark_profile: str
     mlflow_pages: str = ""
     actor: str = ""
+    partition_wait_s: float = 60.0
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
@@ -113,6 +115,7 @@ class Settings:
             mlflow_pages=environ.get("LOCKSTEP_MLFLOW_URL") or (tracking_uri if WEB.match(tracking_uri) else ""),
             spark_profile=environ.get("LOCKSTEP_SPARK_PROFILE", "local"),
             actor=_actor(environ),
+            partition_wait_s=_seconds(environ, "LOCKSTEP_PARTITION_WAIT_S", default=60.0),
         )
 
     def warehouse(self, kind: str) -> str:

@@ -40,9 +40,9 @@ STEPS = {
 def steps_of(plan: Plan) -> list[str]:
     """Return the steps of a run after its plan, in order."""
     trial = plan.spec.trial
-    wanted = [name for name, step in STEPS.items() if trial is not None or not step.on_trial]
-    has_canary = trial is not None and trial.canary is not None
-    return [name for name in wanted if name != "canary" or has_canary]
+    without = {name for name, step in STEPS.items() if step.on_trial} if trial is None else set()
+    without |= {"canary"} if trial is None or trial.canary is None else set()
+    return [name for name in STEPS if name not in without]
 
 
 def load_step(name: str) -> StepFunction:

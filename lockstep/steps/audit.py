@@ -56,20 +56,31 @@ def audit(folder: RunFolder, settings: Settings) -> dict[str, Any]:
         CheckFailed: A critical check failed.
         ColumnMissing: The suite names a column that the staged rows do not have.
     """
-    plan = folder.plan(step="audit")
-    digest = published_digest(folder, step="audit")
-    earlier = folder.read_record(AUDIT, Verdict, step="audit") if folder.has(AUDIT) else None
-    audited = earlier.manifest_sha256 if earlier and earlier.passed and earlier.run_key == plan.run_key else None
-    if earlier and audited == digest:
+    folder.manifest(step="audit")
+    earlier = _earlier(folder)
+    if earlier is not None:
         return earlier.summary(reused=True)
     with folder.timed("audit"):
         rows = published_manifest(folder, step="audit").rows_staged
         verdict = checked(
-            "audit", rows, folder=folder, settings=settings, here=lambda: check_staged(folder, settings, EMBEDDED)
+            "audit",
+            rows,
+            folder=folder,
+            settings=settings,
+            here=lambda: check_staged(folder, settings, EMBEDDED),
+            earlier=lambda: _earlier(folder),
         )
     with refusals(folder, settings):
         verdict.stop_if_failed(str(folder.file(AUDIT)))
     return verdict.summary(reused=False)
+
+
+def _earlier(folder: RunFolder) -> Verdict | None:
+    """Return the verdict that an earlier attempt passed with, if it is of the same staged rows."""
+    plan = folder.plan(step="audit")
+    found = folder.read_record(AUDIT, Verdict, step="audit") if folder.has(AUDIT) else None
+    ours = found is not None and found.passed and found.run_key == plan.run_key
+    return found if ours and found and found.manifest_sha256 == published_digest(folder, step="audit") else None
 
 
 def check_staged(folder: RunFolder, settings: Settings, engine: Engine) -> Verdict:

@@ -7,9 +7,10 @@ from lockstep.errors import CheckFailed
 from lockstep.quality.results import warnings_of
 from lockstep.quality.verdict import Verdict
 from lockstep.run.folder import AUDIT, GATE, RunFolder
+from lockstep.run.partition_lock import alone
 from lockstep.specs.settings import Settings
 from lockstep.steps.request import refusals
-from lockstep.steps.spark import submit_job
+from lockstep.steps.spark import submit_job, told
 
 FILES = {"gate": GATE, "audit": AUDIT}
 
@@ -21,6 +22,7 @@ def checked(
     folder: RunFolder,
     settings: Settings,
     here: Callable[[], Verdict],
+    earlier: Callable[[], Verdict | None],
 ) -> Verdict:
     """Check a stage where its size belongs, and return the verdict that was written.
 
@@ -32,14 +34,20 @@ def checked(
         folder: The run.
         settings: Where things are.
         here: Checks in this process and writes the verdict.
+        earlier: Returns a verdict that still holds; asked when another run that did the same was waited for.
 
     Raises:
+        PartitionBusy: Another run computes this partition on Spark.
         LockstepError: What `here` raises, or the job in its place; `SparkJobFailed` if it died.
     """
     limits = folder.plan(step=stage).spec.limits
     if rows <= limits.checks_spark_rows:
         return here()
-    submit_job(stage, folder, settings, timeout_s=limits.timeout_s)
+    with alone(stage, folder, settings, tell=told) as lease:
+        found = earlier()
+        if found is not None:
+            return found
+        submit_job(stage, folder, settings, timeout_s=limits.timeout_s, on_poll=lease.check)
     return folder.read_record(FILES[stage], Verdict, step=stage)
 
 

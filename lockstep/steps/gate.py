@@ -32,16 +32,29 @@ def gate(folder: RunFolder, settings: Settings) -> dict[str, Any]:
         CheckFailed: A critical check failed.
         ColumnMissing: The suite names a column that the input does not have.
     """
-    plan = folder.plan(step="gate")
-    earlier = folder.read_record(GATE, Verdict, step="gate") if folder.has(GATE) else None
-    if earlier and earlier.passed and earlier.run_key == plan.run_key:
+    earlier = _earlier(folder)
+    if earlier is not None:
         return earlier.summary(reused=True)
     with folder.timed("gate"):
         rows = folder.scoring_input(step="gate").rows
-        verdict = checked("gate", rows, folder=folder, settings=settings, here=lambda: check_input(folder, EMBEDDED))
+        verdict = checked(
+            "gate",
+            rows,
+            folder=folder,
+            settings=settings,
+            here=lambda: check_input(folder, EMBEDDED),
+            earlier=lambda: _earlier(folder),
+        )
     with refusals(folder, settings):
         verdict.stop_if_failed(str(folder.file(DOCS, "index.html")))
     return verdict.summary(reused=False)
+
+
+def _earlier(folder: RunFolder) -> Verdict | None:
+    """Return the verdict that an earlier attempt passed with."""
+    plan = folder.plan(step="gate")
+    found = folder.read_record(GATE, Verdict, step="gate") if folder.has(GATE) else None
+    return found if found and found.passed and found.run_key == plan.run_key else None
 
 
 def check_input(folder: RunFolder, engine: Engine) -> Verdict:

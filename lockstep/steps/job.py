@@ -5,10 +5,11 @@ started it rebuilds the error, and ends with the documented exit code.
 """
 
 import argparse
+import contextlib
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,18 @@ def run_job(name: str, work: Callable[["SparkSession", RunFolder], int]) -> int:
         return exit_code(known)
     sys.stdout.write(f"{name}: {rows:,} rows\n")
     return 0
+
+
+@contextlib.contextmanager
+def by_name() -> Iterator[None]:
+    """Raise an error of ours that lies in the text of a Spark exception as itself."""
+    try:
+        yield
+    except Exception as error:
+        known = as_lockstep_error(error)
+        if known is None or known is error:
+            raise
+        raise known from error
 
 
 def as_lockstep_error(error: Exception) -> LockstepError | None:

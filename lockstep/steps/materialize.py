@@ -5,13 +5,13 @@ from typing import Any
 
 from lockstep.data.table_input import plan_table_input
 from lockstep.run.folder import INPUT, RunFolder
+from lockstep.run.partition_lock import alone
 from lockstep.run.trials import scored
 from lockstep.scoring.attempts import remove_strays
 from lockstep.specs.settings import Settings
 from lockstep.steps.progress import RunProgress, progress_of
-from lockstep.steps.request import refusals
 from lockstep.steps.score import summary
-from lockstep.steps.spark import submit_job
+from lockstep.steps.spark import submit_job, told
 
 Progress = Callable[[RunProgress], None]
 
@@ -26,16 +26,25 @@ def materialize(folder: RunFolder, settings: Settings) -> dict[str, Any]:
     A table is not copied and needs no Spark: that takes seconds less than starting one.
 
     Returns:
-        `rows` and whether the result of an earlier attempt was `reused`.
+        `rows` and whether the result of an earlier attempt, or of another run that was waited for, was `reused`.
+
+    Raises:
+        PartitionBusy: Another run computes this partition.
+        LockstepError: The job failed.
     """
     reused = folder.has(INPUT)
     if not reused:
         plan = folder.plan(step="materialize")
-        with folder.timed("materialize"):
-            if plan.spec.input.table is not None:
-                plan_table_input(folder, plan.spec.input.table)
-            else:
-                submit_job("materialize", folder, settings, timeout_s=plan.spec.limits.timeout_s)
+        with alone("materialize", folder, settings, tell=told) as lease:
+            reused = folder.has(INPUT)
+            if not reused:
+                with folder.timed("materialize"):
+                    if plan.spec.input.table is not None:
+                        plan_table_input(folder, plan.spec.input.table)
+                    else:
+                        submit_job(
+                            "materialize", folder, settings, timeout_s=plan.spec.limits.timeout_s, on_poll=lease.check
+                        )
     return {"rows": folder.scoring_input(step="materialize").rows, "reused": reused}
 
 
@@ -49,18 +58,24 @@ def score(folder: RunFolder, settings: Settings, *, progress: Progress = _silent
 
     Returns:
         Rows in, scored and quarantined, units, and whether all of it was `reused`.
+
+    Raises:
+        PartitionBusy: Another run computes this partition.
+        LockstepError: The job failed.
     """
     reused = scored(folder)
+    if not reused:
+        plan, wanted = folder.plan(step="score"), folder.scoring_input(step="score")
+        with alone("score", folder, settings, tell=told) as lease:
+
+            def on_poll() -> None:
+                lease.check()
+                progress(progress_of(folder, wanted))
+
+            reused = scored(folder)
+            if not reused:
+                with folder.timed("score"):
+                    submit_job("score", folder, settings, timeout_s=plan.spec.limits.timeout_s, on_poll=on_poll)
     if reused:  # the process that wrote the manifest may have died before it had tidied up
         remove_strays(folder, folder.manifest(step="score").units)
-    else:
-        plan, wanted = folder.plan(step="score"), folder.scoring_input(step="score")
-        with folder.timed("score"), refusals(folder, settings):
-            submit_job(
-                "score",
-                folder,
-                settings,
-                timeout_s=plan.spec.limits.timeout_s,
-                on_poll=lambda: progress(progress_of(folder, wanted)),
-            )
     return summary(folder, reused=reused)

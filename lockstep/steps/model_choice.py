@@ -4,7 +4,7 @@ import datetime as dt
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lockstep.errors import AliasMoved, ArtifactInvalid, ModelChoiceInvalid, NothingPublished, RegistryError
+from lockstep.errors import AliasMoved, ModelChoiceInvalid, NothingPublished, RegistryError
 from lockstep.publish.warehouse import open_warehouse
 from lockstep.registry.resolve import list_versions, move_alias, resolve_model
 from lockstep.run.plan import ModelIdentity
@@ -41,13 +41,7 @@ def choose_model(
     if live is None or live.model_name != name:
         made = None if live is None else live.model_name
         raise NothingPublished(publish.table, partition=partition.isoformat(), model=name, made_by=made)
-    found = resolve_model(settings.tracking_uri, name, version=live.model_version)
-    if found.digest != live.model_digest:
-        raise ArtifactInvalid(
-            f"{name} version {found.version}",
-            f"its artifact has digest {found.digest}, and the day was made with {live.model_digest}",
-        )
-    return found
+    return resolve_model(settings.tracking_uri, name, version=live.model_version, digest=live.model_digest)
 
 
 def challenger_versions(loaded: LoadedSpec, settings: Settings) -> dict[str, int | None]:

@@ -3,7 +3,7 @@
 import datetime as dt
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -17,13 +17,27 @@ from lockstep.run.plan import Claim, ModelIdentity, Plan, SourceFile
 from lockstep.specs.loading import SPEC_FILE, LoadedSpec
 from lockstep.specs.settings import Settings
 from lockstep.specs.shadows import check_shadow_tables
-from lockstep.specs.spec import ScoringSpec
 from lockstep.steps.canary_plan import plan_canary
 from lockstep.steps.model_checks import check_environment, check_outputs, check_precision
 from lockstep.steps.request import warehouse_of
 from lockstep.steps.trial_plan import TrialPlanner, Versions
 
 SPEC_FOLDER = "spec"
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """Models that were chosen before.
+
+    Attributes:
+        version: Of the champion; none: the spec's alias is resolved.
+        digest: What the version's artifact must have; none: whatever it has.
+        challengers: Version of each alias on trial; others are resolved.
+    """
+
+    version: int | None = None
+    digest: str | None = None
+    challengers: Versions = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -41,8 +55,7 @@ def plan_run(
     partition: dt.date,
     settings: Settings,
     *,
-    version: int | None = None,
-    challengers: Versions | None = None,
+    pinned: Pinned = Pinned(),
     dry_run: bool = False,
 ) -> PlanOutcome:
     """Freeze a run in its folder and claim the right to publish it.
@@ -53,8 +66,7 @@ def plan_run(
         loaded: The spec.
         partition: Day to score.
         settings: Where things are.
-        version: Model version; none resolves the spec's alias.
-        challengers: Versions of challengers that were chosen before; the aliases of others are resolved.
+        pinned: What was chosen before; all else is resolved now.
         dry_run: Resolve and check all, write nothing.
 
     Raises:
@@ -67,10 +79,12 @@ def plan_run(
     """
     spec = loaded.spec
     texts = spec_texts(loaded)
-    model = _chosen(loaded, settings, version=version)
-    sources, data, hashed = _hashed(spec, partition, settings, texts=texts)
+    model = _chosen(loaded, settings, pinned)
+    sources = take_snapshot(spec, partition, settings.data_root)
+    hashed = spec_hash(spec, {name: text for name, text in texts.items() if name not in spec.reporting.values()})
+    data = input_digest(_identity(f) for f in sources)
     key_of = partial(run_key, spec=hashed, partition=partition, model=model.digest, data=data)
-    canary, key = plan_canary(spec, partition, settings, champion=model, key_of=key_of, versions=challengers)
+    canary, key = plan_canary(spec, partition, settings, champion=model, key_of=key_of, versions=pinned.challengers)
     folder = RunFolder.of(settings.runs_root, spec=spec.name, partition=partition, run_key=key)
     plan = Plan(
         run_key=key,
@@ -94,25 +108,18 @@ def plan_run(
     if dry_run:
         return PlanOutcome(folder, plan, None, live.run_key if live else None)
     plan = _freeze(folder, plan, loaded=loaded, texts=texts)
-    claim = _claimed(TrialPlanner(folder, plan, settings, warehouse, challengers or {}))
+    claim = _claimed(TrialPlanner(folder, plan, settings, warehouse, pinned.challengers))
     return PlanOutcome(folder, plan, claim, live.run_key if live else None)
 
 
-def _chosen(loaded: LoadedSpec, settings: Settings, *, version: int | None) -> ModelIdentity:
-    spec = loaded.spec
+def _chosen(loaded: LoadedSpec, settings: Settings, pinned: Pinned) -> ModelIdentity:
+    spec, wanted = loaded.spec, loaded.spec.model
     check_shadow_tables(loaded)
-    model = resolve_model(settings.tracking_uri, spec.model.name, alias=spec.model.alias, version=version)
+    model = resolve_model(
+        settings.tracking_uri, wanted.name, alias=wanted.alias, version=pinned.version, digest=pinned.digest
+    )
     check_outputs(spec.output.columns, model)
     return model
-
-
-def _hashed(
-    spec: ScoringSpec, partition: dt.date, settings: Settings, *, texts: dict[str, str]
-) -> tuple[tuple[SourceFile, ...], str, str]:
-    """Return the input files, their digest, and the hash of what decides the result of the spec."""
-    sources = take_snapshot(spec, partition, settings.data_root)
-    hashed = spec_hash(spec, {name: text for name, text in texts.items() if name not in spec.reporting.values()})
-    return sources, input_digest(_identity(f) for f in sources), hashed
 
 
 def spec_texts(loaded: LoadedSpec) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The outside of a Spark job: spark-submit as a child process, its log in the run folder, its error as ours."""
 
+import logging
 import os
 import re
 from collections.abc import Callable
@@ -18,6 +19,13 @@ LOG_TAIL_BYTES = 64_000
 FOLDER_PROBLEMS = ("No space left on device", "Read-only file system")
 # Lines of a log that say what went wrong: a Java or Python exception, or spark-submit's own complaint.
 TELLING = re.compile(r"(?:Caused by: )?[\w.$]+(?:Error|Exception|Exit)\b|(?:Error|Exception|FATAL)|.*No space left")
+
+log = logging.getLogger("lockstep.run")
+
+
+def told(text: str) -> None:
+    """Say something that whoever waits for the step wants to know."""
+    log.warning("%s", text)
 
 
 def submit_job(
@@ -42,14 +50,14 @@ def submit_job(
     args = ["--run-folder", str(folder.path)]
     python = data_python(settings, os.environ)
     submit = spark_submit(settings, job, args, python=python, java_home=java_home)
-    log = folder.folder("logs") / f"{job}.log"
+    output = folder.folder("logs") / f"{job}.log"
     with folder.writing():
-        log.touch()
+        output.touch()
         Path(submit.env["SPARK_LOCAL_DIRS"]).mkdir(parents=True, exist_ok=True)
-    code = run_logged(submit.command(), env=submit.env, log=log, timeout_s=timeout_s, on_poll=on_poll)
+    code = run_logged(submit.command(), env=submit.env, log=output, timeout_s=timeout_s, on_poll=on_poll)
     if code == 0:
         return
-    text = _tail(log)
+    text = _tail(output)
     reported = error_in_log(text)
     if reported is not None:
         raise reported
@@ -57,7 +65,7 @@ def submit_job(
         if problem in text:
             raise RunFolderUnusable(str(folder.path), problem)
     reason = f"no result within limits.timeout_s = {timeout_s:.0f} s" if code is None else _last_error(text)
-    raise SparkJobFailed(f"jobs/{job}.py", exit_code=code or 0, log_path=str(log), last_error=reason)
+    raise SparkJobFailed(f"jobs/{job}.py", exit_code=code or 0, log_path=str(output), last_error=reason)
 
 
 def _tail(log: Path) -> str:

@@ -102,10 +102,10 @@ class TrialPlanner:
                 spec=champion.spec_hash, partition=champion.partition, model=model.digest, data=champion.input_digest
             ),
             "model": model,
-            "canary": None,
             "planned_at": dt.datetime.now(dt.UTC),
             "environment": check_environment(spec, model),
             "precision": check_precision(spec, model, self.settings, partition=champion.partition),
+            "canary": None,  # of the champion's run; a shadow table holds the challenger's rows alone
         }
         own.write_json(PLAN, champion.model_copy(update=facts))
 

@@ -2,19 +2,24 @@
 
 import datetime as dt
 import os
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, DownstreamTasksSkipped
 from lockstep_operators import PlanOperator, PublishOperator, ReportOperator
+from lockstep_retries import TryLater, reason_of
 from lockstep_spark import SparkStepOperator, told_by_job
 from lockstep_step import StepOperator
 
+from lockstep.run.folder import RunFolder
+from lockstep.run.partition_lock import lease_folder
 from tests.dags.tasks import SCHEDULE, DataPlane, Ti, context, pin
 
 
@@ -42,13 +47,23 @@ def test_what_may_pass_later_is_retried(data_plane: DataPlane, script: str, caus
     with pytest.raises(AirflowException, match=cause) as caught:
         step().execute(context())
     assert not isinstance(caught.value, AirflowFailException)
+    assert isinstance(caught.value, TryLater) == (script == "exit 75")
 
 
-@pytest.mark.parametrize("make", [step, lambda: SparkStepOperator(task_id="score", job="score", run_folder="/nowhere")])
-def test_kill_stops_the_child_and_its_children(data_plane: DataPlane, make: Callable[[], Any], tmp_path: Path) -> None:
+def test_the_reason_is_what_the_command_said_not_its_log(data_plane: DataPlane) -> None:
+    data_plane("""echo noise >&2; echo '{"error": "CheckFailed", "message": "gate failed: 3 nulls"}'; exit 7""")
+    with pytest.raises(AirflowFailException, match="noise") as caught:
+        step("--json").execute(context())
+    assert reason_of(caught.value) == "gate failed: 3 nulls"
+
+
+@pytest.mark.parametrize("make", [lambda _: step(), lambda root: spark(run_folder(root))])
+def test_kill_stops_the_child_and_its_children(
+    data_plane: DataPlane, make: Callable[[Path], Any], tmp_path: Path
+) -> None:
     pids = tmp_path / "pids"
     data_plane(f"sleep 300 & echo $$ $! > {pids}; wait")
-    operator, ended = make(), threading.Event()
+    operator, ended = make(tmp_path), threading.Event()
 
     def kill() -> None:
         while not (pids.is_file() and pids.read_text().strip()):
@@ -141,19 +156,24 @@ def test_report_is_skipped_without_a_plan(data_plane: DataPlane) -> None:
     assert done["args"].endswith("step report --run-folder /runs/x")
 
 
+def run_folder(root: Path, key: str = "aaaa") -> Path:
+    """Where a run of a day lies."""
+    return root / "runs" / "m" / "2013-08-01" / key
+
+
 def spark(folder: Path) -> SparkStepOperator:
     return SparkStepOperator(task_id="score", job="score", run_folder=str(folder))
 
 
 def test_spark_job_gets_paths_environment_and_connection(data_plane: DataPlane, tmp_path: Path) -> None:
     data_plane(f"echo $* > {tmp_path}/args; echo $PYSPARK_PYTHON > {tmp_path}/python")
-    spark(tmp_path / "run").execute(context())
+    spark(run_folder(tmp_path)).execute(context())
     args = (tmp_path / "args").read_text()
     assert "--master local[2]" in args
     assert "spark-conf/local.conf" in args
-    assert args.rstrip().endswith(f"jobs/score.py --run-folder {tmp_path}/run")
+    assert args.rstrip().endswith(f"jobs/score.py --run-folder {run_folder(tmp_path)}")
     assert (tmp_path / "python").read_text().strip() == os.environ["LOCKSTEP_DATA_PYTHON"]
-    assert (tmp_path / "run" / "timings" / "score.json").is_file()
+    assert (run_folder(tmp_path) / "timings" / "score.json").is_file()
 
 
 def test_spark_step_that_is_done_is_not_run_again(data_plane: DataPlane, tmp_path: Path) -> None:
@@ -167,14 +187,59 @@ def test_spark_job_that_knows_its_error_fails_at_once(data_plane: DataPlane, tmp
     with pytest.raises(
         AirflowFailException, match="Spark job score failed with exit code 6\nEmptyPartition: holds 0 rows"
     ):
-        spark(tmp_path / "run").execute(context())
+        spark(run_folder(tmp_path)).execute(context())
 
 
 def test_spark_crash_is_retried(data_plane: DataPlane, tmp_path: Path) -> None:
     data_plane("echo 'java.lang.OutOfMemoryError'; exit 1")
     with pytest.raises(AirflowException, match="OutOfMemoryError") as caught:
-        spark(tmp_path / "run").execute(context())
+        spark(run_folder(tmp_path)).execute(context())
     assert not isinstance(caught.value, AirflowFailException)
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[None]:
+    """Another process scores the same day, for another run key."""
+    script = (
+        "import sys, time; from pathlib import Path; from lockstep.run.lease import taken\n"
+        "with taken(Path(sys.argv[1]), owner='somebody', purpose='score', wait_s=0): print('held', flush=True), input()"
+    )
+    lease = str(lease_folder(RunFolder(run_folder(tmp_path))))
+    command = [sys.executable, "-c", script, lease]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdin is not None
+        assert child.stdout.readline() == "held\n"
+        yield child.stdin
+        child.kill()
+
+
+def test_a_day_that_another_process_scores_is_left_to_it(
+    data_plane: DataPlane, held: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCKSTEP_PARTITION_WAIT_S", "0.2")
+    data_plane(f"touch {tmp_path}/submitted")
+    with pytest.raises(TryLater, match=r"score of m 2013-08-01 was not begun: somebody \(score, process \d+ on"):
+        spark(run_folder(tmp_path, "bbbb")).execute(context())
+    assert not (tmp_path / "submitted").exists()
+
+
+def test_what_the_other_process_finishes_meanwhile_is_used(
+    data_plane: DataPlane, held: IO[str], tmp_path: Path
+) -> None:
+    data_plane(f"touch {tmp_path}/submitted")
+    folder = RunFolder(run_folder(tmp_path))
+
+    def finish() -> None:
+        folder.write_json("manifest.json", {})
+        held.write("\n")
+        held.flush()
+
+    timer = threading.Timer(0.5, finish)
+    timer.start()
+    spark(folder.path).execute(context())
+    timer.join()
+    assert not (tmp_path / "submitted").exists()
 
 
 def test_text_without_the_mark_is_kept() -> None:

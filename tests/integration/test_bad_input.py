@@ -48,6 +48,8 @@ def test_unknown_alias_and_version(world: World) -> None:
     refused(world, "run", "churn", "--date", BROKEN, code=5, told="no alias 'challenger'")
     write_spec(world)
     refused(world, "run", "churn", "--date", BROKEN, "--model-version", "99", code=5, told="no version 99")
+    changed = ("--model-version", "1", "--model-digest", "0" * 64)
+    refused(world, "step", "plan", "churn", "--date", BROKEN, *changed, code=5, told="its files were changed")
 
 
 def test_dates(world: World) -> None:

@@ -22,6 +22,13 @@ def test_versions_differ_in_digest(registry: str) -> None:
     assert list_versions(registry, "sums") == [(2, []), (1, ["champion"])]
 
 
+def test_an_artifact_that_is_not_the_one_wanted_is_refused(registry: str) -> None:
+    wanted = resolve_model(registry, "sums", version=1).digest
+    assert resolve_model(registry, "sums", version=1, digest=wanted).digest == wanted
+    with pytest.raises(ArtifactInvalid, match=r"sums version 2 cannot be used: .*has digest \w{64}, and " + wanted):
+        resolve_model(registry, "sums", version=2, digest=wanted)
+
+
 def test_an_unknown_alias_says_what_there_is(registry: str) -> None:
     with pytest.raises(
         ModelNotFound, match=r"no alias 'challenger'.*alias 'champion' \(version 1\), version 1, version 2"

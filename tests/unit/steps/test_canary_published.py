@@ -1,4 +1,4 @@
-"""A mixed day from audit to ledger: exactly the planned mixture passes, it goes live, and it can be taken back."""
+"""A mixed day from plan to ledger: exactly the planned mixture passes, it goes live, and it can be taken back."""
 
 import datetime as dt
 import json
@@ -19,13 +19,17 @@ from lockstep.quality.verdict import Verdict
 from lockstep.run.canary import published_digest, published_manifest
 from lockstep.run.folder import AUDIT, CANARY, MANIFEST, PLAN, RunFolder
 from lockstep.run.identity import file_sha256
+from lockstep.run.plan import CanaryPlan
+from lockstep.scoring.arms import salt_of
 from lockstep.steps.audit import audit
 from lockstep.steps.canary import canary
+from lockstep.steps.compare import compare
 from lockstep.steps.publish import publish
 from lockstep.upkeep.diff import compare as compare_runs
 from lockstep.upkeep.rollback import Wanted, plan_rollback, roll_back
-from tests.unit.steps.canaries import CHALLENGER, CHAMPION, make_trial, staged
-from tests.unit.steps.runs import DAY, make_settings, parcels, renew_claim
+from tests.unit.steps.canaries import ALIAS, CHALLENGER, CHAMPION, make_trial, staged, trial_spec
+from tests.unit.steps.runs import DAY, km_risk, make_model, make_settings, parcels, plan_run, renew_claim
+from tests.unit.steps.trials import a_bit_later, plan_challenger, score_both
 
 MIXED = {CHALLENGER, CHAMPION}
 
@@ -159,3 +163,23 @@ def test_a_record_that_is_not_the_plans_is_refused(tmp_path: Path, change: dict[
     folder.write_json(CANARY, {**json.loads(folder.file(CANARY).read_text()), **change})
     with pytest.raises(CheckFailed, match="the_canary_is_the_planned_one"):
         audit(folder, make_settings(tmp_path))
+
+
+def test_what_planning_scoring_and_comparing_leave_is_mixed(tmp_path: Path) -> None:
+    """The steps before it for once as they are: the challenger's own plan, one pass of both models, the comparison."""
+    settings, loaded = make_settings(tmp_path), trial_spec(tmp_path, 0.3, guardrails={"max_mean_shift": 0.1})
+    models = [make_model(tmp_path, loaded, version=n, training=None, score=km_risk) for n in (CHAMPION, CHALLENGER)]
+    folder = plan_run(tmp_path, parcels(200), loaded, models[0])
+    facts = {"alias": ALIAS, "version": CHALLENGER, "digest": models[1].digest, "fraction": 0.3}
+    planned = CanaryPlan.model_validate({**facts, "by": ("id",), "salt": salt_of("parcels", models[1].digest)})
+    folder.write_json(PLAN, folder.plan(step="test").model_copy(update={"canary": planned}))
+    own = plan_challenger(folder, tmp_path, version=CHALLENGER, alias=ALIAS)
+    score_both(folder, {own: a_bit_later})
+    compare(folder, settings)
+    told = canary(folder, settings)
+    assert (told["outcome"], told["reasons"]) == ("active", [])
+    rows, theirs = staged(folder, published_manifest(folder, step="test")), staged(own)
+    made = rows["model_version"] == CHALLENGER
+    assert 30 < made.sum() == told["rows_challenger"] < 90
+    assert rows["risk"][made].tolist() == theirs["risk"][made.to_numpy()].tolist()
+    assert published_manifest(own, step="test") == own.manifest(step="test"), "a shadow table has no mixture"

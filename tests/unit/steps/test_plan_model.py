@@ -27,7 +27,7 @@ from lockstep.specs.spec import ModelRef
 from lockstep.specs.trial_spec import Canary
 from lockstep.steps.canary_plan import split_columns
 from lockstep.steps.model_checks import check_precision
-from lockstep.steps.plan import PlanOutcome, plan_run
+from lockstep.steps.plan import Pinned, PlanOutcome, plan_run
 from lockstep.upkeep.canary import canary_status, decide
 from tests.unit.steps.canaries import trial
 from tests.unit.steps.runs import DAY, make_settings, make_spec, parcels
@@ -96,7 +96,7 @@ def planned(
         pq.write_table(parcels().drop_columns(["day"]), folder / "a.parquet")
     changes = {} if query else {"input": {"table": {"path": "parcels"}}, "reporting": {}}
     loaded = make_spec(root, model={"name": "parcels", **model}, trial=trial, **changes)
-    return plan_run(loaded, DAY, settings, version=version, dry_run=dry_run)
+    return plan_run(loaded, DAY, settings, pinned=Pinned(version), dry_run=dry_run)
 
 
 def stored(outcome: PlanOutcome) -> Plan:
