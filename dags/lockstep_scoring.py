@@ -6,13 +6,15 @@ from zoneinfo import ZoneInfo
 
 import pendulum
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, Asset, Param, TriggerRule
+from airflow.sdk import DAG, Asset, Param, TriggerRule, chain
 from lockstep_arrivals import add_further_days, timetable
 from lockstep_callbacks import task_callbacks
+from lockstep_canary import canary_tasks
 from lockstep_dags import STEP_TIMEOUT, Family, spec_dag
 from lockstep_deadlines import deadline
 from lockstep_operators import CheckOperator, PinModelOperator, PlanOperator, PublishOperator, ReportOperator
 from lockstep_spark import SparkStepOperator
+from lockstep_trials import add_trial, pin_options, plan_options, skipped_when_live
 
 from lockstep.run.pools import SPARK_POOL, scoring_pool, warehouse_pool
 from lockstep.specs.loading import LoadedSpec
@@ -24,6 +26,8 @@ SPARK_CONNECTION = "spark_default"
 MAX_ACTIVE_RUNS = 4
 RUN_FOLDER = "{{ ti.xcom_pull(task_ids='plan')['run_folder'] }}"
 STRICT = "{{ '--strict' if params.checks == 'strict' else '--no-strict' }}"
+# Tasks that have nothing to do when the very run is live.
+BETWEEN = ("materialize", "gate", "score", "audit")
 PINNED = "ti.xcom_pull(task_ids='pin_model')"
 MODEL = ("--model-version", f"{{{{ {PINNED}['version'] }}}}", "--model-digest", f"{{{{ {PINNED}['digest'] }}}}")
 
@@ -58,15 +62,16 @@ def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
     with dag:
         pin = PinModelOperator(
             task_id="pin_model",
-            arguments=["model", "resolve", spec.name, "--json"],
+            arguments=["model", "resolve", spec.name, *pin_options(spec), "--json"],
             schedule=spec.schedule,
             doc_md="Choose the model version, once for this DAG run; clearing keeps it.",
         )
+        canary = canary_tasks(spec, RUN_FOLDER)
         plan = PlanOperator(
             task_id="plan",
-            arguments=["step", "plan", spec.name, *MODEL, "--json"],
+            arguments=["step", "plan", spec.name, *MODEL, *plan_options(spec), "--json"],
             schedule=spec.schedule,
-            skip_when_live=["materialize", "gate", "score", "audit"],
+            skip_when_live=[*BETWEEN, *skipped_when_live(spec), *(task.task_id for task in canary)],
             doc_md="Freeze spec, model and input files of this day in `plan.json`.",
         )
         materialize = _spark("materialize", spec, doc="Run the feature query of this day and write its result.")
@@ -107,7 +112,8 @@ def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
         )
         # The run's verdict: without this leaf, a report of a failed run would make the DAG run a success.
         verdict = EmptyOperator(task_id="published", doc_md="Reached only when the day was published.")
-        pin >> plan >> materialize >> gate >> score >> audit >> publish >> [report, verdict]
+        chain(pin, plan, materialize, gate, score, *canary, audit, publish, [report, verdict])
+        add_trial(spec, run_folder=RUN_FOLDER, score=score, before=[*canary], publish=publish, report=report)
 
 
 def published_table(spec: ScoringSpec) -> Asset:

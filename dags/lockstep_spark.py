@@ -3,7 +3,7 @@
 import functools
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,15 +16,16 @@ from lockstep_retries import airflow_error
 from lockstep_step import close_pipes, failure, json_object, stop_group
 
 from lockstep.errors import LockstepError
-from lockstep.run.folder import INPUT, MANIFEST, RunFolder
+from lockstep.run.folder import INPUT, RunFolder
 from lockstep.run.java import find_java_home, site_packages
 from lockstep.run.partition_lock import Alone, alone
 from lockstep.run.processes import die_with_parent
 from lockstep.run.submit import data_python, spark_submit
+from lockstep.run.trials import scored
 from lockstep.specs.settings import Settings
 
-# What a Spark step writes last: it is there when the step is done.
-RESULTS = {"materialize": INPUT, "score": MANIFEST}
+# Whether a Spark step is done.
+DONE: dict[str, Callable[[RunFolder], bool]] = {"materialize": lambda folder: folder.has(INPUT), "score": scored}
 ERROR_MARK = "LOCKSTEP-ERROR "  # of lockstep/steps/job.py
 
 
@@ -139,7 +140,7 @@ class SparkStepOperator(LineageMixin, SparkJobOperator):
             raise
 
     def _is_done(self, folder: RunFolder) -> bool:
-        if done := folder.has(RESULTS[self.job]):
+        if done := DONE[self.job](folder):
             self.log.info("%s of %s is done already", self.job, folder.path)
         return done
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 from lockstep_breaker import BackfillBreaker
+from lockstep_canary_note import CanaryNote
 from lockstep_empty_runs import EmptyRuns
 from lockstep_notes import FailureNotes
 
@@ -33,7 +34,7 @@ class LockstepPlugin(AirflowPlugin):
     name = "lockstep"
     fastapi_apps = _Apps()
     # The last one is called first: the reason comes before what follows from it.
-    listeners = [BackfillBreaker(), EmptyRuns(), FailureNotes()]
+    listeners = [BackfillBreaker(), CanaryNote(), EmptyRuns(), FailureNotes()]
 
 
 def spec_of(dag_id: str) -> str | None:

@@ -13,7 +13,11 @@ import pyarrow as pa
 from lockstep.run.folder import RunFolder
 from lockstep.run.plan import Plan, Unit
 from lockstep.run.queue import UnitQueue
+from lockstep.run.trials import on_trial
+from lockstep.scoring.challenger import Challenger
 from lockstep.scoring.engine import UnitScorer
+from lockstep.scoring.profile import Profile
+from lockstep.scoring.scorer import Scorer
 from udfs.worker import assigned_device, keep_loaded, load_once
 
 RESULT_SCHEMA = "unit string, staged string"
@@ -35,15 +39,30 @@ def score_units(
         them, a function from batches of `id`, the number of a task, to batches of unit id and staged file.
     """
 
-    def scorer_of(folder: RunFolder, plan: Plan) -> UnitScorer:
-        scorer, baseline = load_once(
+    def load(plan: Plan) -> tuple[Scorer, Profile | None]:
+        return load_once(
             plan.model,
             plan.cache_root,
             device=assigned_device(device),
             precision=plan.spec.model.precision,
             environment=plan.spec.model.environment,
         )
-        return UnitScorer(folder, plan, scorer, baseline=baseline, bad_rows_allowed=bad_rows_allowed, run_rows=run_rows)
+
+    def challenger_of(folder: RunFolder) -> Challenger:
+        plan = folder.plan(step="score")
+        return Challenger(folder, plan, lambda: load(plan), run_rows=run_rows)
+
+    def scorer_of(folder: RunFolder, plan: Plan) -> UnitScorer:
+        scorer, baseline = load(plan)
+        return UnitScorer(
+            folder,
+            plan,
+            scorer,
+            baseline=baseline,
+            bad_rows_allowed=bad_rows_allowed,
+            run_rows=run_rows,
+            challengers=[challenger_of(folder.challenger(alias)) for alias in on_trial(folder)],
+        )
 
     def over(texts: Mapping[str, str], job: str) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

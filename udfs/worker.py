@@ -15,7 +15,8 @@ from lockstep.scoring.memory import keep_freed_memory
 from lockstep.scoring.profile import Profile
 from lockstep.scoring.scorer import Scorer
 
-MODELS_PER_WORKER = 2
+# A champion and a few challengers.
+MODELS_PER_WORKER = 4
 
 
 @lru_cache(maxsize=MODELS_PER_WORKER)

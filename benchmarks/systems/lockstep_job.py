@@ -24,7 +24,7 @@ from lockstep.run.folder import PLAN, RunFolder
 from lockstep.run.java import find_java_home
 from lockstep.run.plan import Plan
 from lockstep.run.submit import spark_submit
-from lockstep.scoring.engine import STAGING
+from lockstep.scoring.attempts import STAGING
 from lockstep.specs.settings import Settings
 from lockstep.specs.spec import ScoringSpec
 from lockstep.steps.plan import code_version

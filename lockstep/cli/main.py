@@ -12,7 +12,22 @@ from typing import Annotated
 import typer
 
 import lockstep
-from lockstep.cli import demo, history, labels, model, parity, report, rollback, run, serve, spec, step, up
+from lockstep.cli import (
+    canary,
+    demo,
+    history,
+    labels,
+    model,
+    parity,
+    report,
+    rollback,
+    run,
+    serve,
+    spec,
+    step,
+    trial,
+    up,
+)
 from lockstep.errors import LockstepError
 from lockstep.run.exit_codes import BUG, exit_code
 from lockstep.run.logs import VARIABLE, configure_logs
@@ -58,8 +73,10 @@ app.command("vacuum")(rollback.vacuum)
 app.add_typer(spec.app, name="spec")
 app.add_typer(step.app, name="step")
 app.add_typer(model.app, name="model")
+app.add_typer(canary.app, name="canary")
 app.add_typer(report.app, name="report")
 app.add_typer(labels.app, name="labels")
+app.add_typer(trial.app, name="trial")
 
 
 def main() -> None:

@@ -22,17 +22,23 @@ def resolve(
         typer.Option(help="@ALIAS, a version, or as-published; without it, the spec's alias."),
     ] = None,
     date: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="The day, for as-published.")] = None,
+    challengers: Annotated[bool, typer.Option("--challengers", help="Those on trial too.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Resolve the model of a spec to its version and digest."""
     from lockstep.specs.model_choice import ModelChoice
-    from lockstep.steps.model_choice import choose_model
+    from lockstep.steps.model_choice import challenger_versions, choose_model
 
     loaded = loaded_spec(name)
     choice = ModelChoice.parse(model or f"@{loaded.spec.model.alias}")
     found = choose_model(loaded, choice, settings(), partition=parse_partition(date) if date else None)
-    facts = {"name": found.name, "version": found.version, "digest": found.digest}
-    print(json.dumps(facts) if as_json else f"{found.name} version {found.version}, digest {found.digest}")
+    trial = {"challengers": challenger_versions(loaded, settings())} if challengers else {}
+    if as_json:
+        print(json.dumps({"name": found.name, "version": found.version, "digest": found.digest, **trial}))
+        return
+    print(f"{found.name} version {found.version}, digest {found.digest}")
+    for alias, version in trial.get("challengers", {}).items():
+        print(f"challenger {alias}: " + ("no such alias" if version is None else f"version {version}"))
 
 
 @app.command()

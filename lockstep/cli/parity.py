@@ -109,13 +109,13 @@ def _scored_run(
     """Return the scored run of the day; one that is finished is only read."""
     from lockstep.serving.parity import require_comparable
     from lockstep.steps.materialize import materialize, score
-    from lockstep.steps.plan import plan_run
+    from lockstep.steps.plan import Pinned, plan_run
 
     with console.step("plan") as done:
-        outcome = plan_run(loaded, day, where, version=version, dry_run=True)
+        outcome = plan_run(loaded, day, where, pinned=Pinned(version), dry_run=True)
         require_comparable(outcome.plan.model)
         if not outcome.folder.has(MANIFEST):
-            outcome = plan_run(loaded, day, where, version=version)
+            outcome = plan_run(loaded, day, where, pinned=Pinned(version))
         done(f"model version {outcome.plan.model.version}, run key {outcome.plan.run_key}")
     with console.step("materialize") as done:
         facts = materialize(outcome.folder, where)

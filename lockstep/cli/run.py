@@ -7,13 +7,16 @@ import typer
 
 from lockstep.cli.console import Console
 from lockstep.cli.options import AsJson, ModelVersion, SpecName, loaded_spec, settings
-from lockstep.errors import CheckFailed
+from lockstep.errors import CheckFailed, LockstepError
 from lockstep.report.lineage_events import lineage_events
 from lockstep.run.folder import AUDIT, REPORT, RunFolder
 from lockstep.run.logs import facts_of_folder, set_log_context
 from lockstep.run.partition import days_between, parse_partition
 from lockstep.specs.settings import Settings
-from lockstep.steps import STEPS, load_step
+from lockstep.steps import STEPS, load_step, steps_of
+
+# What is left to do of a run that is live.
+AFTER_AUDIT = ("publish", "shadow", "report")
 
 
 def command(
@@ -36,13 +39,13 @@ def command(
     days = list(days_between(parse_partition(str(first)), parse_partition(str(last))))
     loaded, where = loaded_spec(name), settings()
     console = Console(machine=as_json)
-    from lockstep.steps.plan import plan_run
+    from lockstep.steps.plan import Pinned, plan_run
 
     for day in days:
         set_log_context(spec=name, partition=day.isoformat())
         console.title(f"{name} {day}")
         with console.step("plan") as done:
-            outcome = plan_run(loaded, day, where, version=model_version, dry_run=dry_run)
+            outcome = plan_run(loaded, day, where, pinned=Pinned(model_version), dry_run=dry_run)
             done(_plan_text(outcome.plan.model.version, len(outcome.plan.sources), outcome.plan.run_key))
         if dry_run:
             console.result(_dry_run_facts(outcome.folder, outcome.plan.spec.publish.table, outcome.live_run_key))
@@ -68,12 +71,23 @@ def run_steps(folder: RunFolder, where: Settings, console: Console, *, already_l
     steps: dict[str, Any] = {}
     try:
         finished = already_live and folder.has(AUDIT)
-        for step in ("publish", "report") if finished else STEPS:
-            steps[step] = _run_step(step, folder, where, console)
+        wanted = steps_of(folder.plan(step="run"))
+        for step in [step for step in wanted if step in AFTER_AUDIT] if finished else wanted:
+            run = _run_trial if STEPS[step].on_trial else _run_step
+            steps[step] = run(step, folder, where, console)
     except CheckFailed:
         _run_step("report", folder, where, console)
         raise
     return {"run_folder": str(folder.path), "report": str(folder.file(REPORT)), "steps": steps}
+
+
+def _run_trial(step: str, folder: RunFolder, where: Settings, console: Console) -> dict[str, Any]:
+    """Run a step that is for challengers only; what goes wrong there is told, and the run goes on."""
+    try:
+        return _run_step(step, folder, where, console)
+    except LockstepError as error:
+        console.note(f"  {error}")
+        return {"error": type(error).__name__, "message": str(error)}
 
 
 def _run_step(step: str, folder: RunFolder, where: Settings, console: Console) -> dict[str, Any]:

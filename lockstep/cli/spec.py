@@ -11,6 +11,7 @@ from lockstep.cli.options import SpecName, loaded_spec, settings
 from lockstep.errors import SpecError
 from lockstep.run.exit_codes import exit_code
 from lockstep.specs.loading import LoadedSpec, json_schema, load_spec, spec_files
+from lockstep.specs.shadows import check_shadow_tables
 from lockstep.specs.training_spec import LABEL_QUERY
 
 app = typer.Typer(help="Validate, show and describe scoring specs.", no_args_is_help=True)
@@ -29,6 +30,7 @@ def validate(
         try:
             loaded = load_spec(path)
             _check_files(loaded)
+            check_shadow_tables(loaded)
             print(f"ok: {path} ({loaded.spec.name})")
         except SpecError as error:
             failed = error

@@ -17,6 +17,7 @@ from lockstep.run.partition import parse_partition
 from lockstep.steps import STEPS, load_step
 
 CHECKING = ("gate", "audit")
+CANARY = "canary"
 
 log = logging.getLogger("lockstep.step")
 
@@ -28,16 +29,27 @@ Digest = Annotated[str | None, typer.Option("--model-digest", help="Only if the 
 Date = Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="Partition to score.")]
 
 
+Challengers = Annotated[
+    str | None,
+    typer.Option("--challengers", metavar="JSON", help="Versions of challengers, as `model resolve` printed them."),
+]
+
+
 @app.command()
 def plan(
-    name: SpecName, date: Date, model_version: ModelVersion = None, model_digest: Digest = None, as_json: AsJson = False
+    name: SpecName,
+    date: Date,
+    model_version: ModelVersion = None,
+    model_digest: Digest = None,
+    challengers: Challengers = None,
+    as_json: AsJson = False,
 ) -> None:
     """Freeze a run and claim the right to publish it; prints its run folder."""
-    from lockstep.steps.plan import plan_run
+    from lockstep.steps.plan import Pinned, plan_run
 
     set_log_context(step="plan", spec=name, partition=date)
-    day = parse_partition(date)
-    outcome = plan_run(loaded_spec(name), day, settings(), version=model_version, digest=model_digest)
+    pinned = Pinned(model_version, model_digest, _versions(challengers))
+    outcome = plan_run(loaded_spec(name), parse_partition(date), settings(), pinned=pinned)
     facts = {
         "run_folder": str(outcome.folder.path),
         "run_key": outcome.plan.run_key,
@@ -57,6 +69,14 @@ def _logged(step: str, folder: RunFolder) -> Iterator[None]:
     log.info("%s begins", step)
     yield
     log.info("%s is done", step, extra={"facts": {"seconds": round(time.monotonic() - began, 3)}})
+
+
+def _versions(text: str | None) -> dict[str, int | None]:
+    try:
+        found = json.loads(text or "{}")
+        return {str(alias): None if version is None else int(version) for alias, version in found.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise typer.BadParameter("--challengers wants a JSON object of aliases and versions") from error
 
 
 def _register(step: str) -> None:
@@ -83,6 +103,22 @@ def _register_checks(step: str) -> None:
     _add(step, command)
 
 
+def _register_canary(step: str) -> None:
+    def command(
+        run_folder: Folder,
+        dry_run: Annotated[bool, typer.Option(help="Abort nothing for good.")] = False,
+        as_json: AsJson = False,
+    ) -> None:
+        from lockstep.steps.canary import canary
+
+        folder = RunFolder(run_folder.absolute())
+        with _logged(step, folder):
+            facts = canary(folder, settings(), dry_run=dry_run)
+        _print(step, facts, as_json=as_json)
+
+    _add(step, command)
+
+
 def _add(step: str, command: Callable[..., None]) -> None:
     command.__doc__ = STEPS[step].help
     app.command(name=step)(command)
@@ -96,4 +132,4 @@ def _print(step: str, facts: dict[str, Any], *, as_json: bool) -> None:
 
 
 for _step in STEPS:
-    (_register_checks if _step in CHECKING else _register)(_step)
+    (_register_checks if _step in CHECKING else _register_canary if _step == CANARY else _register)(_step)

@@ -41,6 +41,9 @@
     │   └── TooManyBadRows         scoring stopped early
     ├── RequestInvalid             a request to the endpoint does not fit the signature
     ├── StepOutOfOrder             a step lacks what an earlier step writes
+    ├── TrialError                 a challenger has no result; never stops a run
+    │   ├── TrialIncomplete
+    │   └── ComparisonImpossible
     └── PublishError               the warehouse refused
         ├── WarehouseBusy          (retryable) others keep it from writing
         │   ├── WarehouseLocked        another process has it open
@@ -48,6 +51,7 @@
         │   ├── WarehouseUnreachable   it does not answer
         │   └── CommitUncertain        whether it committed is not known
         ├── NothingToRestore       a rollback that cannot be made
+        ├── ShadowFailed           (retryable or not) the scores are live, those of a challenger are not
         ├── StaleRun               a newer run owns the partition
         └── StagedFileChanged
 
@@ -100,6 +104,7 @@ from lockstep.errors.stages import (
     StepOutOfOrder,
     TooManyBadRows,
 )
+from lockstep.errors.trials import ComparisonImpossible, ShadowFailed, TrialError, TrialIncomplete
 from lockstep.errors.warehouses import (
     CommitConflict,
     CommitUncertain,
@@ -121,6 +126,7 @@ __all__ = [
     "ColumnTypeMismatch",
     "CommitConflict",
     "CommitUncertain",
+    "ComparisonImpossible",
     "DateInvalid",
     "DeviceMissing",
     "EmptyPartition",
@@ -152,6 +158,7 @@ __all__ = [
     "RowsUnreadable",
     "RunFolderUnusable",
     "SettingsError",
+    "ShadowFailed",
     "SourceFileChanged",
     "SparkJobFailed",
     "SpecError",
@@ -161,6 +168,8 @@ __all__ = [
     "TableNotFound",
     "TableUnsupported",
     "TooManyBadRows",
+    "TrialError",
+    "TrialIncomplete",
     "WarehouseBusy",
     "WarehouseLocked",
     "WarehouseUnreachable",

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from lockstep.quality.footers import constants
 from lockstep.quality.numbers import side_by_side
 from lockstep.quality.results import CheckResult
+from lockstep.run.canary import Stamp
 from lockstep.run.identity import file_sha256
 from lockstep.run.manifest import Manifest
 from lockstep.run.plan import Plan, ScoringInput
@@ -183,7 +184,13 @@ def _entry(column: pa.Array) -> pa.Array:
 
 
 def staged_rows(
-    facts: StagedFacts, plan: Plan, manifest: Manifest, *, root: Path, repeated_keys: int
+    facts: StagedFacts,
+    plan: Plan,
+    manifest: Manifest,
+    *,
+    root: Path,
+    repeated_keys: int,
+    challenger: Stamp | None = None,
 ) -> list[CheckResult]:
     """Check the staged rows against plan and manifest.
 
@@ -193,13 +200,11 @@ def staged_rows(
         manifest: What the scoring says that it did.
         root: The run folder.
         repeated_keys: Keys that more than one row has.
+        challenger: Stamp of rows that another model made; none: there are no such rows.
     """
-    model = plan.model
-    stamp = (model.name, model.version, model.digest, plan.run_key)
     counts = {str(root / unit.staged): unit.rows_staged for unit in manifest.units}
     uneven = [f"{Path(p).name}: {facts.rows.get(p)}, not {n}" for p, n in counts.items() if facts.rows.get(p) != n]
     days = tuple(day.date() if isinstance(day, dt.datetime) else day for day in facts.partitions)
-    stamped = all(found == stamp for found in facts.stamps) and not facts.null_stamps
     return [
         invariant(
             "staged_rows_equal_the_manifest",
@@ -208,15 +213,7 @@ def staged_rows(
             expected=f"{manifest.rows_staged:,} rows, file by file",
             why="rows must not vanish",
         ),
-        invariant(
-            "every_row_names_this_model_and_run",
-            ok=stamped,
-            observed=f"{len(facts.stamps)} stamp(s)"
-            + ("" if stamped else f", {facts.null_stamps} rows without a time or of another run"),
-            expected=f"{model.name} v{model.version} ({model.digest[:12]}…), run {plan.run_key}",
-            why="every published row names the exact model that made it",
-            target=", ".join(STAMPS),
-        ),
+        _stamped(facts, plan, challenger),
         invariant(
             "only_this_partition",
             ok=set(days) <= {plan.partition},
@@ -234,6 +231,22 @@ def staged_rows(
             target=", ".join(plan.spec.key),
         ),
     ]
+
+
+def _stamped(facts: StagedFacts, plan: Plan, challenger: Stamp | None) -> CheckResult:
+    model = plan.model
+    stamps = [(model.name, model.version, model.digest, plan.run_key), *filter(None, [challenger])]
+    ok = set(facts.stamps) <= set(stamps) and not facts.null_stamps
+    names = (f"{name} v{version} ({digest[:12]}…), run {key}" for name, version, digest, key in stamps)
+    return invariant(
+        "every_row_names_this_model_and_run",
+        ok=ok,
+        observed=f"{len(facts.stamps)} stamp(s)"
+        + ("" if ok else f", {facts.null_stamps} rows without a time or of another run"),
+        expected=" or ".join(names),
+        why="every published row names the exact model that made it",
+        target=", ".join(STAMPS),
+    )
 
 
 def staged_columns(shapes: set[tuple[str, ...]], plan: Plan) -> CheckResult:

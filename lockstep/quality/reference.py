@@ -10,6 +10,7 @@ from lockstep.quality.columns import Column
 from lockstep.quality.distances import NAMES, distance, null_percent
 from lockstep.quality.measurement import Measuring
 from lockstep.quality.rows import Rows, staged_rows
+from lockstep.run.canary import published_manifest
 from lockstep.run.folder import MANIFEST, RunFolder
 from lockstep.run.manifest import Manifest
 
@@ -54,7 +55,8 @@ def previous_of(folder: RunFolder | None) -> Previous | None:
     """Read what is needed of an earlier run, or nothing if its folder is gone."""
     if folder is None or not folder.has(MANIFEST):
         return None
-    return Previous(folder, folder.manifest(step="audit"), folder.plan(step="audit").partition.isoformat())
+    manifest = published_manifest(folder, step="audit")
+    return Previous(folder, manifest, folder.plan(step="audit").partition.isoformat())
 
 
 @dataclass(frozen=True)

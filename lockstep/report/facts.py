@@ -1,14 +1,17 @@
 """What a run folder tells, finished or not: the report's only input."""
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from lockstep.errors import StepOutOfOrder
 from lockstep.publish.contract import Publication
 from lockstep.quality.results import CheckResult
 from lockstep.quality.verdict import Verdict
-from lockstep.run.folder import AUDIT, CLAIM, GATE, INPUT, MANIFEST, PUBLICATION, RunFolder
+from lockstep.run.comparison import Comparison
+from lockstep.run.folder import AUDIT, CHALLENGERS, CLAIM, COMPARISON, GATE, INPUT, MANIFEST, PUBLICATION, RunFolder
 from lockstep.run.manifest import Manifest
 from lockstep.run.plan import Claim, Plan, ScoringInput
 
@@ -28,6 +31,7 @@ class RunFacts:
     audit: Verdict | None
     publication: Publication | None
     timings: tuple[dict[str, Any], ...]
+    comparisons: tuple[Comparison, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,17 @@ def read_facts(folder: RunFolder) -> RunFacts:
         audit=read(AUDIT, Verdict),
         publication=read(PUBLICATION, Publication),
         timings=tuple(timing for timing in folder.timings() if timing["step"] != STEP),
+        comparisons=read_comparisons(folder),
     )
+
+
+def read_comparisons(folder: RunFolder) -> tuple[Comparison, ...]:
+    """Return the comparisons of a run's challengers, by alias; one of another version of Lockstep is left out."""
+    found = []
+    for path in sorted(folder.file(CHALLENGERS).glob(f"*/{COMPARISON}")):
+        with contextlib.suppress(StepOutOfOrder):
+            found.append(RunFolder(path.parent).read_record(COMPARISON, Comparison, step=STEP))
+    return tuple(found)
 
 
 def failures(facts: RunFacts) -> list[CheckResult]:

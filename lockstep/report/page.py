@@ -14,6 +14,7 @@ from lockstep.report.drift_view import drift_view
 from lockstep.report.engine import engine_facts
 from lockstep.report.facts import RunFacts, failures, headline, warnings
 from lockstep.report.performance_view import performance_view
+from lockstep.report.trial_view import trial_view
 from lockstep.scoring.signature import described
 
 TEMPLATE = "report.html.j2"
@@ -23,8 +24,10 @@ STAGES = {
     "materialize": "Build features",
     "gate": "Gate",
     "score": "Score",
+    "compare": "Compare",
     "audit": "Audit",
     "publish": "Publish",
+    "shadow": "Publish shadows",
 }
 
 
@@ -74,6 +77,7 @@ def render(facts: RunFacts, *, now: dt.datetime, performance: Sequence[Performan
         performance=performance_view(performance),
         thresholds=charts.thresholds(),
         not_a_number=_not_a_number(facts),
+        trial=trial_view(facts.comparisons, facts.plan.spec),
         stages=[_stage(verdict) for verdict in (facts.gate, facts.audit) if verdict],
         source_bytes=sum(source.size_bytes for source in facts.plan.sources),
         command=_command(facts),

@@ -14,6 +14,7 @@ EXIT_CODES: tuple[tuple[type[errors.LockstepError], int], ...] = (
     (errors.RegistryError, 5),
     (errors.InputError, 6),
     (errors.CheckFailed, 7),
+    (errors.TrialError, 7),
     (errors.PublishError, 8),
     (errors.StepOutOfOrder, 9),
 )

@@ -53,6 +53,15 @@ def input_digest(files: Iterable[tuple[str | int, ...]]) -> str:
     return canonical_digest(sorted(files))
 
 
-def run_key(*, spec: str, partition: dt.date, model: str, data: str) -> str:
-    """Combine the hashes of spec, model artifact and input into the key of a run."""
-    return canonical_digest([spec, partition.isoformat(), model, data])[:RUN_KEY_DIGITS]
+def run_key(*, spec: str, partition: dt.date, model: str, data: str, canary: str | None = None) -> str:
+    """Combine the hashes of spec, model artifact and input into the key of a run.
+
+    Args:
+        spec: Hash of the spec.
+        partition: The day.
+        model: Digest of the model.
+        data: Digest of the input.
+        canary: Digest of the canary that is to publish some rows; none: the key is that of a run without one.
+    """
+    further = [] if canary is None else [canary]
+    return canonical_digest([spec, partition.isoformat(), model, data, *further])[:RUN_KEY_DIGITS]

@@ -16,6 +16,7 @@ class Pin(Record):
 
     Attributes:
         asked: What was asked for: an alias, a version or `as-published`.
+        challengers: Version of each alias on trial; none: the alias did not exist.
     """
 
     dag_id: str
@@ -25,6 +26,7 @@ class Pin(Record):
     version: int
     digest: str
     pinned_at: dt.datetime
+    challengers: dict[str, int | None] = {}
 
 
 def pin_file(home: Path, dag_id: str, run_id: str) -> Path:

@@ -73,10 +73,29 @@ class PrecisionMeasure(Record):
     limit: float
 
 
+class CanaryPlan(Record):
+    """A challenger that is to answer for some rows of a run.
+
+    Attributes:
+        alias, version, digest: The challenger, resolved when the run was planned.
+        fraction: Share of the rows by the ramp, above 0.
+        by: Columns whose values stay in one arm.
+        salt: Of the split (see `lockstep.scoring.arms`).
+    """
+
+    alias: str
+    version: int
+    digest: str
+    fraction: float
+    by: tuple[str, ...]
+    salt: str
+
+
 class Plan(Record):
     """The frozen identity of a scoring run (`plan.json`).
 
     Attributes:
+        canary: Who answers for some of the rows; none: the model of the run answers for all.
         environment: Libraries that differ from those that the model was logged with, one text each.
         precision: Measured where the spec asks for another than float32.
     """
@@ -96,6 +115,7 @@ class Plan(Record):
     planned_at: dt.datetime
     environment: tuple[str, ...] = ()
     precision: PrecisionMeasure | None = None
+    canary: CanaryPlan | None = None
 
     def bad_rows_allowed(self, rows: int) -> int:
         """Return how many of `rows` input rows may be quarantined before the audit fails."""

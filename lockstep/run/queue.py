@@ -2,7 +2,7 @@
 
 So no core waits for the end of another's share, and a slow node takes fewer units. To take a unit is to rename a file,
 which succeeds for one task alone on every file system, also over NFS. It decides who scores a unit, not whether a row
-counts: that is a matter of finished attempts (see `lockstep.scoring.engine`).
+counts: that is a matter of finished attempts (see `lockstep.scoring.attempts`).
 """
 
 import shutil

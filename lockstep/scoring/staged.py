@@ -56,6 +56,14 @@ def _repeated(value: pa.Scalar, rows: int) -> pa.Array:
     return pa.DictionaryArray.from_arrays(places, pa.array([value.as_py()], pa.string()))
 
 
+def names_model(file: Path, digest: str) -> bool:
+    """Whether a staged file is of the model with a digest, by its first row; one without rows may be of any."""
+    with pq.ParquetFile(file) as opened:
+        for batch in opened.iter_batches(batch_size=1, columns=["model_digest"]):
+            return bool(batch.column(0)[0].as_py() == digest)
+    return True
+
+
 class StagedWriter:
     """Writes batches to a Parquet file in row groups of a size that does not depend on that of the batches.
 

@@ -1,6 +1,7 @@
 """The `trial:` section of a spec: models that are tried beside the champion, and how far they may be trusted."""
 
 import datetime as dt
+from collections.abc import Collection
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -61,6 +62,30 @@ class Trial(Strict):
     segments: tuple[Identifier, ...] = Field((), description="Carried columns by whose values scores are compared.")
     tolerance: float = Field(0.01, ge=0, description="Largest difference of two scores that agree.")
     canary: Canary | None = Field(None, description="Publish one of them for some rows; none: all are shadows.")
+
+    def shadow_tables(self, published: str) -> tuple[str, ...]:
+        """Return the tables of all challengers, given the published table."""
+        return tuple(one.shadow_table(published) for one in self.challengers)
+
+    def problem(self, *, published: str, reporting: Collection[str], sensitive: Collection[str]) -> str | None:
+        """Return what of the rest of the spec it does not agree with, if anything.
+
+        Args:
+            published: The published table.
+            reporting: Reporting tables.
+            sensitive: Columns whose values are never shown.
+        """
+        taken = {name.casefold() for name in (published, f"{published}_drift", *reporting)}
+        for table in self.shadow_tables(published):
+            if table.casefold() in taken:
+                return (
+                    f"'trial.challengers': shadow table {table!r} is another table of the spec, or of two challengers"
+                )
+            taken.add(table.casefold())
+        for column in self.segments:
+            if column in sensitive:
+                return f"'trial.segments' names {column!r}, whose values are 'sensitive': a comparison would show them"
+        return None
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:

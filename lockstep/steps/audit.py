@@ -16,6 +16,7 @@ from lockstep.quality.loading import loading_ahead
 from lockstep.quality.measurement import Engine
 from lockstep.quality.measuring import EMBEDDED
 from lockstep.quality.metrics import repeated_keys
+from lockstep.quality.mixture import count_arms, mixture_results
 from lockstep.quality.reference import Reference, previous_of
 from lockstep.quality.results import CheckResult
 from lockstep.quality.rows import Rows, input_rows, staged_rows
@@ -24,8 +25,8 @@ from lockstep.quality.suites import Suite, load_suite
 from lockstep.quality.verdict import Verdict, passed
 from lockstep.registry.cache import fetch_artifact
 from lockstep.registry.loading import baseline
-from lockstep.run.folder import AUDIT, MANIFEST, RunFolder
-from lockstep.run.identity import file_sha256
+from lockstep.run.canary import published_digest, published_manifest, read_canary
+from lockstep.run.folder import AUDIT, RunFolder
 from lockstep.run.manifest import Manifest
 from lockstep.run.plan import Plan
 from lockstep.specs.settings import Settings
@@ -60,7 +61,7 @@ def audit(folder: RunFolder, settings: Settings) -> dict[str, Any]:
     if earlier is not None:
         return earlier.summary(reused=True)
     with folder.timed("audit"):
-        rows = folder.manifest(step="audit").rows_staged
+        rows = published_manifest(folder, step="audit").rows_staged
         verdict = checked(
             "audit",
             rows,
@@ -79,7 +80,7 @@ def _earlier(folder: RunFolder) -> Verdict | None:
     plan = folder.plan(step="audit")
     found = folder.read_record(AUDIT, Verdict, step="audit") if folder.has(AUDIT) else None
     ours = found is not None and found.passed and found.run_key == plan.run_key
-    return found if ours and found and found.manifest_sha256 == file_sha256(folder.file(MANIFEST)) else None
+    return found if ours and found and found.manifest_sha256 == published_digest(folder, step="audit") else None
 
 
 def check_staged(folder: RunFolder, settings: Settings, engine: Engine) -> Verdict:
@@ -92,8 +93,9 @@ def check_staged(folder: RunFolder, settings: Settings, engine: Engine) -> Verdi
 
 
 def _checked(folder: RunFolder, settings: Settings, engine: Engine) -> Verdict:
-    plan, manifest = folder.plan(step="audit"), folder.manifest(step="audit")
-    digest, now = file_sha256(folder.file(MANIFEST)), dt.datetime.now(dt.UTC)
+    plan, manifest = folder.plan(step="audit"), published_manifest(folder, step="audit")
+    digest, now = published_digest(folder, step="audit"), dt.datetime.now(dt.UTC)
+    mixture = read_canary(folder, plan, step="audit")
     results, readable = _invariants(folder, plan, manifest)
     drift = DriftFacts()
     score: ScoreHistogram | None = None
@@ -106,7 +108,12 @@ def _checked(folder: RunFolder, settings: Settings, engine: Engine) -> Verdict:
         reference = _reference(folder, plan, manifest, earlier=earlier, engine=engine)
         drift, score = _drift(plan, manifest, files, reference=reference, earlier=earlier)
         repeats, suite_results = _measured(folder, plan, files, suite=suite, reference=reference, at=now, engine=engine)
-        results += invariants.staged_rows(facts, plan, manifest, root=folder.path, repeated_keys=repeats)
+        theirs = mixture.challenger if mixture and mixture.manifest else None
+        results += invariants.staged_rows(
+            facts, plan, manifest, root=folder.path, repeated_keys=repeats, challenger=theirs
+        )
+        if mixture is not None and mixture.manifest is not None:
+            results += mixture_results(count_arms(files, mixture), plan, mixture)
     results.append(quarantined_fraction(manifest, plan.spec.limits))
     results += [*drift_results(drift.columns, plan.spec, drift.window), *suite_results]
     return Verdict(

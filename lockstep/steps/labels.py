@@ -84,16 +84,19 @@ def measuring(loaded: LoadedSpec, settings: Settings, warehouse: Warehouse) -> M
 def arms_of(spec: ScoringSpec, history: Sequence[Publication], settings: Settings) -> dict[str, str]:
     """Return the tables with scores of a spec: the published one, and those of its challengers.
 
-    A table is a challenger's when it is called like the published one with something behind it, and its run staged rows
-    for it; what else lies beside a published table (drift, performance) was made from rows of another table.
+    A table is a challenger's when the spec says so, or when it is called like the published one with something behind
+    it, and its run staged rows for it; what else lies beside a published table (drift, performance) was made from rows
+    of another table.
     """
     published = spec.publish.table
+    aliases = {one.shadow_table(published): one.alias for one in (spec.trial.challengers if spec.trial else ())}
     found = {PUBLISHED: published}
     newest = {entry.table: entry for entry in history if entry.outcome != "refused" and entry.spec == spec.name}
     for table in sorted(newest):
-        ours = table.startswith(f"{published}_") and not table.endswith((drift_table.SUFFIX, performance_table.SUFFIX))
+        beside = table.startswith(f"{published}_")
+        ours = table in aliases or (beside and not table.endswith((drift_table.SUFFIX, performance_table.SUFFIX)))
         if ours and staged_request(newest[table], settings) is not None:
-            found[table.removeprefix(f"{published}_")] = table
+            found[aliases.get(table, table.removeprefix(f"{published}_"))] = table
     return found
 
 

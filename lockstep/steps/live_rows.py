@@ -52,8 +52,9 @@ def staged_request(live: Publication, settings: Settings) -> PublishRequest | No
     """Return what was asked for when these rows were published, if its files are all there; `None` otherwise."""
     folder = RunFolder(Path(live.run_folder))
     try:
-        claim = folder.claim(step="labels")
-        request = publish_request(folder, settings, now=dt.datetime.now(dt.UTC))
+        claim, published = folder.claim(step="labels"), folder.plan(step="labels").spec.publish.table
+        shadow = None if claim.table == published else claim.table
+        request = publish_request(folder, settings, now=dt.datetime.now(dt.UTC), shadow=shadow)
     except LockstepError:
         return None
     there = all(file.path.is_file() and file.path.stat().st_size == file.size_bytes for file in request.files)

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from lockstep.data.table_input import plan_table_input
-from lockstep.run.folder import INPUT, MANIFEST, RunFolder
+from lockstep.run.folder import INPUT, RunFolder
 from lockstep.run.partition_lock import alone
-from lockstep.scoring.engine import remove_strays
+from lockstep.run.trials import scored
+from lockstep.scoring.attempts import remove_strays
 from lockstep.specs.settings import Settings
 from lockstep.steps.progress import RunProgress, progress_of
 from lockstep.steps.score import summary
@@ -48,7 +49,7 @@ def materialize(folder: RunFolder, settings: Settings) -> dict[str, Any]:
 
 
 def score(folder: RunFolder, settings: Settings, *, progress: Progress = _silent) -> dict[str, Any]:
-    """Score the units that are not finished.
+    """Score the units that are not finished, for the champion or for a challenger.
 
     Args:
         folder: A run whose input is materialised.
@@ -62,7 +63,7 @@ def score(folder: RunFolder, settings: Settings, *, progress: Progress = _silent
         PartitionBusy: Another run computes this partition.
         LockstepError: The job failed.
     """
-    reused = folder.has(MANIFEST)
+    reused = scored(folder)
     if not reused:
         plan, wanted = folder.plan(step="score"), folder.scoring_input(step="score")
         with alone("score", folder, settings, tell=told) as lease:
@@ -71,7 +72,7 @@ def score(folder: RunFolder, settings: Settings, *, progress: Progress = _silent
                 lease.check()
                 progress(progress_of(folder, wanted))
 
-            reused = folder.has(MANIFEST)
+            reused = scored(folder)
             if not reused:
                 with folder.timed("score"):
                     submit_job("score", folder, settings, timeout_s=plan.spec.limits.timeout_s, on_poll=on_poll)

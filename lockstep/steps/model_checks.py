@@ -1,12 +1,28 @@
-"""What is checked of a model before a run with it is planned: its libraries, and reduced precision."""
+"""What is checked of a model before a run with it is planned: its outputs, its libraries, and reduced precision."""
 
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
 
+from lockstep.errors import ColumnMissing
 from lockstep.registry.environment import require_environment
 from lockstep.run.plan import ModelIdentity, PrecisionMeasure
 from lockstep.specs.settings import Settings
 from lockstep.specs.spec import ScoringSpec
+
+
+def check_outputs(columns: Sequence[str], model: ModelIdentity) -> None:
+    """Check that a model has the output columns that a spec publishes.
+
+    Raises:
+        ColumnMissing: It lacks one.
+    """
+    names = [output.name for output in model.outputs]
+    for column in columns:
+        if column not in names:
+            where = f"the outputs of model {model.name} version {model.version}"
+            expected = "an output.column or output.further of the spec"
+            raise ColumnMissing(column, where=where, expected=expected, got=names)
 
 
 def check_environment(spec: ScoringSpec, model: ModelIdentity) -> tuple[str, ...]:

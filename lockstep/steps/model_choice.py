@@ -4,7 +4,7 @@ import datetime as dt
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lockstep.errors import AliasMoved, ModelChoiceInvalid, NothingPublished
+from lockstep.errors import AliasMoved, ModelChoiceInvalid, NothingPublished, RegistryError
 from lockstep.publish.warehouse import open_warehouse
 from lockstep.registry.resolve import list_versions, move_alias, resolve_model
 from lockstep.run.plan import ModelIdentity
@@ -42,6 +42,21 @@ def choose_model(
         made = None if live is None else live.model_name
         raise NothingPublished(publish.table, partition=partition.isoformat(), model=name, made_by=made)
     return resolve_model(settings.tracking_uri, name, version=live.model_version, digest=live.model_digest)
+
+
+def challenger_versions(loaded: LoadedSpec, settings: Settings) -> dict[str, int | None]:
+    """Return the version of each alias on trial, none for one that does not exist.
+
+    A registry that does not answer gives nothing: challengers are resolved again when a run is planned.
+    """
+    if loaded.spec.trial is None:
+        return {}
+    try:
+        versions = list_versions(settings.tracking_uri, loaded.spec.model.name)
+    except RegistryError:
+        return {}
+    known = {alias: version for version, aliases in versions for alias in aliases}
+    return {one.alias: known.get(one.alias) for one in loaded.spec.trial.challengers}
 
 
 @dataclass(frozen=True)

@@ -3,23 +3,41 @@
 import datetime as dt
 import shutil
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import lockstep
 from lockstep.data.snapshot import take_snapshot
-from lockstep.errors import ColumnMissing, RunFolderUnusable
+from lockstep.errors import RunFolderUnusable
 from lockstep.registry.resolve import resolve_model
-from lockstep.run.folder import CLAIM, PLAN, RunFolder
+from lockstep.run.folder import AUDIT, CLAIM, PLAN, RunFolder
 from lockstep.run.identity import input_digest, run_key, spec_hash
 from lockstep.run.plan import Claim, ModelIdentity, Plan, SourceFile
 from lockstep.specs.loading import SPEC_FILE, LoadedSpec
 from lockstep.specs.settings import Settings
-from lockstep.steps.model_checks import check_environment, check_precision
+from lockstep.specs.shadows import check_shadow_tables
+from lockstep.steps.canary_plan import plan_canary
+from lockstep.steps.model_checks import check_environment, check_outputs, check_precision
 from lockstep.steps.request import warehouse_of
+from lockstep.steps.trial_plan import TrialPlanner, Versions
 
 SPEC_FOLDER = "spec"
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """Models that were chosen before.
+
+    Attributes:
+        version: Of the champion; none: the spec's alias is resolved.
+        digest: What the version's artifact must have; none: whatever it has.
+        challengers: Version of each alias on trial; others are resolved.
+    """
+
+    version: int | None = None
+    digest: str | None = None
+    challengers: Versions = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -37,24 +55,22 @@ def plan_run(
     partition: dt.date,
     settings: Settings,
     *,
-    version: int | None = None,
-    digest: str | None = None,
+    pinned: Pinned = Pinned(),
     dry_run: bool = False,
 ) -> PlanOutcome:
     """Freeze a run in its folder and claim the right to publish it.
 
-    The same spec, partition, model and input give the same folder; planning again keeps what is there and renews the
-    claim.
+    The same spec, partition, model and input give the same folder; planning again only renews the claim.
 
     Args:
         loaded: The spec.
         partition: Day to score.
         settings: Where things are.
-        version: Model version; none resolves the spec's alias.
-        digest: What the version's artifact must have; none: whatever it has.
+        pinned: What was chosen before; all else is resolved now.
         dry_run: Resolve and check all, write nothing.
 
     Raises:
+        SpecError: A shadow table is a table of another spec.
         RegistryError: The model cannot be had.
         InputError: The input cannot be scored.
         PrecisionRefused: Reduced precision moves the scores too far.
@@ -63,14 +79,12 @@ def plan_run(
     """
     spec = loaded.spec
     texts = spec_texts(loaded)
-    model = resolve_model(
-        settings.tracking_uri, spec.model.name, alias=spec.model.alias, version=version, digest=digest
-    )
-    _check_outputs(spec.output.columns, model)
+    model = _chosen(loaded, settings, pinned)
     sources = take_snapshot(spec, partition, settings.data_root)
     hashed = spec_hash(spec, {name: text for name, text in texts.items() if name not in spec.reporting.values()})
     data = input_digest(_identity(f) for f in sources)
-    key = run_key(spec=hashed, partition=partition, model=model.digest, data=data)
+    key_of = partial(run_key, spec=hashed, partition=partition, model=model.digest, data=data)
+    canary, key = plan_canary(spec, partition, settings, champion=model, key_of=key_of, versions=pinned.challengers)
     folder = RunFolder.of(settings.runs_root, spec=spec.name, partition=partition, run_key=key)
     plan = Plan(
         run_key=key,
@@ -87,15 +101,25 @@ def plan_run(
         planned_at=dt.datetime.now(dt.UTC),
         environment=check_environment(spec, model),
         precision=None if folder.has(PLAN) else check_precision(spec, model, settings, partition=partition),
+        canary=canary,
     )
     warehouse = warehouse_of(plan, settings)
     live = warehouse.live(spec.publish.table, partition)
     if dry_run:
         return PlanOutcome(folder, plan, None, live.run_key if live else None)
     plan = _freeze(folder, plan, loaded=loaded, texts=texts)
-    claim = warehouse.claim(spec.publish.table, partition=partition, run_key=key, now=dt.datetime.now(dt.UTC))
-    folder.write_json(CLAIM, claim)
+    claim = _claimed(TrialPlanner(folder, plan, settings, warehouse, pinned.challengers))
     return PlanOutcome(folder, plan, claim, live.run_key if live else None)
+
+
+def _chosen(loaded: LoadedSpec, settings: Settings, pinned: Pinned) -> ModelIdentity:
+    spec, wanted = loaded.spec, loaded.spec.model
+    check_shadow_tables(loaded)
+    model = resolve_model(
+        settings.tracking_uri, wanted.name, alias=wanted.alias, version=pinned.version, digest=pinned.digest
+    )
+    check_outputs(spec.output.columns, model)
+    return model
 
 
 def spec_texts(loaded: LoadedSpec) -> dict[str, str]:
@@ -109,15 +133,6 @@ def spec_texts(loaded: LoadedSpec) -> dict[str, str]:
 def _identity(file: SourceFile) -> tuple[str | int, ...]:
     version = (file.version,) if file.version else ()
     return (file.view, file.path, file.size_bytes, file.mtime_ns, *version)
-
-
-def _check_outputs(columns: Sequence[str], model: ModelIdentity) -> None:
-    names = [output.name for output in model.outputs]
-    for column in columns:
-        if column not in names:
-            where = f"the outputs of model {model.name} version {model.version}"
-            expected = "an output.column or output.further of the spec"
-            raise ColumnMissing(column, where=where, expected=expected, got=names)
 
 
 def _freeze(folder: RunFolder, plan: Plan, *, loaded: LoadedSpec, texts: dict[str, str]) -> Plan:
@@ -135,6 +150,17 @@ def _freeze(folder: RunFolder, plan: Plan, *, loaded: LoadedSpec, texts: dict[st
         raise RunFolderUnusable(str(folder.path), error.strerror or str(error)) from error
     folder.write_json(PLAN, plan)
     return plan
+
+
+def _claimed(trial: TrialPlanner) -> Claim:
+    """Claim the right to publish, and plan the challengers; of a run that is live nothing is scored again."""
+    plan, folder = trial.champion, trial.folder
+    table, now = plan.spec.publish.table, dt.datetime.now(dt.UTC)
+    claim = trial.warehouse.claim(table, partition=plan.partition, run_key=plan.run_key, now=now)
+    folder.write_json(CLAIM, claim)
+    if not (claim.already_live and folder.has(AUDIT)):
+        trial.plan()
+    return claim
 
 
 def code_version(project_root: Path) -> str:

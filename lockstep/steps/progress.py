@@ -7,7 +7,7 @@ from lockstep.run.folder import RunFolder
 from lockstep.run.manifest import UnitResult
 from lockstep.run.plan import ScoringInput
 from lockstep.run.progress import WorkerProgress, worker_progress
-from lockstep.scoring.engine import STAGING
+from lockstep.scoring.attempts import STAGING
 
 
 @dataclass(frozen=True)

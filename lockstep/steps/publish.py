@@ -6,8 +6,8 @@ from typing import Any
 from lockstep.errors import LockstepError, StepOutOfOrder
 from lockstep.publish.contract import Warehouse
 from lockstep.quality.verdict import Verdict
-from lockstep.run.folder import AUDIT, MANIFEST, PUBLICATION, RunFolder
-from lockstep.run.identity import file_sha256
+from lockstep.run.canary import published_digest, published_manifest
+from lockstep.run.folder import AUDIT, PUBLICATION, RunFolder
 from lockstep.run.plan import Plan
 from lockstep.specs.settings import Settings
 from lockstep.steps.drift_publication import publish_drift
@@ -62,7 +62,7 @@ def _newest_live(warehouse: Warehouse, table: str) -> str | None:
 
 def _require_audit(folder: RunFolder, plan: Plan) -> None:
     verdict = folder.read_record(AUDIT, Verdict, step="publish")
-    manifest = folder.manifest(step="publish")
+    digest, manifest = published_digest(folder, step="publish"), published_manifest(folder, step="publish")
     ours = verdict.run_key == manifest.run_key == plan.run_key
-    if not (ours and verdict.passed and verdict.manifest_sha256 == file_sha256(folder.file(MANIFEST))):
+    if not (ours and verdict.passed and verdict.manifest_sha256 == digest):
         raise StepOutOfOrder("publish", needs="a passed audit of this run's manifest", folder=str(folder.path))

@@ -11,6 +11,7 @@ from lockstep.publish.contract import PublishRequest, ReportingTable, StagedFile
 from lockstep.publish.reporting import reporting_tables
 from lockstep.publish.warehouse import open_warehouse
 from lockstep.quality.verdict import Verdict
+from lockstep.run.canary import published_manifest, read_canary
 from lockstep.run.folder import AUDIT, CLAIM, MANIFEST, RunFolder
 from lockstep.run.plan import Plan
 from lockstep.specs.settings import Settings
@@ -25,22 +26,25 @@ def warehouse_of(plan: Plan, settings: Settings) -> Warehouse:
     return open_warehouse(plan.spec.publish.warehouse, plan.warehouse, wait_s=settings.warehouse_wait_s)
 
 
-def publish_request(folder: RunFolder, settings: Settings, *, now: dt.datetime) -> PublishRequest:
+def publish_request(
+    folder: RunFolder, settings: Settings, *, now: dt.datetime, shadow: str | None = None
+) -> PublishRequest:
     """Describe the publication of a run: of its staged files, when it has got that far.
 
     Args:
         folder: The run.
         settings: Who is at work.
         now: Time that the ledger records.
+        shadow: Table of a challenger's rows, which refreshes no reporting table; none: the spec's published table.
 
     Raises:
         StepOutOfOrder: There is no plan or no claim.
     """
     plan, claim = folder.plan(step="publish"), folder.claim(step="publish")
-    manifest = folder.manifest(step="publish") if folder.has(MANIFEST) else None
+    manifest = published_manifest(folder, step="publish") if folder.has(MANIFEST) else None
     units = manifest.units if manifest else ()
     return PublishRequest(
-        table=plan.spec.publish.table,
+        table=shadow or plan.spec.publish.table,
         partition_column=plan.spec.partition.column,
         partition=plan.partition,
         run_key=plan.run_key,
@@ -56,9 +60,9 @@ def publish_request(folder: RunFolder, settings: Settings, *, now: dt.datetime) 
         rows=manifest.rows_staged if manifest else 0,
         now=now,
         actor=settings.actor,
-        checks=_checks(folder),
-        reporting=frozen_reporting(folder, plan),
-        tell=lambda change: log.warning("table %s: %s", plan.spec.publish.table, change),
+        checks=_checks(folder, plan),
+        reporting=() if shadow else frozen_reporting(folder, plan),
+        tell=lambda change: log.warning("table %s: %s", shadow or plan.spec.publish.table, change),
     )
 
 
@@ -92,11 +96,13 @@ def _record_refusal(folder: RunFolder, settings: Settings, error: LockstepError)
         log.warning("the ledger was not told of this refusal: %s", unheard)
 
 
-def _checks(folder: RunFolder) -> str:
+def _checks(folder: RunFolder, plan: Plan) -> str:
     if not folder.has(AUDIT):
         return ""
     results = folder.read_record(AUDIT, Verdict, step="publish").results
     failed = [result for result in results if not result.success]
     warnings = sum(result.severity == "warning" for result in failed)
-    good = f"{len(results) - len(failed)} of {len(results)} checks passed"
+    mixture = read_canary(folder, plan, step="publish")
+    canary = f"{mixture.text}; " if mixture else ""
+    good = f"{canary}{len(results) - len(failed)} of {len(results)} checks passed"
     return f"{good}, {warnings} warning{'s' if warnings != 1 else ''}" if failed else good

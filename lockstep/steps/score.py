@@ -5,14 +5,16 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lockstep.errors import LockstepError, TooManyBadRows
+from lockstep.errors import LockstepError, TooManyBadRows, TrialIncomplete
 from lockstep.run.folder import MANIFEST, RunFolder
 from lockstep.run.manifest import Manifest, UnitResult
-from lockstep.run.plan import ScoringInput, Unit
+from lockstep.run.plan import Plan, ScoringInput, Unit
 from lockstep.run.progress import clear_progress
 from lockstep.run.queue import UnitQueue, clear_queues
-from lockstep.scoring.engine import finished, remove_strays
+from lockstep.run.trials import end_trial, failure_of, on_trial, reason_of
+from lockstep.scoring.attempts import finished, remove_strays
 from lockstep.scoring.profile import Profile
+from lockstep.scoring.staged import names_model
 from lockstep.steps.progress import RunProgress, progress_of
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def score_units_with_spark(
     result_schema: str,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Manifest:
-    """Score the unfinished units of a run and write `manifest.json`.
+    """Score the unfinished units of a run, also those that only a challenger has not finished; write the manifests.
 
     Args:
         spark: A running session.
@@ -50,7 +52,8 @@ def score_units_with_spark(
     """
     plan = folder.plan(step="score")
     wanted = folder.scoring_input(step="score")
-    todo = [unit for unit in wanted.units if finished(folder, unit) is None]
+    folders = [folder, *(folder.challenger(alias) for alias in on_trial(folder))]
+    todo = [unit for unit in wanted.units if any(finished(one, unit) is None for one in folders)]
     clear_progress(folder)
     if todo:
         job, tasks = uuid.uuid4().hex, count_tasks(spark, len(todo))
@@ -61,7 +64,9 @@ def score_units_with_spark(
         with _Watch(spark, folder, wanted, allowed=plan.bad_rows_allowed(wanted.rows), tell=tell):
             numbers.mapInArrow(udf(texts, job), result_schema).collect()
         clear_queues(folder)  # not before: a driver that is thought dead may still be at work with its own
-    return write_manifest(folder)
+    manifest = write_manifest(folder)
+    accept_challengers(folder, wanted)
+    return manifest
 
 
 def count_tasks(spark: "SparkSession", units: int) -> int:
@@ -75,17 +80,48 @@ def count_tasks(spark: "SparkSession", units: int) -> int:
 
 
 def write_manifest(folder: RunFolder) -> Manifest:
-    """Accept one finished attempt per unit, write `manifest.json`, then remove what other attempts left. Repeatable."""
-    plan, wanted = folder.plan(step="score"), folder.scoring_input(step="score")
-    results = [result for unit in wanted.units if (result := finished(folder, unit)) is not None]
-    manifest = Manifest(
-        run_key=plan.run_key,
-        units=tuple(result.model_copy(update={"profile": {}}) for result in results),
-        profile=merged_profile(results),
-    )
-    folder.write_json(MANIFEST, manifest)
-    remove_strays(folder, results)
+    """Accept one finished attempt per unit, write `manifest.json`, then remove what other attempts left. Repeatable.
+
+    A manifest that is there stays as it is: an audit may have passed it.
+    """
+    if folder.has(MANIFEST):
+        manifest = folder.manifest(step="score")
+    else:
+        plan, wanted = folder.plan(step="score"), folder.scoring_input(step="score")
+        results = [result for unit in wanted.units if (result := finished(folder, unit)) is not None]
+        manifest = manifest_of(plan, results)
+        folder.write_json(MANIFEST, manifest)
+    remove_strays(folder, manifest.units)
     return manifest
+
+
+def manifest_of(plan: Plan, results: Sequence[UnitResult]) -> Manifest:
+    """Put the accepted attempts of a run together."""
+    units = tuple(result.model_copy(update={"profile": {}}) for result in results)
+    return Manifest(run_key=plan.run_key, units=units, profile=merged_profile(results))
+
+
+def accept_challengers(folder: RunFolder, wanted: ScoringInput) -> None:
+    """Write the manifest of each challenger that scored all units; the others have ended, and it is recorded why."""
+    for alias in on_trial(folder):
+        own = folder.challenger(alias)
+        plan = own.plan(step="score")
+        try:
+            _accept(own, plan, wanted)
+        except Exception as error:  # noqa: BLE001 - a trial never hurts the run
+            end_trial(own, failure_of(alias, "score", reason_of(error), model=plan.model))
+
+
+def _accept(own: RunFolder, plan: Plan, wanted: ScoringInput) -> None:
+    if own.has(MANIFEST):
+        remove_strays(own, own.manifest(step="score").units)
+        return
+    results = [result for unit in wanted.units if (result := finished(own, unit)) is not None]
+    strange = [result.unit for result in results if not names_model(own.file(result.staged), plan.model.digest)]
+    if len(results) < len(wanted.units) or strange:
+        raise TrialIncomplete(units=len(wanted.units), scored=len(results), strange=len(strange))
+    own.write_json(MANIFEST, manifest_of(plan, results))
+    remove_strays(own, results)
 
 
 def _largest_first(units: Sequence[Unit]) -> list[Unit]:

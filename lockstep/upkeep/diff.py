@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 
 from lockstep.errors import ColumnMissing, InputError
+from lockstep.run.canary import published_manifest
 from lockstep.run.folder import MANIFEST, RunFolder
 from lockstep.run.plan import Plan
 
@@ -98,7 +99,7 @@ def _shared_key(a: Plan, b: Plan) -> list[str]:
 def _register(engine: duckdb.DuckDBPyConnection, name: str, folder: RunFolder) -> None:
     import pyarrow.dataset as ds  # the engine reads through it, so that file names are never patterns
 
-    files = [str(folder.file(unit.staged)) for unit in folder.manifest(step="diff").units]
+    files = [str(folder.file(unit.staged)) for unit in published_manifest(folder, step="diff").units]
     if not files:
         raise InputError(f"run {folder.path.name} has no rows to compare")
     engine.register(name, ds.dataset(files, format="parquet"))

@@ -65,6 +65,7 @@ def vacuum(warehouse: Warehouse, spec: ScoringSpec, runs_root: Path, *, now: dt.
         spec.publish.table: keep,
         table_name(spec.publish.table): keep,
         measured: restorable(warehouse.history(measured), publications=spec.retention.publications),
+        **_shadows(warehouse, spec),
     }
     dropped = [
         text
@@ -75,6 +76,12 @@ def vacuum(warehouse: Warehouse, spec: ScoringSpec, runs_root: Path, *, now: dt.
         for path in dead:
             _delete(path)
     return Dropped(tuple(dead), size, tuple(dropped), kept=len(found) - len(dead))
+
+
+def _shadows(warehouse: Warehouse, spec: ScoringSpec) -> dict[str, set[str]]:
+    """Return the shadow tables and the runs of each that stay; their run folders lie in those of the champion's."""
+    tables = spec.trial.shadow_tables(spec.publish.table) if spec.trial is not None else ()
+    return {table: restorable(warehouse.history(table), publications=spec.retention.publications) for table in tables}
 
 
 def restorable(history: Sequence[Publication], *, publications: int) -> set[str]:

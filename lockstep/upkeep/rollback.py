@@ -8,6 +8,7 @@ from pathlib import Path
 from lockstep.errors import NothingToRestore, StepOutOfOrder
 from lockstep.publish.contract import Publication, Warehouse, live_entry
 from lockstep.publish.lineage import MADE, by_partition
+from lockstep.run.canary import published_manifest
 from lockstep.run.folder import RunFolder
 from lockstep.specs.settings import Settings
 from lockstep.steps.drift_publication import publish_drift
@@ -142,7 +143,8 @@ def _problem(target: Publication) -> str | None:
     try:
         folder.claim(step="rollback")
         folder.plan(step="rollback")
-        lost = [u.staged for u in folder.manifest(step="rollback").units if not folder.file(u.staged).is_file()]
+        units = published_manifest(folder, step="rollback").units
+        lost = [unit.staged for unit in units if not folder.file(unit.staged).is_file()]
     except StepOutOfOrder:
         return f"the folder of run {target.run_key} is gone: {target.run_folder}"
     return f"run {target.run_key} has lost {len(lost)} of its staged files: {target.run_folder}" if lost else None

@@ -13,6 +13,7 @@ from pyspark import TaskContext
 from lockstep.run.folder import RunFolder
 from lockstep.run.plan import Unit
 from lockstep.scoring import engine
+from lockstep.scoring.attempts import finished
 from lockstep.scoring.units import read_unit
 from lockstep.steps.score import UnitFunction, UnitUdf
 
@@ -23,7 +24,7 @@ LOST = "lost"  # file in the run folder: the attempt that waited has ended
 def wait_for_rival(folder: RunFolder, unit: Unit) -> Iterator[None]:
     """Wait, before the first batch, until another attempt has finished the unit."""
     deadline = time.monotonic() + PATIENCE_S
-    while engine.finished(folder, unit) is None and time.monotonic() < deadline:
+    while finished(folder, unit) is None and time.monotonic() < deadline:
         time.sleep(POLL_S)
     yield
 

@@ -11,8 +11,9 @@ from lockstep.run.folder import RunFolder
 from lockstep.run.identity import file_sha256
 from lockstep.run.manifest import UnitResult
 from lockstep.run.plan import Unit
-from lockstep.scoring import engine
-from lockstep.scoring.engine import UnitScorer, finished, remove_strays
+from lockstep.scoring import engine, stager
+from lockstep.scoring.attempts import finished, remove_strays
+from lockstep.scoring.engine import UnitScorer
 from lockstep.scoring.scorer import Scorer
 from lockstep.scoring.units import read_unit
 from tests.unit.scoring.roots import SIGNATURE, Root, plan
@@ -100,11 +101,11 @@ def test_an_attempt_that_finds_a_finished_rival_leaves_nothing_behind(
     rival = UnitScorer(folder, plan(folder.path), Scorer(Root(), SIGNATURE, block_rows=4), baseline=None)
 
     def overtaken(path: Path) -> str:
-        monkeypatch.setattr(engine, "file_sha256", file_sha256)
+        monkeypatch.setattr(stager, "file_sha256", file_sha256)
         rival.score(unit)
         return file_sha256(path)
 
-    monkeypatch.setattr(engine, "file_sha256", overtaken)
+    monkeypatch.setattr(stager, "file_sha256", overtaken)
     result = unit_scorer.score(unit)
     assert result == finished(folder, unit)
     names = {path.name for kind in ("staging", "quarantine") for path in folder.file(kind, unit.id).iterdir()}
@@ -148,11 +149,11 @@ def test_an_attempt_whose_file_another_process_removed_takes_that_process_result
     other = UnitScorer(folder, plan(folder.path), Scorer(Root(), SIGNATURE, block_rows=4), baseline=None)
 
     def overtaken(path: Path) -> str:
-        monkeypatch.setattr(engine, "file_sha256", file_sha256)
+        monkeypatch.setattr(stager, "file_sha256", file_sha256)
         remove_strays(folder, [other.score(unit)])
         return file_sha256(path)
 
-    monkeypatch.setattr(engine, "file_sha256", overtaken)
+    monkeypatch.setattr(stager, "file_sha256", overtaken)
     result = unit_scorer.score(unit)
     assert result == finished(folder, unit)
     assert len(list(folder.file("staging", unit.id).glob("*.parquet"))) == 1

@@ -11,7 +11,8 @@ from lockstep.errors import RunFolderUnusable, TooManyBadRows
 from lockstep.run.folder import RunFolder
 from lockstep.run.identity import file_sha256
 from lockstep.run.plan import Unit
-from lockstep.scoring.engine import UnitScorer, finished
+from lockstep.scoring.attempts import finished
+from lockstep.scoring.engine import UnitScorer
 from lockstep.scoring.reasons import NOT_FINITE
 from lockstep.scoring.scorer import Scorer
 from lockstep.scoring.units import plan_units
