@@ -42,7 +42,7 @@ def test_a_challenger_beside_the_champion(tmp_path: Path) -> None:
     assert one.segments[1].shift == pytest.approx(apart[south].mean())
     assert told["challengers"][NEXT]["agreement"] == one.agreement
     assert "segments" not in told["challengers"][NEXT]
-    assert told["on_trial"].startswith("next (version 2): agrees in 42.5 % of 40 rows")
+    assert told["on_trial"].startswith("next (version 2): agrees in 42.50 % of 40 rows")
     before = folder.challenger(NEXT).file(COMPARISON).read_bytes()
     assert compare(folder, make_settings(tmp_path)) == told
     assert folder.challenger(NEXT).file(COMPARISON).read_bytes() == before
