@@ -13,7 +13,7 @@ import pyarrow as pa
 from lockstep.run.folder import RunFolder
 from lockstep.run.plan import Plan, Unit
 from lockstep.run.queue import UnitQueue
-from lockstep.run.trials import on_trial
+from lockstep.run.trials import trial_plans
 from lockstep.scoring.challenger import Challenger
 from lockstep.scoring.engine import UnitScorer
 from lockstep.scoring.profile import Profile
@@ -48,8 +48,7 @@ def score_units(
             environment=plan.spec.model.environment,
         )
 
-    def challenger_of(folder: RunFolder) -> Challenger:
-        plan = folder.plan(step="score")
+    def challenger_of(folder: RunFolder, plan: Plan) -> Challenger:
         return Challenger(folder, plan, lambda: load(plan), run_rows=run_rows)
 
     def scorer_of(folder: RunFolder, plan: Plan) -> UnitScorer:
@@ -61,7 +60,7 @@ def score_units(
             baseline=baseline,
             bad_rows_allowed=bad_rows_allowed,
             run_rows=run_rows,
-            challengers=[challenger_of(folder.challenger(alias)) for alias in on_trial(folder)],
+            challengers=[challenger_of(folder.challenger(name), own) for name, own in trial_plans(folder).items()],
         )
 
     def over(texts: Mapping[str, str], job: str) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:

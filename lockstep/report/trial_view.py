@@ -1,5 +1,6 @@
 """The section of the report on challengers: what they would have changed, and where most."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -90,7 +91,7 @@ def figures(one: Comparison) -> list[tuple[str, str]]:
 
 def percent(share: float) -> str:
     """Write a share so that not quite all never looks like all."""
-    return f"{100 * share:.2f} %" if share < 1 else "100 %"
+    return f"{math.floor(10_000 * share) / 100:.2f} %" if share < 1 else "100 %"
 
 
 def _row(one: SegmentShift) -> SegmentRow:

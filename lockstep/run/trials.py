@@ -5,7 +5,7 @@ from typing import Literal
 
 from lockstep.errors import LockstepError, RunFolderUnusable
 from lockstep.run.folder import CHALLENGERS, MANIFEST, PLAN, RunFolder
-from lockstep.run.plan import ModelIdentity, Record
+from lockstep.run.plan import ModelIdentity, Plan, Record
 
 FAILURE = "failure.json"
 Stage = Literal["plan", "score"]
@@ -31,6 +31,17 @@ def on_trial(folder: RunFolder) -> list[str]:
     """Return the aliases of the challengers that a run scores: they are planned, and have not ended."""
     planned = sorted(path.parent.name for path in folder.file(CHALLENGERS).glob(f"*/{PLAN}"))
     return [alias for alias in planned if not folder.challenger(alias).has(FAILURE)]
+
+
+def trial_plans(folder: RunFolder) -> dict[str, Plan]:
+    """Return the plans of the challengers that a run scores, by alias; one whose plan cannot be read is out."""
+    found: dict[str, Plan] = {}
+    for alias in on_trial(folder):
+        try:
+            found[alias] = folder.challenger(alias).plan(step="score")
+        except LockstepError as error:
+            end_trial(folder.challenger(alias), failure_of(alias, "score", reason_of(error), model=None))
+    return found
 
 
 def scored(folder: RunFolder) -> bool:

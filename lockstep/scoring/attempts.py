@@ -59,3 +59,9 @@ def attempts_begun(folder: RunFolder, unit: Unit) -> int:
     """Return how many attempts at a unit have left a staged file; of a unit that is not finished, they died."""
     names = [path for path in folder.file(STAGING, unit.id).glob("*") if not path.name.startswith(".")]
     return len({path.stem for path in names if path.suffix == ".parquet"})
+
+
+def unfinished_attempts(folder: RunFolder) -> set[str]:
+    """Return the attempts of all units that have left a staged file and no result: they died, or are at work."""
+    staged = {f"{path.parent.name}/{path.stem}" for path in folder.file(STAGING).glob("*/*.parquet")}
+    return {name for name in staged if not folder.file(STAGING, f"{name}.json").exists()}

@@ -1,7 +1,8 @@
 """Models on trial in the pass of the champion: the same batches, files of their own, and nothing that they can break.
 
 Whatever a challenger raises ends it for the run and is recorded; the champion goes on. A challenger that takes its
-worker process with it, so that nothing can be caught, is left out once it has done so `MOST_DEATHS` times at a unit.
+worker process with it, so that nothing can be caught, is left out once it has done so `MOST_DEATHS` times: at one unit,
+as its worker sees, or in as many jobs, as the driver sees.
 """
 
 import time
@@ -12,17 +13,53 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from lockstep.errors import LockstepError
+from lockstep.errors import LockstepError, StepOutOfOrder
 from lockstep.run.folder import RunFolder
-from lockstep.run.plan import Plan, Unit
+from lockstep.run.plan import Plan, Record, Unit
 from lockstep.run.trials import FAILURE, end_trial, failure_of, reason_of
-from lockstep.scoring.attempts import STAGING, accept, attempts_begun, finished, remove_attempt
+from lockstep.scoring.attempts import (
+    STAGING,
+    accept,
+    attempts_begun,
+    finished,
+    remove_attempt,
+    unfinished_attempts,
+)
 from lockstep.scoring.profile import Profile
 from lockstep.scoring.scorer import Scorer
 from lockstep.scoring.stager import Stager, UnitOutput, columns_read
 
 # Fewer than the attempts that Airflow gives a task, so that the last of them is the champion's alone.
 MOST_DEATHS = 2
+DEATHS = "deaths.json"
+
+
+class Deaths(Record):
+    """How many jobs ended while a challenger's units were in work (`deaths.json`), and the attempts that told so."""
+
+    jobs: int = 0
+    attempts: tuple[str, ...] = ()
+
+
+def leave_out_deadly(folder: RunFolder, plan: Plan) -> None:
+    """Count, before a job begins, whether the one before it died with this challenger; too many end it.
+
+    Args:
+        folder: The challenger's own.
+        plan: Its plan.
+    """
+    try:
+        before = folder.read_record(DEATHS, Deaths, step="score")
+    except StepOutOfOrder:  # nobody died so far
+        before = Deaths()
+    found = unfinished_attempts(folder)
+    if found <= set(before.attempts):
+        return
+    now = Deaths(jobs=before.jobs + 1, attempts=tuple(sorted(found | set(before.attempts))))
+    folder.write_json(DEATHS, now)
+    if now.jobs >= MOST_DEATHS:
+        why = f"{now.jobs} jobs died while it scored"
+        end_trial(folder, failure_of(folder.path.name, "score", why, model=plan.model))
 
 
 class Challenger:
@@ -118,7 +155,7 @@ class Challenger:
         self._output, self._attempt = None, ""
 
     def end(self, reason: str) -> None:
-        """Score nothing more in this run, and let the model go."""
+        """Score nothing more in this run."""
         self._ended, self._output, self._stager = True, None, None
         end_trial(self._folder, failure_of(self._folder.path.name, "score", reason, model=self._plan.model))
 

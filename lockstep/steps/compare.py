@@ -3,6 +3,7 @@
 from typing import Any
 
 from lockstep.quality.comparison import Difference, Layout, Pair, compare_files, edges_of
+from lockstep.report.trial_view import percent
 from lockstep.run.comparison import Comparison, SegmentShift
 from lockstep.run.folder import COMPARISON, MANIFEST, RunFolder
 from lockstep.run.manifest import Manifest
@@ -50,7 +51,7 @@ def sentence(one: Comparison) -> str:
     if one.agreement is None:
         return f"{who}: no row that both have scored"
     shift = "" if one.mean_difference is None else f", mean difference {one.mean_difference:+.4g}"
-    return f"{who}: agrees in {100 * one.agreement:.1f} % of {one.compared:,} rows{shift}"
+    return f"{who}: agrees in {percent(one.agreement)} of {one.compared:,} rows{shift}"
 
 
 def _known(own: RunFolder) -> Comparison | None:

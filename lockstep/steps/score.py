@@ -11,8 +11,9 @@ from lockstep.run.manifest import Manifest, UnitResult
 from lockstep.run.plan import Plan, ScoringInput, Unit
 from lockstep.run.progress import clear_progress
 from lockstep.run.queue import UnitQueue, clear_queues
-from lockstep.run.trials import end_trial, failure_of, on_trial, reason_of
+from lockstep.run.trials import end_trial, failure_of, on_trial, reason_of, trial_plans
 from lockstep.scoring.attempts import finished, remove_strays
+from lockstep.scoring.challenger import leave_out_deadly
 from lockstep.scoring.profile import Profile
 from lockstep.scoring.staged import names_model
 from lockstep.steps.progress import RunProgress, progress_of
@@ -52,6 +53,8 @@ def score_units_with_spark(
     """
     plan = folder.plan(step="score")
     wanted = folder.scoring_input(step="score")
+    for alias, own in trial_plans(folder).items():
+        leave_out_deadly(folder.challenger(alias), own)
     folders = [folder, *(folder.challenger(alias) for alias in on_trial(folder))]
     todo = [unit for unit in wanted.units if any(finished(one, unit) is None for one in folders)]
     clear_progress(folder)
@@ -103,9 +106,8 @@ def manifest_of(plan: Plan, results: Sequence[UnitResult]) -> Manifest:
 
 def accept_challengers(folder: RunFolder, wanted: ScoringInput) -> None:
     """Write the manifest of each challenger that scored all units; the others have ended, and it is recorded why."""
-    for alias in on_trial(folder):
+    for alias, plan in trial_plans(folder).items():
         own = folder.challenger(alias)
-        plan = own.plan(step="score")
         try:
             _accept(own, plan, wanted)
         except Exception as error:  # noqa: BLE001 - a trial never hurts the run

@@ -13,7 +13,8 @@ from lockstep.run.folder import CLAIM, COMPARISON, PLAN, RunFolder
 from lockstep.run.identity import run_key
 from lockstep.run.plan import ModelIdentity, Plan
 from lockstep.run.trials import FAILURE, TrialFailure, end_trial, failure_of, reason_of
-from lockstep.scoring.attempts import QUARANTINE, STAGING
+from lockstep.scoring.attempts import QUARANTINE, STAGING, unfinished_attempts
+from lockstep.scoring.challenger import DEATHS
 from lockstep.specs.settings import Settings
 from lockstep.specs.trial_spec import Challenger
 from lockstep.steps.model_checks import check_environment, check_outputs, check_precision
@@ -142,12 +143,11 @@ def no_comparison(champion: Plan, failure: TrialFailure, *, rows_in: int) -> Com
 
 def _try_again(own: RunFolder) -> None:
     """Forget why a challenger ended, and the attempts that died; units that it has finished stay."""
-    for name in (FAILURE, COMPARISON):
+    for name in (FAILURE, COMPARISON, DEATHS):
         own.file(name).unlink(missing_ok=True)
-    for kind in (STAGING, QUARANTINE):
-        for path in own.file(kind).glob("*/*.parquet"):
-            if not own.file(STAGING, path.parent.name, f"{path.stem}.json").exists():
-                path.unlink(missing_ok=True)
+    for attempt in unfinished_attempts(own):
+        for kind in (STAGING, QUARANTINE):
+            own.file(kind, f"{attempt}.parquet").unlink(missing_ok=True)
 
 
 def _clear(own: RunFolder) -> None:

@@ -45,19 +45,19 @@ class Network(torch.nn.Module):
         return torch.where(numbers[:, 0] > 200, torch.nan, torch.sigmoid(self.layers(both)[:, 0]))
 
 
-def make_model(folder: Path) -> ModelIdentity:
-    """Export the network as a registered model would lie on disk."""
+def make_model(folder: Path, *, version: int = 1) -> ModelIdentity:
+    """Export the network as a registered model would lie on disk; another version has other weights."""
     (folder / "artifacts").mkdir(parents=True)
     (folder / "MLmodel").write_text(MLMODEL)
     (folder / "artifacts" / "encoding.json").write_text(ENCODING)
-    torch.manual_seed(11)
+    torch.manual_seed(10 + version)
     rows = torch.export.Dim("rows", min=1, max=1 << 20)
     example = (torch.zeros(8, 1, dtype=torch.int64), torch.zeros(8, 1))
     program = torch.export.export(Network().eval(), example, dynamic_shapes=({0: rows}, {0: rows}))
     torch.export.save(program, folder / "artifacts" / "network.pt2")
     return ModelIdentity(
         name="parcels",
-        version=1,
+        version=version,
         digest=artifact_digest(folder),
         location=str(folder),
         inputs=(Column(name="depot", dtype="string"), Column(name="km", dtype="double")),

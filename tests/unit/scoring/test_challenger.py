@@ -17,7 +17,7 @@ from lockstep.run.trials import FAILURE, TrialFailure, on_trial
 from lockstep.scoring import engine
 from lockstep.scoring.attempts import finished
 from lockstep.scoring.backends import Arrays, Encoded, Group
-from lockstep.scoring.challenger import Challenger
+from lockstep.scoring.challenger import DEATHS, Challenger, Deaths, leave_out_deadly
 from lockstep.scoring.engine import UnitScorer
 from lockstep.scoring.profile import Profile
 from lockstep.scoring.scorer import Scorer
@@ -211,6 +211,23 @@ def test_a_challenger_whose_workers_die_is_left_out(folder: RunFolder, unit: Uni
     assert files(folder, unit) == alone
     assert failure(folder) == "2 worker processes died while they scored unit u00000 with it"
     assert loaded == []
+
+
+def test_a_challenger_that_ends_jobs_is_left_out_wherever_it_does(folder: RunFolder) -> None:
+    on_trial_in(folder, halves())
+    own = folder.challenger("next")
+    theirs = own.plan(step="test")
+    (own.folder("staging", "u00000") / "done.parquet").touch()
+    (own.folder("staging", "u00000") / "done.json").touch()
+    leave_out_deadly(own, theirs)
+    assert not own.has(DEATHS)
+    for unit, jobs in (("u00001", 1), ("u00001", 1), ("u00002", 2)):
+        (own.folder("staging", unit) / f"{unit}.parquet").touch()
+        assert failure(folder) == ""
+        leave_out_deadly(own, theirs)
+        assert own.read_record(DEATHS, Deaths, step="test").jobs == jobs
+    assert failure(folder) == "2 jobs died while it scored"
+    assert on_trial(folder) == []
 
 
 def test_a_begun_unit_is_marked_before_the_model_is_loaded(folder: RunFolder, unit: Unit) -> None:

@@ -10,7 +10,7 @@ import pytest
 from lockstep.errors import StepOutOfOrder
 from lockstep.run.comparison import Comparison
 from lockstep.run.folder import COMPARISON, MANIFEST, RunFolder
-from lockstep.run.trials import FAILURE, end_trial, failure_of, on_trial, scored
+from lockstep.run.trials import FAILURE, end_trial, failure_of, on_trial, scored, trial_plans
 from lockstep.scoring.reasons import NOT_FINITE
 from lockstep.steps.compare import compare
 from tests.unit.steps.runs import km_risk, make_run, make_settings, parcels
@@ -42,7 +42,7 @@ def test_a_challenger_beside_the_champion(tmp_path: Path) -> None:
     assert one.segments[1].shift == pytest.approx(apart[south].mean())
     assert told["challengers"][NEXT]["agreement"] == one.agreement
     assert "segments" not in told["challengers"][NEXT]
-    assert told["on_trial"].startswith("next (version 2): agrees in 42.5 % of 40 rows")
+    assert told["on_trial"].startswith("next (version 2): agrees in 42.50 % of 40 rows")
     before = folder.challenger(NEXT).file(COMPARISON).read_bytes()
     assert compare(folder, make_settings(tmp_path)) == told
     assert folder.challenger(NEXT).file(COMPARISON).read_bytes() == before
@@ -99,6 +99,15 @@ def test_files_of_another_version_are_not_accepted(tmp_path: Path) -> None:
     score_both(folder, {})
     assert not own.has(MANIFEST)
     assert "2 of 2 units were scored, 2 of them by another version" in own.file(FAILURE).read_text()
+
+
+def test_a_plan_that_cannot_be_read_ends_its_challenger_alone(tmp_path: Path) -> None:
+    folder = make_trial(tmp_path)
+    folder.challenger(NEXT).write_json("plan.json", {"of": "another version"})
+    score_both(folder, {})
+    assert trial_plans(folder) == {}
+    told = compare(folder, make_settings(tmp_path))["challengers"]
+    assert "plan.json of this version of Lockstep" in told[NEXT]["failure"]
 
 
 def test_a_run_without_challengers_and_one_that_is_not_scored(tmp_path: Path) -> None:
