@@ -6,6 +6,7 @@ the way to people reaches the run.
 """
 
 import datetime as dt
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,8 @@ from lockstep.specs.alerts_spec import Alert, Event
 from lockstep.specs.loading import find_spec
 from lockstep.specs.settings import Settings
 from lockstep.specs.spec import ScoringSpec
+
+log = logging.getLogger("lockstep.alerts")
 
 REASON_LINES, REASON_CHARACTERS = 12, 1500
 EVENTS_BY_ERROR: Mapping[str, Event] = {"CanaryAborted": "canary_aborted"}
@@ -102,6 +105,7 @@ def tell_of_deadline(*, spec: str, context: Mapping[str, Any] | None = None) -> 
 
 def _on_failure(spec: ScoringSpec, context: Context) -> None:
     if _somebody_stopped_it(context):
+        log.info("somebody stopped this task, and knows: nobody is told")
         return
     run, error = facts_of_run(spec, context), context.get("exception")
     told = getattr(error, "told", None)

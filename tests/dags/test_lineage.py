@@ -88,7 +88,7 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Events:
         }
         command = [sys.executable, "-m", "tests.dags.lineage_run", "score_flight_delay"]
         done = subprocess.run(
-            command, env=env, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False
+            command, env=env, cwd=REPOSITORY, capture_output=True, text=True, timeout=400, check=False
         )
         output = done.stdout + done.stderr
         assert done.returncode == 0, output[-4000:]
