@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
-from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException
+from lockstep_imports import openlineage_if_on
 from lockstep_lineage import LineageMixin
 from lockstep_retries import airflow_error
 from lockstep_step import close_pipes, failure, json_object, stop_group
@@ -23,6 +22,10 @@ from lockstep.run.processes import die_with_parent
 from lockstep.run.submit import data_python, spark_submit
 from lockstep.run.trials import scored
 from lockstep.specs.settings import Settings
+
+with openlineage_if_on():
+    from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
+    from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 
 # Whether a Spark step is done.
 DONE: dict[str, Callable[[RunFolder], bool]] = {"materialize": lambda folder: folder.has(INPUT), "score": scored}

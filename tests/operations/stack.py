@@ -16,7 +16,7 @@ from lockstep.services.airflow_api import AirflowApi
 from lockstep.services.errors import AirflowRefused
 from tests.operations.installation import Installation
 
-START_S, STOP_S, DAY_S = 240.0, 40.0, 600.0
+START_S, STOP_S, DAY_S = 240.0, 40.0, 1200.0
 UP = "Lockstep is up"
 ENDED = {"success", "failed"}
 FoundT = TypeVar("FoundT")

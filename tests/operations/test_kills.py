@@ -15,7 +15,7 @@ from tests.operations.processes import belonging_to, computing, gone_within
 from tests.operations.stack import Stack, until
 
 SLOW = 5
-GONE_S = 20.0
+GONE_S, WAIT_S = 20.0, 900.0
 
 
 def scoring(installation: Installation, spec: str, day: str, *, units: int) -> RunFolder:
@@ -25,7 +25,7 @@ def scoring(installation: Installation, spec: str, day: str, *, units: int) -> R
         folders = [RunFolder(path) for path in installation.folders(spec, day)]
         return [run for run in folders if len(finished_attempts(run)) >= units and not run.has(MANIFEST)]
 
-    return until(found, within_s=300, what=f"{units} finished units of {spec} {day}")[0]
+    return until(found, within_s=WAIT_S, what=f"{units} finished units of {spec} {day}")[0]
 
 
 def driver_parent(folder: Path) -> psutil.Process:

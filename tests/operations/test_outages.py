@@ -35,7 +35,7 @@ def test_registry_away_for_a_minute(installation: Installation, stack: Stack, ho
     began = time.monotonic()
     try:
         backfill = stack.backfill(spec, wanted[0], wanted[-1])
-        until(waits_for_retry(stack, spec, "pin_model"), within_s=200, what="pin_model up for retry")
+        until(waits_for_retry(stack, spec, "pin_model"), within_s=600, what="pin_model up for retry")
         time.sleep(max(0.0, OUTAGE_S - (time.monotonic() - began)))
     finally:
         if how == "killed":
@@ -58,11 +58,11 @@ def test_warehouse_away_for_a_minute(installation: Installation, stack: Stack) -
     def scored() -> bool:
         return any(folder.joinpath("manifest.json").exists() for folder in installation.folders(spec, wanted[0]))
 
-    until(scored, within_s=300, what=f"manifest of {wanted[0]}")
+    until(scored, within_s=900, what=f"manifest of {wanted[0]}")
     installation.warehouse.stop(signal.SIGQUIT)  # at once, as when its machine loses power
     began = dt.datetime.now(dt.UTC)
     try:
-        until(waits_for_retry(stack, spec, "publish"), within_s=200, what="publish up for retry")
+        until(waits_for_retry(stack, spec, "publish"), within_s=600, what="publish up for retry")
         time.sleep(max(0.0, OUTAGE_S - (dt.datetime.now(dt.UTC) - began).total_seconds()))
     finally:
         installation.warehouse.start()
