@@ -3,7 +3,7 @@
 import functools
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,6 +11,7 @@ from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from lockstep_links import SPARK, SparkLink, page_of_application
 from lockstep_step import close_pipes, failure, json_object, stop_group
 
 from lockstep.errors import LockstepError
@@ -23,6 +24,7 @@ from lockstep.specs.settings import Settings
 # What a Spark step writes last: it is there when the step is done.
 RESULTS = {"materialize": INPUT, "score": MANIFEST}
 ERROR_MARK = "LOCKSTEP-ERROR "  # of lockstep/steps/job.py
+APPLICATION_MARK = "LOCKSTEP-SPARK-APPLICATION "  # likewise
 
 
 class SparkJobOperator(SparkSubmitOperator):
@@ -37,10 +39,12 @@ class SparkJobOperator(SparkSubmitOperator):
     """
 
     template_fields: ClassVar[Sequence[str]] = ("application_args",)
+    operator_extra_links: ClassVar[Sequence[Any]] = (SparkLink(),)
 
     def __init__(self, *, job: str, **kwargs: Any) -> None:
         super().__init__(name=f"lockstep-{job}", **kwargs)
         self.job = job
+        self.pages: dict[str, str] = {}  # see lockstep_links
 
     def execute(self, context: Context) -> None:
         """Run spark-submit to its end."""
@@ -81,7 +85,20 @@ class SparkJobOperator(SparkSubmitOperator):
         hook = super()._get_hook()
         own_group = {"start_new_session": True, "preexec_fn": die_with_parent}
         hook.submit = functools.partial(hook.submit, **own_group)  # type: ignore[method-assign]
+        # The provider has no other place where the lines pass by.
+        read = hook._process_spark_submit_log  # noqa: SLF001
+        noting = self._noting_application
+        hook._process_spark_submit_log = lambda lines: read(noting(lines))  # type: ignore[method-assign] # noqa: SLF001
         return hook
+
+    def _noting_application(self, lines: Iterator[Any]) -> Iterator[Any]:
+        """Hand lines of spark-submit on; note which application the job says it is."""
+        for line in lines:
+            _, mark, application_id = str(line).partition(APPLICATION_MARK)
+            if mark:
+                history = Settings.from_env(os.environ).spark_history
+                self.pages = {SPARK: page_of_application(history, application_id.strip())}
+            yield line
 
     def _submit_process(self) -> "subprocess.Popen[str] | None":
         return getattr(self._hook, "_submit_sp", None)
