@@ -59,7 +59,7 @@ def main() -> int:
             (f"scoring.py, {count} specs", parse(dags / "scoring.py", root, models=models)),
             ("  in one of its tasks", parse(dags / "scoring.py", root, models=models, dag_id="score_spec_000")),
             (f"invalid_specs.py, {count} specs", parse(dags / "invalid_specs.py", root, models=models)),
-            *((f"{name}, {count} specs", parse(dags / name, root, models=models)) for name in OTHERS),
+            *((f"{name}, 1 spec", parse(dags / name, root, models=one)) for name in OTHERS),
         ]
         processed = None
         if asked.processor:

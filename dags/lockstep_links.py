@@ -11,7 +11,7 @@ from urllib.parse import quote
 from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.configuration import conf
 
-REPORT, DATA_DOCS, MODEL = "Report", "Data docs", "Model version in MLflow"
+REPORT, DATA_DOCS, MODEL, SPARK = "Report", "Data docs", "Model version in MLflow", "Spark history"
 
 
 class PageLink(BaseOperatorLink):
@@ -38,6 +38,17 @@ class ModelLink(PageLink):
     """To the registered model version."""
 
     name = MODEL
+
+
+class SparkLink(PageLink):
+    """To the Spark application, in the history server: its own pages are gone when it has ended."""
+
+    name = SPARK
+
+
+def page_of_application(history: str, application_id: str) -> str:
+    """Return the address of a Spark application; empty where nobody told of a history server."""
+    return f"{history.rstrip('/')}/history/{quote(application_id, safe='')}/jobs/" if history else ""
 
 
 def page_of_run(dag_id: str, run_folder: str, page: str) -> str:

@@ -4,7 +4,7 @@ Airflow's pages take Markdown without HTML, and drop images whose address is not
 drawing cannot be part of the page. A monospaced block is shown as it is.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow.sdk import DAG
@@ -14,33 +14,39 @@ ARROW, FORK, LAST, PASS = " ─► ", " ─┬► ", "  └► ", "  ├► "
 
 def steps_section(dag: DAG) -> str:
     """Return the section about a DAG's steps: how they follow one another, and what each does."""
-    picture = "\n".join(line.rstrip() for root in sorted_ids(dag, dag.roots) for line in drawn(dag, root))
-    rows = "\n".join(
-        f"| `{task.task_id}` | {' '.join((task.doc_md or '').split())} |" for task in dag.topological_sort()
-    )
+    tasks = dag.topological_sort()
+    picture = "\n".join(drawn(tasks))
+    rows = "\n".join(f"| `{task.task_id}` | {' '.join((task.doc_md or '').split())} |" for task in tasks)
     return f"## Steps\n\n```text\n{picture}\n```\n\n| | |\n|---|---|\n{rows}\n"
 
 
-def drawn(dag: DAG, task_id: str, *, seen: set[str] | None = None) -> Iterator[str]:
-    """Yield the lines that show a task and what follows it; what is shown already is named in brackets."""
-    seen = set() if seen is None else seen
+def drawn(tasks: Sequence[Any]) -> Iterator[str]:
+    """Yield the lines that show tasks and what follows each; what is shown already is named in brackets.
+
+    Args:
+        tasks: Of a DAG, each after those that it waits for.
+    """
+    seen: set[str] = set()
+    followers = {
+        task.task_id: [then.task_id for then in tasks if then.task_id in task.downstream_task_ids] for task in tasks
+    }
+    for task in tasks:
+        if not task.upstream_task_ids:
+            yield from (line.rstrip() for line in _from(task.task_id, followers, seen=seen))
+
+
+def _from(task_id: str, followers: Mapping[str, Sequence[str]], *, seen: set[str]) -> Iterator[str]:
     if task_id in seen:
         yield f"({task_id})"
         return
     seen.add(task_id)
-    then = sorted_ids(dag, [dag.get_task(name) for name in dag.get_task(task_id).downstream_task_ids])
+    then = followers[task_id]
     if not then:
         yield task_id
     for number, name in enumerate(then):
         first, later = _marks(task_id, number=number, of=len(then))
-        for place, line in enumerate(drawn(dag, name, seen=seen)):
+        for place, line in enumerate(_from(name, followers, seen=seen)):
             yield (first if place == 0 else later) + line
-
-
-def sorted_ids(dag: DAG, tasks: Iterable[Any]) -> list[str]:
-    """Return the ids of tasks in the order in which the DAG may run them."""
-    wanted = {task.task_id for task in tasks}
-    return [task.task_id for task in dag.topological_sort() if task.task_id in wanted]
 
 
 def _marks(task_id: str, *, number: int, of: int) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 import functools
 import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,6 +11,7 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException
 from lockstep_imports import openlineage_if_on
 from lockstep_lineage import LineageMixin
+from lockstep_links import SPARK, SparkLink, page_of_application
 from lockstep_retries import airflow_error
 from lockstep_step import close_pipes, failure, json_object, stop_group
 
@@ -30,6 +31,7 @@ with openlineage_if_on():
 # Whether a Spark step is done.
 DONE: dict[str, Callable[[RunFolder], bool]] = {"materialize": lambda folder: folder.has(INPUT), "score": scored}
 ERROR_MARK = "LOCKSTEP-ERROR "  # of lockstep/steps/job.py
+APPLICATION_MARK = "LOCKSTEP-SPARK-APPLICATION "  # likewise
 
 
 class SparkJobOperator(SparkSubmitOperator):
@@ -44,11 +46,13 @@ class SparkJobOperator(SparkSubmitOperator):
     """
 
     template_fields: ClassVar[Sequence[str]] = ("application_args",)
+    operator_extra_links: ClassVar[Sequence[Any]] = (SparkLink(),)
 
     def __init__(self, *, job: str, **kwargs: Any) -> None:
         super().__init__(name=f"lockstep-{job}", **kwargs)
         self.job = job
         self.stopped = False  # by Airflow
+        self.pages: dict[str, str] = {}  # see lockstep_links
 
     def execute(self, context: Context) -> None:
         """Run spark-submit to its end."""
@@ -92,7 +96,20 @@ class SparkJobOperator(SparkSubmitOperator):
         hook = super()._get_hook()
         own_group = {"start_new_session": True, "preexec_fn": die_with_parent}
         hook.submit = functools.partial(hook.submit, **own_group)  # type: ignore[method-assign]
+        # The provider has no other place where the lines pass by.
+        read = hook._process_spark_submit_log  # noqa: SLF001
+        noting = self._noting_application
+        hook._process_spark_submit_log = lambda lines: read(noting(lines))  # type: ignore[method-assign] # noqa: SLF001
         return hook
+
+    def _noting_application(self, lines: Iterator[Any]) -> Iterator[Any]:
+        """Hand lines of spark-submit on; note which application the job says it is."""
+        for line in lines:
+            _, mark, application_id = str(line).partition(APPLICATION_MARK)
+            if mark:
+                history = Settings.from_env(os.environ).spark_history
+                self.pages = {SPARK: page_of_application(history, application_id.strip())}
+            yield line
 
     def _submit_process(self) -> "subprocess.Popen[str] | None":
         return getattr(self._hook, "_submit_sp", None)

@@ -58,6 +58,7 @@ class Settings:
         tracking_uri: MLflow tracking and registry URI.
         mlflow_pages: Where MLflow's web pages are; empty: nobody said so.
         spark_profile: Name of a file in `spark-conf/`.
+        spark_history: Where Spark's history server is; empty: there is none.
         actor: Who is at work, for the ledger.
     """
 
@@ -72,6 +73,7 @@ class Settings:
     tracking_uri: str
     spark_profile: str
     mlflow_pages: str = ""
+    spark_history: str = ""
     actor: str = ""
     partition_wait_s: float = 60.0
 
@@ -114,6 +116,7 @@ class Settings:
             tracking_uri=tracking_uri,
             mlflow_pages=environ.get("LOCKSTEP_MLFLOW_URL") or (tracking_uri if WEB.match(tracking_uri) else ""),
             spark_profile=environ.get("LOCKSTEP_SPARK_PROFILE", "local"),
+            spark_history=environ.get("LOCKSTEP_SPARK_HISTORY_URL", ""),
             actor=_actor(environ),
             partition_wait_s=_seconds(environ, "LOCKSTEP_PARTITION_WAIT_S", default=60.0),
         )

@@ -1,7 +1,8 @@
 """The inside of a spark-submit script: session, one call, and errors that survive the process boundary.
 
-A failing job prints one line `LOCKSTEP-ERROR {"type": ..., "message": ...}` to standard error, from which whoever
-started it rebuilds the error, and ends with the documented exit code.
+A job names its Spark application in a line `LOCKSTEP-SPARK-APPLICATION <id>`. A failing one prints one line
+`LOCKSTEP-ERROR {"type": ..., "message": ...}` to standard error, from which whoever started it rebuilds the error, and
+ends with the documented exit code.
 """
 
 import argparse
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("lockstep.job")
 
 ERROR_MARK = "LOCKSTEP-ERROR "
+APPLICATION_MARK = "LOCKSTEP-SPARK-APPLICATION "
 # An error raised in a Python worker reaches the driver as the text of its traceback.
 IN_TRACEBACK = re.compile(r"lockstep\.errors\.(?:\w+\.)?(\w+): (.+?)(?=\n\s*at |\n\n|\Z)", re.DOTALL)
 
@@ -50,6 +52,7 @@ def run_job(name: str, work: Callable[["SparkSession", RunFolder], int]) -> int:
     try:
         folder.plan(step=name)
         spark = SparkSession.builder.appName(f"lockstep {name} {folder.path.name}").getOrCreate()
+        sys.stdout.write(f"{APPLICATION_MARK}{spark.sparkContext.applicationId}\n")
         rows = work(spark, folder)
         spark.stop()
     except Exception as error:  # the edge of the process: every error becomes one line and a code

@@ -176,6 +176,22 @@ def test_spark_job_gets_paths_environment_and_connection(data_plane: DataPlane, 
     assert (run_folder(tmp_path) / "timings" / "score.json").is_file()
 
 
+@pytest.mark.parametrize(
+    ("history", "page"),
+    [("http://history:18080/", "http://history:18080/history/app-20261122-0001/jobs/"), ("", "")],
+)
+def test_a_spark_task_leads_to_its_application_where_a_history_server_answers(
+    data_plane: DataPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, history: str, page: str
+) -> None:
+    monkeypatch.setenv("LOCKSTEP_SPARK_HISTORY_URL", history)
+    data_plane("echo starting; echo 'LOCKSTEP-SPARK-APPLICATION app-20261122-0001'; echo 'score: 3 rows'")
+    task = spark(tmp_path / "run")
+    (link,) = task.operator_extra_links
+    assert link.get_link(task, ti_key=None) == ""
+    task.execute(context())
+    assert link.get_link(task, ti_key=None) == page
+
+
 def test_spark_step_that_is_done_is_not_run_again(data_plane: DataPlane, tmp_path: Path) -> None:
     data_plane("exit 1")
     (tmp_path / "manifest.json").write_text("{}")
