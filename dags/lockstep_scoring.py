@@ -5,10 +5,11 @@ from zoneinfo import ZoneInfo
 
 import pendulum
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, TriggerRule
+from airflow.sdk import DAG, Asset, BaseOperator, CronDataIntervalTimetable, Param, TriggerRule
 from lockstep_dags import STEP_TIMEOUT, Family, spec_dag
 from lockstep_operators import CheckOperator, PinModelOperator, PlanOperator, PublishOperator, ReportOperator
 from lockstep_spark import SparkStepOperator
+from lockstep_step import StepOperator
 
 from lockstep.run.pools import SPARK_POOL, warehouse_pool
 from lockstep.specs.loading import LoadedSpec
@@ -59,7 +60,7 @@ def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
             skip_when_live=["materialize", "gate", "score", "audit"],
             doc_md="Freeze spec, model and input files of this day in `plan.json`.",
         )
-        materialize = _spark("materialize", spec, doc="Run the feature query of this day and write its result.")
+        materialize = _materialize(spec)
         # Gate and audit submit a Spark job of their own when there are many rows.
         patient = max(STEP_TIMEOUT, dt.timedelta(seconds=spec.limits.timeout_s))
         gate = CheckOperator(
@@ -104,6 +105,18 @@ def published_table(spec: ScoringSpec) -> Asset:
     """Return the asset that other DAGs are scheduled by."""
     table = f"{spec.publish.warehouse}/{spec.publish.table}"
     return Asset(name=table, uri=f"lockstep://{table}", group="lockstep")
+
+
+def _materialize(spec: ScoringSpec) -> BaseOperator:
+    """Return the task that makes the input: a Spark job for a query; a table is only listed, which needs none."""
+    if spec.input.table is None:
+        return _spark("materialize", spec, doc="Run the feature query of this day and write its result.")
+    return StepOperator(
+        task_id="materialize",
+        arguments=["step", "materialize", "--run-folder", RUN_FOLDER, "--json"],
+        execution_timeout=dt.timedelta(seconds=spec.limits.timeout_s),
+        doc_md="List the files and rows of this day, and cut them into work units.",
+    )
 
 
 def _spark(name: str, spec: ScoringSpec, *, doc: str) -> SparkStepOperator:
