@@ -3,13 +3,13 @@
 import datetime as dt
 from zoneinfo import ZoneInfo
 
-import pendulum
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, Asset, BaseOperator, CronDataIntervalTimetable, Param, TriggerRule
+from airflow.sdk import DAG, Asset, BaseOperator, Param, TriggerRule
 from lockstep_dags import STEP_TIMEOUT, Family, spec_dag
 from lockstep_operators import CheckOperator, PinModelOperator, PlanOperator, PublishOperator, ReportOperator
 from lockstep_spark import SparkStepOperator
 from lockstep_step import StepOperator
+from lockstep_timetable import BoundedCron
 
 from lockstep.run.pools import SPARK_POOL, warehouse_pool
 from lockstep.specs.loading import LoadedSpec
@@ -34,9 +34,12 @@ def scoring_dag(loaded: LoadedSpec, page: str) -> DAG:
         page=page,
         tags=["scoring"],
         description=" ".join(spec.description.split()),
-        schedule=CronDataIntervalTimetable(spec.schedule.cron, timezone=spec.schedule.timezone),
-        start_date=_moment(spec.schedule.start, dt.time.min, zone),
-        end_date=_moment(last_day, dt.time.max, zone) if last_day else None,
+        schedule=BoundedCron(
+            spec.schedule.cron,
+            spec.schedule.timezone,
+            first=_moment(spec.schedule.start, dt.time.min, zone),
+            last=_moment(last_day, dt.time.max, zone) if last_day else None,
+        ),
         catchup=spec.schedule.catchup,
         max_active_runs=MAX_ACTIVE_RUNS,
         params=_params(spec),
@@ -175,8 +178,8 @@ def _params(spec: ScoringSpec) -> dict[str, Param]:
     }
 
 
-def _moment(day: dt.date, time: dt.time, zone: ZoneInfo) -> dt.datetime:
-    return pendulum.instance(dt.datetime.combine(day, time, tzinfo=zone))
+def _moment(day: dt.date, time: dt.time, zone: ZoneInfo) -> str:
+    return dt.datetime.combine(day, time, tzinfo=zone).isoformat()
 
 
 SCORING = Family("score", scoring_dag)

@@ -5,6 +5,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 from lockstep_breaker import BackfillBreaker
+from lockstep_timetable import BoundedCron
 
 URL_PREFIX = "/lockstep"
 DAG_PREFIX = "score_"
@@ -31,6 +32,7 @@ class LockstepPlugin(AirflowPlugin):
     name = "lockstep"
     fastapi_apps = _Apps()
     listeners = [BackfillBreaker()]
+    timetables = [BoundedCron]
 
 
 def spec_of(dag_id: str) -> str | None:
