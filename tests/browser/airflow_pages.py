@@ -118,7 +118,8 @@ class AirflowPages:
         self.page.goto(f"/dags/{dag_id}/runs/{quote(run_id, safe='')}/tasks/{task}/details")
         link = self.page.get_by_text("Extra Links").locator("xpath=..").get_by_role("link", name=button, exact=True)
         expect(link).to_be_visible()
-        self.picture(f"task-{task}")
+        if task == "report":
+            self.picture("task-report")
         if link.get_attribute("target") != "_blank":
             link.click()
             self.page.wait_for_url(re.compile(OURS))

@@ -171,7 +171,6 @@ def test_buttons_of_tasks_lead_to_report_data_docs_and_mlflow(
     page = airflow.follow(SCORE, run_id, task="audit", button="Data docs")
     expect(page.get_by_text("Expectation Validation Result")).to_be_visible()
     expect(page.get_by_text("values must be greater than or equal to")).to_be_visible()
-    airflow.picture("data-docs")
 
     mlflow = airflow.follow(SCORE, run_id, task="pin_model", button="Model version in MLflow")
     expect(mlflow).to_have_url(f"http://127.0.0.1:{stack.mlflow}/#/models/{SPEC_NAME}/versions/{CHAMPION}")
