@@ -154,6 +154,7 @@ def fill(form: Locator, **values: str) -> None:
     """Fill the fields of a form, by the names of their parameters."""
     for name, value in values.items():
         form.locator(f"[name=element_{name}]").fill(value)
+        form.page.keyboard.press("Tab")  # closes a list of examples
 
 
 def save_picture(data: bytes, file: Path) -> None:

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SCORE, PROMOTE, ROLLBACK = f"score_{SPEC_NAME}", f"promote_{SPEC_NAME}", f"rollback_{SPEC_NAME}"
 BACKFILLED = DAYS[:10]
-RUN_S, BACKFILL_S = 600.0, 1500.0
+RUN_S, BACKFILL_S = 900.0, 1700.0
 WHY = "it ranks the spring campaign better"
 
 
@@ -81,6 +81,8 @@ def promoted(airflow: AirflowPages, stack: Stack, tried: dict[str, Any]) -> dict
     expect(form).to_contain_text(f"{len(BACKFILLED)} runs will be triggered")
     airflow.picture("backfill-form")
     fill(form, model=str(CHAMPION))
+    form.get_by_text("Override parameters on existing runs").click()  # without it none of the form is sent
+    expect(form.get_by_role("checkbox", name="Override parameters on existing runs")).to_be_checked()
     airflow.submit(form, "Run Backfill")
 
     form = airflow.open_form(PROMOTE)
@@ -121,7 +123,8 @@ def backfilled(airflow: AirflowPages, stack: Stack, promoted: dict[str, Any]) ->
     airflow.page.goto(f"/dags/{SCORE}")
     expect(airflow.page.get_by_role("link", name="Backfills")).to_be_visible()
     airflow.picture("backfill-finished")
-    return {"states": states, "live": live(stack)}
+    runs = stack.api().call("GET", f"/dags/{SCORE}/dagRuns", run_type="backfill", limit=50)["dag_runs"]
+    return {"states": states, "live": live(stack), "asked": {run["conf"].get("model") for run in runs}}
 
 
 def ended(airflow: AirflowPages) -> dict[str, int]:
@@ -155,6 +158,7 @@ def test_approval_moves_the_alias_and_says_to_what(promoted: dict[str, Any]) -> 
 
 def test_backfill_scores_each_day_with_the_version_that_was_asked_for(backfilled: dict[str, Any]) -> None:
     assert backfilled["states"] == {"Success": len(BACKFILLED), "Failed": 0}
+    assert backfilled["asked"] == {str(CHAMPION)}
     assert backfilled["live"] == {day: (ROWS, {CHAMPION}) for day in BACKFILLED}
 
 
