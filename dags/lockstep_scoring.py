@@ -146,8 +146,8 @@ def _params(spec: ScoringSpec) -> dict[str, Param]:
             title="Model version",
             description=(
                 f"An alias ({champion}: what it points at when the run starts), a version (17), or {AS_PUBLISHED}: the "
-                "version that made what is live of the day. Backfill: tick 'Override parameters on existing runs' above, "
-                "or Airflow ignores this form, for new runs too."
+                "version that made what is live of the day. In a backfill, tick 'Override parameters on existing "
+                "runs': without it Airflow ignores this form, for new runs too."
             ),
         ),
         "date": Param(

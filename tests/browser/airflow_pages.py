@@ -97,7 +97,8 @@ class AirflowPages:
         heading = self.page.get_by_role("heading", name=unquote(run_id), exact=True)
         # The first badge behind the heading is the run's; those of its tasks follow.
         badge = heading.locator("xpath=following::*[@data-testid='state-badge'][1]")
-        return badge.inner_text(timeout=30_000).strip()
+        # A page may show the name of a text, such as states.success, before it has loaded the text.
+        return badge.inner_text(timeout=30_000).strip().rpartition(".")[2].capitalize()
 
     def run_ends(self, dag_id: str, run_id: str, *, within_s: float) -> str:
         """Look at the page of a run until it has ended; return how."""
