@@ -28,8 +28,9 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift python java data train text drift \
-	demo up test test-unit test-publish test-spark test-integration test-gpu test-dags test-training test-kills test-faults test-operations \
+.PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift setup-browser python java data train text drift \
+	demo up test test-unit test-publish test-spark test-integration test-browser pictures test-gpu test-dags test-training test-kills test-faults \
+	test-operations \
 	bench bench-table setup-bench \
 	lint fmt type lock docs hooks clean distclean
 
@@ -63,6 +64,9 @@ setup-text: python setup-data ## Weights of the text model, into the data enviro
 setup-drift: python setup-data ## Flights of 2023, into the data environment
 	@$(PYTHON) tools/environment.py drift
 
+setup-browser: python ## Find Chromium for the browser tests, or install it (root on Debian), or say what to install
+	@$(PYTHON) tools/browser.py
+
 java: setup-data ## Say which Java Spark will get, or what to install
 	@$(BIN)/python tools/show_java.py
 
@@ -95,10 +99,10 @@ up: setup ## MLflow, Airflow and the endpoint together, until Ctrl-C
 
 ## Test
 
-test: setup setup-dev setup-text setup-drift ## All tests, with coverage of lockstep/
+test: setup setup-dev setup-text setup-drift setup-browser ## All tests, with coverage of lockstep/
 	@failed=''; \
-	printf '\n== unit, publish, spark, integration (data environment)\n'; \
-	$(BIN)/python -m pytest tests/unit tests/publish tests/spark tests/integration --timeout 600 \
+	printf '\n== unit, publish, spark, integration, browser (data environment)\n'; \
+	$(BIN)/python -m pytest tests/unit tests/publish tests/spark tests/integration tests/browser --timeout 600 \
 		--numprocesses $(WORKERS) --dist loadfile --cov --cov-report term $(PYTEST_ARGS) || failed="$$failed data"; \
 	printf '\n== dags (control environment)\n'; \
 	.venv/control/bin/python -m pytest tests/dags $(PYTEST_ARGS) || failed="$$failed dags"; \
@@ -118,6 +122,12 @@ test-spark: setup-dev java ## On a local Spark session
 
 test-integration: setup java setup-dev ## Real components together
 	@$(BIN)/python -m pytest tests/integration --timeout 600 $(PYTEST_ARGS)
+
+test-browser: setup java setup-dev setup-browser ## Airflow's pages in Chromium, as an operator uses them
+	@$(BIN)/python -m pytest tests/browser --timeout 900 $(PYTEST_ARGS)
+
+pictures: setup java setup-dev setup-browser ## The same, and take the pictures of docs/airflow.md anew
+	@LOCKSTEP_PICTURES=docs/images/airflow $(BIN)/python -m pytest tests/browser --timeout 900 $(PYTEST_ARGS)
 
 test-faults: setup-dev ## FAULTS publications for each warehouse, each hurt at another point (SEED repeats them)
 	@LOCKSTEP_FAULTS=$(FAULTS) LOCKSTEP_FAULT_SEED=$(SEED) $(BIN)/python -m pytest -s tests/publish/test_faults.py \

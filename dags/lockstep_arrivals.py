@@ -10,6 +10,7 @@ import functools
 import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import (
@@ -19,11 +20,11 @@ from airflow.sdk import (
     AssetOrTimeSchedule,
     BaseOperator,
     Context,
-    CronDataIntervalTimetable,
     CronTriggerTimetable,
     PartitionedAssetTimetable,
 )
 from lockstep_step import failing_for_good
+from lockstep_timetable import BoundedCron
 
 from lockstep.run.arrivals import days_named
 from lockstep.specs.asset_ref import AssetRef
@@ -33,12 +34,19 @@ from lockstep.specs.spec import Schedule
 def timetable(schedule: Schedule) -> Any:
     """Return what starts the runs of a scoring DAG: the clock, assets, or both."""
     assets = [asset(ref) for ref in schedule.assets]
-    clock = None if schedule.cron is None else CronDataIntervalTimetable(schedule.cron, timezone=schedule.timezone)
+    clock = None if schedule.cron is None else _bounded(schedule, schedule.cron)
     if not assets:
         return clock
     if schedule.asset_days == "partition_key":
         return PartitionedAssetTimetable(assets=functools.reduce(operator.and_, assets))
     return assets if clock is None else AssetOrTimeSchedule(timetable=clock, assets=assets)
+
+
+def _bounded(schedule: Schedule, cron: str) -> BoundedCron:
+    zone, end = ZoneInfo(schedule.timezone), schedule.end
+    first = dt.datetime.combine(schedule.start, dt.time.min, tzinfo=zone).isoformat()
+    last = None if end is None else dt.datetime.combine(end, dt.time.max, tzinfo=zone).isoformat()
+    return BoundedCron(cron, schedule.timezone, first=first, last=last)
 
 
 def clock_or_assets(cron: str | None, refs: Sequence[AssetRef], *, timezone: str) -> Any:

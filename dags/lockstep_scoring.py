@@ -2,11 +2,9 @@
 
 import datetime as dt
 import os
-from zoneinfo import ZoneInfo
 
-import pendulum
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, Asset, Param, TriggerRule, chain
+from airflow.sdk import DAG, Asset, BaseOperator, Param, TriggerRule, chain
 from lockstep_arrivals import add_further_days, timetable
 from lockstep_callbacks import task_callbacks
 from lockstep_canary import canary_tasks
@@ -14,6 +12,7 @@ from lockstep_dags import STEP_TIMEOUT, Family, spec_dag
 from lockstep_deadlines import deadline
 from lockstep_operators import CheckOperator, PinModelOperator, PlanOperator, PublishOperator, ReportOperator
 from lockstep_spark import SparkStepOperator
+from lockstep_step import StepOperator
 from lockstep_trials import add_trial, pin_options, plan_options, skipped_when_live
 
 from lockstep.run.pools import SPARK_POOL, scoring_pool, warehouse_pool
@@ -35,8 +34,6 @@ MODEL = ("--model-version", f"{{{{ {PINNED}['version'] }}}}", "--model-digest", 
 def scoring_dag(loaded: LoadedSpec, page: str) -> DAG:
     """Build `score_<spec>`."""
     spec = loaded.spec
-    zone = ZoneInfo(spec.schedule.timezone)
-    last_day = spec.schedule.end
     dag = spec_dag(
         SCORING,
         spec,
@@ -44,8 +41,6 @@ def scoring_dag(loaded: LoadedSpec, page: str) -> DAG:
         tags=["scoring"],
         description=" ".join(spec.description.split()),
         schedule=timetable(spec.schedule),
-        start_date=_moment(spec.schedule.start, dt.time.min, zone),
-        end_date=_moment(last_day, dt.time.max, zone) if last_day else None,
         catchup=spec.schedule.catchup,
         deadline=deadline(spec),
         max_active_runs=MAX_ACTIVE_RUNS,
@@ -74,7 +69,7 @@ def _add_tasks(dag: DAG, spec: ScoringSpec) -> None:
             skip_when_live=[*BETWEEN, *skipped_when_live(spec), *(task.task_id for task in canary)],
             doc_md="Freeze spec, model and input files of this day in `plan.json`.",
         )
-        materialize = _spark("materialize", spec, doc="Run the feature query of this day and write its result.")
+        materialize = _materialize(spec)
         # Gate and audit submit a Spark job of their own when there are many rows.
         patient = max(STEP_TIMEOUT, dt.timedelta(seconds=spec.limits.timeout_s))
         gate = CheckOperator(
@@ -122,6 +117,18 @@ def published_table(spec: ScoringSpec) -> Asset:
     return Asset(name=table, uri=f"lockstep://{table}", group="lockstep")
 
 
+def _materialize(spec: ScoringSpec) -> BaseOperator:
+    """Return the task that makes the input: a Spark job for a query; a table is only listed, which needs none."""
+    if spec.input.table is None:
+        return _spark("materialize", spec, doc="Run the feature query of this day and write its result.")
+    return StepOperator(
+        task_id="materialize",
+        arguments=["step", "materialize", "--run-folder", RUN_FOLDER, "--json"],
+        execution_timeout=dt.timedelta(seconds=spec.limits.timeout_s),
+        doc_md="List the files and rows of this day, and cut them into work units.",
+    )
+
+
 def _spark(name: str, spec: ScoringSpec, *, doc: str) -> SparkStepOperator:
     return SparkStepOperator(
         task_id=name,
@@ -150,7 +157,8 @@ def _params(spec: ScoringSpec) -> dict[str, Param]:
             title="Model version",
             description=(
                 f"An alias ({champion}: what it points at when the run starts), a version (17), or {AS_PUBLISHED}: the "
-                "version that made what is live of the day."
+                "version that made what is live of the day. In a backfill, tick 'Override parameters on existing "
+                "runs': without it Airflow ignores this form, for new runs too."
             ),
         ),
         "date": Param(
@@ -180,10 +188,6 @@ def _params(spec: ScoringSpec) -> dict[str, Param]:
             description="For runs that exist already: do not keep the version that the run took before.",
         ),
     }
-
-
-def _moment(day: dt.date, time: dt.time, zone: ZoneInfo) -> dt.datetime:
-    return pendulum.instance(dt.datetime.combine(day, time, tzinfo=zone))
 
 
 SCORING = Family("score", scoring_dag)

@@ -94,7 +94,7 @@ def promotion_dag(loaded: LoadedSpec, page: str) -> DAG:
             "model": Param(
                 "@challenger", type="string", pattern=FIXED_PATTERN, title="Which version", description=WHICH
             ),
-            "reason": Param("", type="string", title="Why", description="Shown to who is asked."),
+            "reason": _reason("Shown to who is asked."),
         },
     ) as dag:
         command = ["model", "promote", spec.name, "--json"]
@@ -173,9 +173,14 @@ def _rollback_form(spec: ScoringSpec) -> dict[str, Param]:
             title="Move the alias back too",
             description=f"Point @{spec.model.alias} at the version whose rows are live then, so that new runs use it.",
         ),
-        "reason": Param("", type="string", title="Why", description="Kept in the ledger."),
+        "reason": _reason("Kept in the ledger."),
         "dry_run": _dry_run("Say what would be restored, and change nothing."),
     }
+
+
+def _reason(description: str) -> Param:
+    # Nothing, not an empty text: Airflow's form takes an empty text for a missing one, and cannot be sent then.
+    return Param(None, type=["null", "string"], title="Why", description=f"{description} May be left empty.")
 
 
 def _dry_run(description: str) -> Param:

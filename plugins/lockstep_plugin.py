@@ -6,8 +6,8 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 from lockstep_breaker import BackfillBreaker
 from lockstep_canary_note import CanaryNote
-from lockstep_empty_runs import EmptyRuns
 from lockstep_notes import FailureNotes
+from lockstep_timetable import BoundedCron
 
 URL_PREFIX = "/lockstep"
 DAG_PREFIX = "score_"
@@ -34,7 +34,8 @@ class LockstepPlugin(AirflowPlugin):
     name = "lockstep"
     fastapi_apps = _Apps()
     # The last one is called first: the reason comes before what follows from it.
-    listeners = [BackfillBreaker(), CanaryNote(), EmptyRuns(), FailureNotes()]
+    listeners = [BackfillBreaker(), CanaryNote(), FailureNotes()]
+    timetables = [BoundedCron]
 
 
 def spec_of(dag_id: str) -> str | None:

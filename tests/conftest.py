@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from xdist.scheduler import LoadFileScheduling
 
 # They share a Spark session or an installation, and use both cores by themselves.
-TOGETHER = ("tests/spark/", "tests/integration/")
+TOGETHER = ("tests/spark/", "tests/integration/", "tests/browser/")
 
 
 @pytest.hookimpl(optionalhook=True)

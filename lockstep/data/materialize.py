@@ -41,7 +41,7 @@ def materialize_input(spark: "SparkSession", folder: RunFolder) -> ScoringInput:
         EmptyPartition: The query returns fewer rows than `limits.min_rows`.
     """
     plan = folder.plan(step="materialize")
-    if plan.spec.input.table is not None:  # under Airflow this step is a Spark job whatever the input is
+    if plan.spec.input.table is not None:  # needs no Spark, and may be submitted all the same
         return plan_table_input(folder, plan.spec.input.table)
     check_unchanged(plan)
     spark.conf.set("spark.sql.session.timeZone", "UTC")

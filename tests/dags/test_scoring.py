@@ -13,6 +13,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 from lockstep_retries import RETRIES, Patience
+from lockstep_step import StepOperator
 
 from lockstep.errors import ModelChoiceInvalid
 from lockstep.specs.model_choice import ModelChoice
@@ -93,6 +94,19 @@ def test_spark_tasks_share_one_pool_and_have_the_specs_time_limit(dag: DAG) -> N
         assert task.pool == "spark"
         assert task.execution_timeout == dt.timedelta(hours=1)
     assert dag.get_task("publish").pool == "warehouse_duckdb"
+
+
+def test_the_input_of_a_table_needs_no_spark(models: Path) -> None:
+    spec = models / "flight_delay" / "scoring.yaml"
+    text = re.sub(r"(?ms)^input:.*?(?=^partition:)", "input:\n  table: {path: features}\n", spec.read_text())
+    spec.write_text(re.sub(r"(?ms)^reporting:.*?(?=^limits:)", "", text))
+    bag = parse()
+    assert bag.import_errors == {}
+    task = bag.dags["score_flight_delay"].get_task("materialize")
+    assert isinstance(task, StepOperator)
+    assert task.arguments[:2] == ["step", "materialize"]
+    assert task.pool == "default_pool"
+    assert task.execution_timeout == dt.timedelta(hours=1)
 
 
 def test_other_dags_can_be_scheduled_by_the_published_table(dag: DAG) -> None:

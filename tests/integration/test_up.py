@@ -1,6 +1,5 @@
 """`lockstep up` as a user has it: real PostgreSQL, MLflow and Airflow, real signals."""
 
-import contextlib
 import json
 import os
 import re
@@ -9,11 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -22,72 +17,16 @@ import pytest
 from lockstep.services.airflow_api import AirflowApi
 from lockstep.services.ports import free_port, is_free
 from lockstep.services.process import family, is_alive
+from tests.integration.stacks import STOP_TIMEOUT_S, UP, Stack, eventually, up
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-REPOSITORY = Path(__file__).parents[2]
-START_TIMEOUT_S, STOP_TIMEOUT_S = 240.0, 25.0
-UP = "Lockstep is up"
-
-
-@dataclass
-class World:
-    """A home and the ports of its services."""
-
-    home: Path
-    airflow: int
-    mlflow: int
-    log: Path
-
-    def environment(self) -> dict[str, str]:
-        ports = {"LOCKSTEP_AIRFLOW_PORT": str(self.airflow), "LOCKSTEP_MLFLOW_PORT": str(self.mlflow)}
-        found = {k: v for k, v in os.environ.items() if not k.startswith(("LOCKSTEP_", "MLFLOW_", "AIRFLOW", "COV_"))}
-        return {**found, **ports, "LOCKSTEP_HOME": str(self.home), "PYTHONPATH": str(REPOSITORY)}
-
-    def start(self) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "lockstep", "up", "--serve", ""]
-        with self.log.open("wb") as stream:
-            return subprocess.Popen(
-                command,
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                env=self.environment(),
-                cwd=self.home,
-                start_new_session=True,
-            )
-
-    def text(self) -> str:
-        return self.log.read_text(encoding="utf-8", errors="replace")
-
-
-def eventually(holds: Callable[[], bool], *, within_s: float) -> bool:
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        if holds():
-            return True
-        time.sleep(0.2)
-    return False
-
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     root = tmp_path_factory.mktemp("up")
     (root / "home").mkdir()
-    return World(root / "home", free_port(), free_port(), root / "up.log")
-
-
-@contextlib.contextmanager
-def up(world: World) -> Iterator["subprocess.Popen[bytes]"]:
-    process = world.start()
-    try:
-        ready = eventually(lambda: UP in world.text() or process.poll() is not None, within_s=START_TIMEOUT_S)
-        assert ready, world.text()[-3000:]
-        assert process.poll() is None, world.text()[-3000:]
-        yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=STOP_TIMEOUT_S)
+    return Stack(root / "home", free_port(), free_port(), root / "up.log")
 
 
 def stop(process: "subprocess.Popen[bytes]", sign: signal.Signals) -> set[psutil.Process]:
@@ -98,7 +37,7 @@ def stop(process: "subprocess.Popen[bytes]", sign: signal.Signals) -> set[psutil
     return everyone
 
 
-def test_serves_on_loopback_only_and_stops_without_a_trace(world: World) -> None:
+def test_serves_on_loopback_only_and_stops_without_a_trace(world: Stack) -> None:
     with up(world) as process:
         passwords = world.home / "airflow" / "passwords.json"
         assert stat.S_IMODE(passwords.stat().st_mode) == 0o600
@@ -135,7 +74,7 @@ def test_serves_on_loopback_only_and_stops_without_a_trace(world: World) -> None
     assert sorted(f.name for f in (world.home / "services").iterdir()) == ["lock"]
 
 
-def test_heals_after_kill_9_and_keeps_its_state(world: World) -> None:
+def test_heals_after_kill_9_keeps_its_state_and_names_a_component_that_dies(world: Stack) -> None:
     with up(world) as process:
         everyone = family([process.pid])
         process.kill()
@@ -143,19 +82,6 @@ def test_heals_after_kill_9_and_keeps_its_state(world: World) -> None:
         assert eventually(lambda: not any(is_alive(p) for p in everyone), within_s=STOP_TIMEOUT_S)
     with up(world) as process:
         assert "migrate" not in world.text()  # the metadata is there and of this version
-        stop(process, signal.SIGTERM)
-
-
-def test_ctrl_c_during_start_leaves_nothing(world: World) -> None:
-    process = world.start()
-    assert eventually(lambda: "started scheduler" in world.text(), within_s=60)
-    everyone = stop(process, signal.SIGINT)
-    assert UP not in world.text()
-    assert not [p for p in everyone if is_alive(p)]
-
-
-def test_component_that_dies_stops_all_and_is_named(world: World) -> None:
-    with up(world) as process:
         pid = int(re.findall(r"started dag-processor \(process (\d+)\)", world.text())[0])
         everyone = family([process.pid])
         os.kill(pid, signal.SIGKILL)
@@ -164,7 +90,15 @@ def test_component_that_dies_stops_all_and_is_named(world: World) -> None:
     assert not [p for p in everyone if is_alive(p)]
 
 
-def test_port_that_is_taken_is_a_clear_error(world: World) -> None:
+def test_ctrl_c_during_start_leaves_nothing(world: Stack) -> None:
+    process = world.start()
+    assert eventually(lambda: "started scheduler" in world.text(), within_s=60)
+    everyone = stop(process, signal.SIGINT)
+    assert UP not in world.text()
+    assert not [p for p in everyone if is_alive(p)]
+
+
+def test_port_that_is_taken_is_a_clear_error(world: Stack) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
