@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from airflow.sdk import BaseNotifier, Context, SyncCallback
+from airflow.sdk import BaseNotifier, Context
 from airflow.sdk.exceptions import AirflowTaskTimeout
 from lockstep_channels import Message, send
 from lockstep_facts import RunFacts, facts_of_run, page_of_dag_run
@@ -29,7 +29,6 @@ from lockstep.specs.spec import ScoringSpec
 log = logging.getLogger("lockstep.alerts")
 
 REASON_LINES, REASON_CHARACTERS = 12, 1500
-EVENTS_BY_ERROR: Mapping[str, Event] = {"CanaryAborted": "canary_aborted"}
 REFUSING_EXIT_CODES = {code for kind, code in EXIT_CODES if kind.__name__ in ("CheckFailed", "PublishError")}
 TITLES: Mapping[str, str] = {
     "failed": "failed",
@@ -48,11 +47,6 @@ def alert_callbacks(spec: ScoringSpec) -> dict[str, Any]:
         "on_failure_callback": [TaskAlert(spec=spec, outcome="failure")],
         "on_success_callback": [TaskAlert(spec=spec, outcome="success")],
     }
-
-
-def deadline_callback(spec: ScoringSpec) -> SyncCallback:
-    """Return the callback of a `DeadlineAlert`; it runs in the executor, so it needs no triggerer."""
-    return SyncCallback(tell_of_deadline, kwargs={"spec": spec.name})
 
 
 class TaskAlert(BaseNotifier):
@@ -81,22 +75,17 @@ class TaskAlert(BaseNotifier):
             self.log.exception("an alert was not sent")
 
 
-def tell_of_deadline(*, spec: str, context: Mapping[str, Any] | None = None) -> None:
+def tell_of_deadline(reason: str, *, spec: str, context: Mapping[str, Any]) -> None:
     """Tell that a run is not done by its deadline.
 
     Args:
+        reason: In words.
         spec: Name of the spec.
-        context: `dag_run` and `deadline`, as Airflow gives them to callbacks of deadlines.
+        context: `dag_run`, as Airflow gives it to callbacks of deadlines.
     """
-    settings, known = Settings.from_env(os.environ), context or {}
-    run, deadline = known.get("dag_run") or {}, known.get("deadline") or {}
-    incident = Incident(
-        dag_id=str(run.get("dag_id") or run.get("dag_display_name", "")),
-        run_id=str(run.get("dag_run_id") or run.get("run_id", "")),
-        event="deadline",
-    )
+    settings, run = Settings.from_env(os.environ), context["dag_run"]
+    incident = Incident(dag_id=str(run["dag_id"]), run_id=str(run["dag_run_id"]), event="deadline")
     loaded = find_spec(settings.models_root, spec).spec
-    reason = f"The run was to be done by {deadline.get('deadline_time', 'its deadline')}, and is not."
     facts = {"Spec": spec, "Model": loaded.model.name, "DAG run": incident.run_id}
     links = {"DAG run": page_of_dag_run(incident.dag_id, incident.run_id)}
     message = Message("deadline", _title("deadline", spec), reason, facts, links)
@@ -119,6 +108,11 @@ def _on_failure(spec: ScoringSpec, context: Context) -> None:
 def _on_success(spec: ScoringSpec, context: Context) -> None:
     run, home = facts_of_run(spec, context), Settings.from_env(os.environ).home
     forget_task(home, run.dag_id, run.run_id, task=run.task_id)
+    result = getattr(context["task"], "result", None)
+    if run.task_id == "canary" and isinstance(result, Mapping) and result.get("outcome") == "aborted":
+        reason, title = _shortened("\n".join(result["reasons"])), _title("canary_aborted", spec.name, run.partition)
+        message = Message("canary_aborted", title, reason, run.texts(), run.links())
+        _tell(spec.alerts, message, incident=_incident(run, "canary_aborted", task=""), home=home)
     verdict = seen_verdict(run.run_folder, "audit") if run.task_id == "audit" and run.run_folder else None
     drifts = [check for check in verdict.failed("warning") if check.is_drift] if verdict else []
     if drifts:
@@ -143,8 +137,6 @@ def event_of(told: Told | None) -> Event:
     """Return what an error is called in `alerts.on`."""
     if told is None:
         return "failed"
-    if told.error in EVENTS_BY_ERROR:
-        return EVENTS_BY_ERROR[told.error]
     return "refused" if told.exit_code in REFUSING_EXIT_CODES else "failed"
 
 

@@ -1,20 +1,17 @@
 """Deadlines: who hears that a scoring run is late.
 
 Airflow's scheduler notices (within seconds), shows it in the page of the run, and starts `deadline_missed` by the
-executor. Others who want to hear of it add themselves to `RECEIVERS`.
+executor, so no triggerer is needed. It tells whom the spec's `alerts` name.
 """
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import DeadlineAlert, DeadlineReference, SyncCallback
 
 from lockstep.specs.spec import ScoringSpec
-
-# Each is given the message and the facts: dag_id, run_id, run_type, owner, minutes.
-RECEIVERS: list[Callable[[str, Mapping[str, Any]], None]] = []
 
 log = logging.getLogger(__name__)
 
@@ -31,16 +28,17 @@ def deadline(spec: ScoringSpec) -> DeadlineAlert | None:
     return DeadlineAlert(
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
         interval=dt.timedelta(minutes=minutes),
-        callback=SyncCallback(deadline_missed, kwargs={"owner": spec.owner, "minutes": minutes}),
+        callback=SyncCallback(deadline_missed, kwargs={"spec": spec.name, "owner": spec.owner, "minutes": minutes}),
         name=f"{spec.name}: {minutes} minutes",
     )
 
 
-def deadline_missed(*, context: Mapping[str, Any], owner: str, minutes: int) -> None:
+def deadline_missed(*, context: Mapping[str, Any], spec: str, owner: str, minutes: int) -> None:
     """Tell that a run is late. The days of a backfill wait for each other, so they are not told of.
 
     Args:
         context: `dag_run` and `deadline`, as Airflow's REST API has them.
+        spec: Its name.
         owner: Of the spec.
         minutes: Of its deadline.
     """
@@ -52,11 +50,12 @@ def deadline_missed(*, context: Mapping[str, Any], owner: str, minutes: int) -> 
         return
     text = message(facts)
     log.error("%s", text)
-    for tell in RECEIVERS:
-        try:
-            tell(text, facts)
-        except Exception:  # what one of them cannot tell, the others still must
-            log.exception("%s could not be told", tell)
+    from lockstep_alerts import tell_of_deadline
+
+    try:
+        tell_of_deadline(text, spec=spec, context=context)
+    except Exception:  # the run goes on, and the log has it
+        log.exception("an alert was not sent")
 
 
 def message(facts: Mapping[str, Any]) -> str:

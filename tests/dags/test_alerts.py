@@ -11,7 +11,7 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 from airflow.serialization.serialized_objects import DagSerialization
-from lockstep_alerts import alert_callbacks, deadline_callback, event_of, reason_of, tell_of_deadline
+from lockstep_alerts import alert_callbacks, event_of, reason_of
 from lockstep_step import StepOperator, Told, failure
 
 from lockstep.run.pins import Pin, write_pin
@@ -131,17 +131,13 @@ def test_drift_that_only_warns_is_told_to_who_asked(spec: ScoringSpec, receiver:
     assert "expect_column_mean" not in told["text"]
 
 
-def test_a_missed_deadline_is_told(spec: ScoringSpec, receiver: Web) -> None:
-    callback = deadline_callback(spec)
-    assert callback.path == "lockstep_alerts.tell_of_deadline"
-    run = {"dag_id": "score_flight_delay", "dag_run_id": "scheduled__2013-08-02"}
-    for _ in range(2):
-        facts = {"dag_run": run, "deadline": {"id": "1", "deadline_time": "2013-08-02 08:00:00+00:00"}}
-        tell_of_deadline(**callback.kwargs, context=facts)
+def test_an_aborted_canary_is_told_once(spec: ScoringSpec, receiver: Web, tmp_path: Path) -> None:
+    where = of_task("canary", known(tmp_path))
+    for outcome in ("active", "aborted", "aborted"):
+        where["task"].result = {"outcome": outcome, "reasons": ["min_agreement: 0.31, at least 0.8"]}
+        call_back(spec, "success", where)
     ((_, _, told),) = receiver.got
-    assert told["title"] == "flight_delay is late"
-    assert "2013-08-02 08:00:00+00:00" in told["reason"]
-    assert told["links"]["DAG run"].endswith("/dags/score_flight_delay/runs/scheduled__2013-08-02")
+    assert (told["event"], told["reason"]) == ("canary_aborted", "min_agreement: 0.31, at least 0.8")
 
 
 def test_a_callback_that_breaks_does_not_break_the_task(
@@ -161,7 +157,6 @@ def test_a_callback_that_breaks_does_not_break_the_task(
         (Told(5, "ModelNotFound", ""), "failed"),
         (Told(7, "TooManyBadRows", ""), "refused"),
         (Told(8, "StaleRun", ""), "refused"),
-        (Told(7, "CanaryAborted", ""), "canary_aborted"),
     ],
 )
 def test_errors_have_events(told: Told | None, event: str) -> None:
