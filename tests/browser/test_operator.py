@@ -79,10 +79,10 @@ def promoted(airflow: AirflowPages, stack: Stack, tried: dict[str, Any]) -> dict
     airflow.pick_moment(form, label="To", day=BACKFILLED[-1] + dt.timedelta(days=1))
     form.locator("[name=max_active_runs]").fill("4")
     expect(form).to_contain_text(f"{len(BACKFILLED)} runs will be triggered")
+    form.get_by_text("Override parameters on existing runs", exact=True).click()  # without it none of the form is sent
+    expect(form.get_by_role("checkbox", name="Override parameters on existing runs")).to_be_checked()
     airflow.picture("backfill-form")
     fill(form, model=str(CHAMPION))
-    form.get_by_text("Override parameters on existing runs").click()  # without it none of the form is sent
-    expect(form.get_by_role("checkbox", name="Override parameters on existing runs")).to_be_checked()
     airflow.submit(form, "Run Backfill")
 
     form = airflow.open_form(PROMOTE)
