@@ -38,8 +38,9 @@ def register(folder: Path) -> str:
     script = folder / "sum_model.py"
     script.write_text(SCRIPT)
     uri = f"sqlite:///{folder}/mlflow.db"
-    before = mlflow.get_tracking_uri()
+    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
     mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
     mlflow.create_experiment("sums", artifact_location=str(folder / "artifacts"))
     mlflow.set_experiment("sums")
     inputs = Schema([ColSpec(DataType.double, "a"), ColSpec(DataType.double, "b")])
@@ -54,7 +55,8 @@ def register(folder: Path) -> str:
                 registered_model_name="sums",
             )
     mlflow.MlflowClient().set_registered_model_alias("sums", "champion", "1")
-    mlflow.set_tracking_uri(before)
+    mlflow.set_tracking_uri(before[0])
+    mlflow.set_registry_uri(before[1])
     return uri
 
 

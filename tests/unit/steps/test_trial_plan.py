@@ -16,7 +16,7 @@ from lockstep.run.trials import FAILURE, end_trial, failure_of, on_trial
 from lockstep.specs.loading import LoadedSpec
 from lockstep.specs.settings import Settings
 from lockstep.steps.model_choice import challenger_versions
-from lockstep.steps.plan import plan_run
+from lockstep.steps.plan import Pinned, plan_run
 from tests.unit.steps.runs import DAY, make_settings, make_spec, parcels
 from tests.unit.steps.test_plan_model import tracking_uri  # noqa: F401 - a fixture: versions 1, the champion, and 2
 
@@ -95,7 +95,7 @@ def test_a_pinned_version_is_kept_whatever_the_alias_means(
     assert pinned == {"next": 2, "same": 1, "gone": None}
     client.set_registered_model_alias("parcels", "next", "1")
     client.set_registered_model_alias("parcels", "gone", "2")
-    folder = plan_run(loaded, DAY, settings, challengers=pinned).folder
+    folder = plan_run(loaded, DAY, settings, pinned=Pinned(challengers=pinned)).folder
     client.delete_registered_model_alias("parcels", "gone")
     assert on_trial(folder) == ["next"]
     assert folder.challenger("next").plan(step="test").model.version == 2
