@@ -10,8 +10,20 @@ from lockstep.errors import StepOutOfOrder
 from lockstep.publish.contract import Publication
 from lockstep.quality.results import CheckResult
 from lockstep.quality.verdict import Verdict
+from lockstep.run.canary import CanaryRecord
 from lockstep.run.comparison import Comparison
-from lockstep.run.folder import AUDIT, CHALLENGERS, CLAIM, COMPARISON, GATE, INPUT, MANIFEST, PUBLICATION, RunFolder
+from lockstep.run.folder import (
+    AUDIT,
+    CANARY,
+    CHALLENGERS,
+    CLAIM,
+    COMPARISON,
+    GATE,
+    INPUT,
+    MANIFEST,
+    PUBLICATION,
+    RunFolder,
+)
 from lockstep.run.manifest import Manifest
 from lockstep.run.plan import Claim, Plan, ScoringInput
 
@@ -32,6 +44,7 @@ class RunFacts:
     publication: Publication | None
     timings: tuple[dict[str, Any], ...]
     comparisons: tuple[Comparison, ...] = ()
+    canary: CanaryRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +76,7 @@ def read_facts(folder: RunFolder) -> RunFacts:
         publication=read(PUBLICATION, Publication),
         timings=tuple(timing for timing in folder.timings() if timing["step"] != STEP),
         comparisons=read_comparisons(folder),
+        canary=read(CANARY, CanaryRecord),
     )
 
 

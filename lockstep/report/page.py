@@ -78,6 +78,7 @@ def render(facts: RunFacts, *, now: dt.datetime, performance: Sequence[Performan
         thresholds=charts.thresholds(),
         not_a_number=_not_a_number(facts),
         trial=trial_view(facts.comparisons, facts.plan.spec),
+        canary=facts.canary,
         stages=[_stage(verdict) for verdict in (facts.gate, facts.audit) if verdict],
         source_bytes=sum(source.size_bytes for source in facts.plan.sources),
         command=_command(facts),

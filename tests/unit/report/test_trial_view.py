@@ -11,7 +11,10 @@ from lockstep.run.comparison import Comparison, SegmentShift
 from lockstep.run.folder import COMPARISON
 from lockstep.run.trials import end_trial, failure_of
 from lockstep.specs.spec import ScoringSpec
+from lockstep.steps.canary import canary
 from lockstep.steps.compare import compare
+from tests.unit.steps import canaries
+from tests.unit.steps.canaries import later_risk
 from tests.unit.steps.runs import SPEC, make_settings
 from tests.unit.steps.trials import NEXT, TRIAL, make_trial
 
@@ -84,3 +87,14 @@ def test_the_page_has_a_section_for_challengers(tmp_path: Path) -> None:
     assert section.index("next, version 2") < section.index("lost")
     folder.challenger(NEXT).write_json(COMPARISON, {"of": "another version"})
     assert "next, version 2" not in render(read_facts(folder), now=dt.datetime.now(dt.UTC))
+
+
+def test_a_canary_says_who_answers_for_how_much_or_why_nobody_does(tmp_path: Path) -> None:
+    for challenger, told in ((later_risk, "answers for"), (None, "canary aborted")):
+        folder = canaries.make_trial(tmp_path / told.replace(" ", "-"), fraction=0.3, challenger=challenger)
+        done = canary(folder, make_settings(tmp_path))
+        text = render(read_facts(folder), now=dt.datetime.now(dt.UTC))
+        assert told in text
+        Tags(text)
+        rows = f"{done['rows_challenger']:,} of {done['rows_champion'] + done['rows_challenger']:,} published"
+        assert (rows if challenger else "it was out of memory") in text
