@@ -21,6 +21,8 @@ ELSEWHERE = re.compile(
 )
 # What is left of scripts needs jQuery from elsewhere; nothing that they do is missed.
 SCRIPT = re.compile(r"<script\b[^>]*>.*?</script>", re.IGNORECASE | re.DOTALL)
+# Great Expectations looks for it in a folder that is not there.
+ICON = re.compile(r"""<link\b[^>]*\brel=["']shortcut icon["'][^>]*>""", re.IGNORECASE)
 BACKGROUND = re.compile(r"""url\(["']?https?://[^)]*\)""", re.IGNORECASE)
 STYLE = "data_docs.css"
 # Great Expectations' own first page lists the results by a script from elsewhere: offline it is empty.
@@ -112,5 +114,5 @@ def _store(context: Any, outcome: Any, *, name: str, at: dt.datetime) -> None:
 def offline(page: str) -> str:
     """Return a page that fetches nothing: what it linked elsewhere is gone, and one style sheet stands in its place."""
     style = files("lockstep.quality").joinpath(STYLE).read_text(encoding="utf-8")
-    bare = SCRIPT.sub("", BACKGROUND.sub("none", ELSEWHERE.sub("", page)))
+    bare = ICON.sub("", SCRIPT.sub("", BACKGROUND.sub("none", ELSEWHERE.sub("", page))))
     return bare.replace("</head>", f"<style>\n{style}</style>\n</head>", 1)

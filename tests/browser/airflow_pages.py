@@ -166,4 +166,4 @@ def save_picture(data: bytes, file: Path) -> None:
 
     file.parent.mkdir(parents=True, exist_ok=True)
     with Image.open(io.BytesIO(data)) as image:
-        image.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file, optimize=True)
+        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, optimize=True)

@@ -165,7 +165,7 @@ def test_backfill_scores_each_day_with_the_version_that_was_asked_for(backfilled
 def test_buttons_of_tasks_lead_to_report_data_docs_and_mlflow(
     airflow: AirflowPages, stack: Stack, backfilled: dict[str, Any], watch: Watch
 ) -> None:
-    day = BACKFILLED[4]
+    day = BACKFILLED[-1]
     run_id = backfill_run(stack, day)
     page = airflow.follow(SCORE, run_id, task="report", button="Report")
     expect(page.get_by_role("heading", level=1)).to_contain_text(f"{SPEC_NAME} {day:%A}, {day.day} {day:%B %Y}")

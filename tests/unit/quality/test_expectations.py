@@ -131,3 +131,4 @@ def test_docs_fetch_nothing(tmp_path: Path) -> None:
         assert not re.search(r"<(link|script|img)\b[^>]*https?://", page)
         assert not re.search(r"url\([\"']?https?:", page)
         assert "font-family: system-ui" in page
+        assert "favicon" not in page
