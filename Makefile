@@ -11,6 +11,9 @@ UPGRADE ?=
 KILLS ?= 300
 FAULTS ?= 200
 SEED ?=
+# Of the browser tests' backfill, 1 to 12.
+BACKFILL_DAYS ?= 10
+export LOCKSTEP_BACKFILL_DAYS := $(BACKFILL_DAYS)
 # Of the benchmarks: see `make bench`.
 WORKLOAD ?= mlp20 mlp200 trees text image
 SYSTEM ?=

@@ -5,6 +5,7 @@ Each step works on what the step before it left, as in life, so the steps are fi
 
 import datetime as dt
 import json
+import os
 import re
 from typing import Any
 
@@ -20,7 +21,7 @@ from tests.integration.stacks import Stack
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SCORE, PROMOTE, ROLLBACK = f"score_{SPEC_NAME}", f"promote_{SPEC_NAME}", f"rollback_{SPEC_NAME}"
-BACKFILLED = DAYS[:10]
+BACKFILLED = DAYS[: int(os.environ.get("LOCKSTEP_BACKFILL_DAYS", "10"))]
 RUN_S, BACKFILL_S = 900.0, 1700.0
 WHY = "it ranks the spring campaign better"
 
