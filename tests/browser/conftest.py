@@ -23,18 +23,21 @@ FAMILIES = ("maintain", "promote", "rollback", "score")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark everything here."""
+    """Mark everything here; without a browser skip it, with one line in the summary."""
+    missing = find_chromium(os.environ) is None
+    skip = pytest.mark.skip(f"{problem_of(os.environ) or 'no Chromium'}: {REMEDY}")
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
+            if missing:
+                item.add_marker(skip)
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """The system's Chromium; Playwright has none of its own and fetches none."""
     program = find_chromium(os.environ)
-    if program is None:
-        pytest.skip(f"{problem_of(os.environ) or 'no Chromium'}: {REMEDY}")
+    assert program is not None, "the tests are skipped without one"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=[LOOPBACK_ONLY])
         yield browser
