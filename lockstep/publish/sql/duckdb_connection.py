@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": False,
 }
 CONFLICT = "onflict"
+# Three blocks of 4 KiB begin a database; whoever makes one has written them after so many seconds.
+HEADER_BYTES, MAKING_S = 3 * 4096, 5.0
 HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 
 
@@ -75,7 +78,7 @@ def _wait_for(path: Path, patience: Patience, *, read_only: bool) -> duckdb.Duck
         try:
             return _connect(path, read_only=read_only)
         except duckdb.Error as error:
-            if not _is_lock(error):
+            if not _is_lock(error) and not _is_being_made(path, error):
                 raise PublishError(_unusable(path, first_line(error))) from error
             refused = error
     raise WarehouseLocked(str(path), holder=_holder(refused), waited_s=waited_s) from refused
@@ -103,6 +106,16 @@ def _unusable(path: Path, reason: str) -> str:
 def _is_lock(error: duckdb.Error) -> bool:
     text = str(error)
     return "Could not set lock on file" in text or "different configuration than existing connections" in text
+
+
+def _is_being_made(path: Path, error: duckdb.Error) -> bool:
+    """Whether another process has just created the file and has not written its header yet."""
+    if "not a valid DuckDB database file" not in str(error):
+        return False
+    with contextlib.suppress(OSError):
+        found = path.stat()
+        return found.st_size < HEADER_BYTES and time.time() - found.st_mtime < MAKING_S
+    return True
 
 
 def _holder(error: duckdb.Error) -> str:

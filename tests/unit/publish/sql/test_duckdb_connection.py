@@ -131,3 +131,17 @@ def test_a_conflict_between_threads_is_retryable(tmp_path: Path) -> None:
     finally:
         second_is_done.set()
         thread.join()
+
+
+def test_a_file_that_another_process_is_making_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "w.duckdb"
+    path.write_bytes(b"\0")
+    made = threading.Timer(0.4, path.unlink)
+    made.start()
+    with connected(path, Patience(10.0)) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    path.unlink()
+    path.write_bytes(b"no database")
+    os.utime(path, (0, 0))
+    with pytest.raises(PublishError, match="not a valid DuckDB"), connected(path, Patience(10.0)):
+        pass
