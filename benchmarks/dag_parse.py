@@ -35,7 +35,7 @@ seconds = time.perf_counter() - begin
 heavy = ",".join(m for m in sys.argv[3].split(",") if m in sys.modules)
 print(f"{len(bag.dags)} {len(bag.import_errors)} {seconds:.3f} {heavy or '-'}")
 """
-OTHERS = ("maintenance.py", "rollback.py", "promotion.py", "reporting.py", "parity.py", "training.py")
+OTHERS = ("maintenance.py", "rollback.py", "promotion.py", "reporting.py", "parity.py", "training.py", "labels.py")
 PEER = "from airflow.sdk import DAG\nwith DAG('peer'):\n    pass\n"
 
 
@@ -59,7 +59,7 @@ def main() -> int:
             (f"scoring.py, {count} specs", parse(dags / "scoring.py", root, models=models)),
             ("  in one of its tasks", parse(dags / "scoring.py", root, models=models, dag_id="score_spec_000")),
             (f"invalid_specs.py, {count} specs", parse(dags / "invalid_specs.py", root, models=models)),
-            *((f"{name}, 1 spec", parse(dags / name, root, models=one)) for name in OTHERS),
+            *((f"{name}, {count} specs", parse(dags / name, root, models=models)) for name in OTHERS),
         ]
         processed = None
         if asked.processor:
@@ -114,7 +114,6 @@ def parse(file: Path, scratch: Path, *, models: Path, dag_id: str = "") -> Parse
         "LOCKSTEP_MODELS": str(models),
         "PYTHONWARNINGS": "ignore",
     }
-    # As in the DAG processor, where dags/ is on the path.
     # As Airflow does: the folder of the file, and that of the plugins.
     environment["PYTHONPATH"] += os.pathsep.join(["", str(file.parent), str(REPOSITORY / "plugins")])
     command = [sys.executable, "-c", CHILD, str(file), dag_id, ",".join(HEAVY)]

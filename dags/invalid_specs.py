@@ -7,6 +7,7 @@ Airflow drops all DAGs of a file that has an import error (in 3.3: it marks them
 import os
 
 from lockstep_dags import build_all, iter_messages
+from lockstep_labels import LABELS
 from lockstep_parity import PARITY
 from lockstep_reporting import REPORTING
 from lockstep_scoring import SCORING
@@ -16,7 +17,7 @@ from lockstep_upkeep import MAINTENANCE, PROMOTION, ROLLBACK
 from lockstep.errors import LockstepError
 from lockstep.specs.settings import Settings
 
-FAMILIES = dict.fromkeys((SCORING, MAINTENANCE, ROLLBACK, PROMOTION, REPORTING, PARITY, TRAINING), "")
+FAMILIES = dict.fromkeys((SCORING, MAINTENANCE, ROLLBACK, PROMOTION, REPORTING, PARITY, TRAINING, LABELS), "")
 
 _, problems = build_all(Settings.from_env(os.environ).models_root, FAMILIES)
 if problems:

@@ -62,7 +62,7 @@ class AirflowPages:
         self.page.get_by_label("Username").fill(user)
         self.page.get_by_label("Password").fill(password)
         self.page.get_by_role("button", name="Sign in").click()
-        expect(self.page.get_by_role("link", name="Dags")).to_be_visible()
+        expect(self.page.get_by_role("link", name="Dags", exact=True)).to_be_visible()
 
     def open_form(self, dag_id: str) -> Locator:
         """Open the dialog behind the button Trigger."""

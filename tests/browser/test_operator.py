@@ -85,6 +85,8 @@ def promoted(airflow: AirflowPages, stack: Stack, tried: dict[str, Any]) -> dict
     airflow.picture("backfill-form")
     fill(form, model=str(CHAMPION))
     airflow.submit(form, "Run Backfill")
+    page.goto(f"/dags/{SCORE}")
+    expect(page.get_by_text("Backfill in progress")).to_be_visible()
 
     form = airflow.open_form(PROMOTE)
     fill(form, reason=WHY)
@@ -116,7 +118,7 @@ def champion(stack: Stack) -> int:
 def backfilled(airflow: AirflowPages, stack: Stack, promoted: dict[str, Any]) -> dict[str, Any]:
     """The backfill as the list of its runs shows it, until all have ended."""
     airflow.page.goto(f"/dags/{SCORE}")
-    expect(airflow.page.get_by_text("Backfill in progress")).to_be_visible()
+    expect(airflow.page.get_by_role("link", name="pin_model")).to_be_visible()
     airflow.picture("backfill-running")
     wanted = f"{len(BACKFILLED)} ended"
     airflow.look(lambda: f"{sum(ended(airflow).values())} ended", {wanted}, within_s=BACKFILL_S)
@@ -224,5 +226,5 @@ def test_backfill_is_listed_as_complete(airflow: AirflowPages, backfilled: dict[
 
 def test_the_browser_stayed_on_this_machine(airflow: AirflowPages, watch: Watch) -> None:
     airflow.page.goto("/")
-    airflow.page.get_by_role("link", name="Dags").wait_for()
+    airflow.page.get_by_role("link", name="Dags", exact=True).wait_for()
     assert watch.elsewhere == []

@@ -1,17 +1,19 @@
 """What every DAG and every task of ours has to have, so that whoever is on call is not left alone."""
 
 import datetime as dt
+import importlib
 import re
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from airflow.sdk import DAG
+from lockstep_dags import Family
 
 from lockstep.run.pools import WRITERS
 from lockstep.services.airflow import POOLS
 from lockstep.specs.spec import Publish
-from tests.dags.bags import parse
+from tests.dags.bags import DAGS, parse
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 TABLES_OF_THEIR_OWN = ("duckdb", "postgresql")
@@ -64,3 +66,10 @@ def test_what_is_scarce_has_a_pool_that_lockstep_makes(dags: list[DAG]) -> None:
 
 def test_every_kind_of_warehouse_has_a_pool() -> None:
     assert set(WRITERS) == set(get_args(Publish.model_fields["warehouse"].annotation))
+
+
+def test_a_spec_that_any_family_cannot_build_becomes_an_import_error(models: Path) -> None:
+    assert len(list(models.glob("*/scoring.yaml"))) == 1
+    names = [file.stem for file in DAGS.glob("lockstep_*.py")]
+    families = {each for name in names for each in vars(importlib.import_module(name)).values() if type(each) is Family}
+    assert families == set(importlib.import_module("invalid_specs").FAMILIES)
