@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import psutil
+import pytest
 
 from lockstep.run.folder import MANIFEST, RunFolder
 from tests.integration.kill_runs import check_not_scored_again, finished_attempts
@@ -57,30 +58,19 @@ def test_scheduler_killed_in_a_backfill(installation: Installation, stack: Stack
     check_repeated(stack, spec, wanted)
 
 
-def test_task_killed_while_it_scores(installation: Installation, stack: Stack) -> None:
-    """Its Spark job dies with it, Airflow runs it again, and finished units are not scored again."""
-    spec, (day,) = installation.add_spec("task_killed"), days(1)
+@pytest.mark.parametrize("victim", ["task", "supervisor"])
+def test_a_process_of_a_task_is_killed_while_it_scores(installation: Installation, stack: Stack, victim: str) -> None:
+    """The Spark job dies with it, Airflow runs the task again, and finished units are not scored again.
+
+    A task must not outlive Airflow's supervisor of it: Airflow starts it anew, and two would score side by side.
+    """
+    spec, (day,) = installation.add_spec(f"{victim}_killed"), days(1)
     run_id = stack.trigger(spec, day, model="@slow")
     run = scoring(installation, spec, day, units=3)
-    os.kill(driver_parent(run.path).pid, signal.SIGKILL)
-    assert gone_within(lambda: computing(run.path), GONE_S) == []
-    attempts = finished_attempts(run)
-    assert [r["state"] for r in stack.wait_for_runs(spec, 1)] == ["success"]
-    assert stack.tasks(spec, run_id)["score"]["try_number"] == 2
-    check_not_scored_again(attempts, run)
-    check_published(installation, spec, {day: SLOW})
-    check_nothing_computes(installation, spec)
-
-
-def test_supervisor_of_a_task_killed_while_it_scores(installation: Installation, stack: Stack) -> None:
-    """The task must not live on without it: Airflow starts the same task anew, and two would score side by side."""
-    spec, (day,) = installation.add_spec("supervisor_killed"), days(1)
-    run_id = stack.trigger(spec, day, model="@slow")
-    run = scoring(installation, spec, day, units=3)
-    supervisor = driver_parent(run.path).parent()
-    assert supervisor is not None
-    assert supervisor.pid != stack.pid_of("scheduler")
-    os.kill(supervisor.pid, signal.SIGKILL)
+    task = driver_parent(run.path)
+    killed = task if victim == "task" else task.parents()[0]
+    assert killed.pid != stack.pid_of("scheduler")
+    os.kill(killed.pid, signal.SIGKILL)
     assert gone_within(lambda: computing(run.path), GONE_S) == []
     attempts = finished_attempts(run)
     assert [r["state"] for r in stack.wait_for_runs(spec, 1)] == ["success"]
