@@ -3,19 +3,20 @@
 import datetime as dt
 import json
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lockstep.cli.console import Console
 from lockstep.cli.options import AsJson, SpecName, loaded_spec, settings
 from lockstep.cli.tables import print_table
-from lockstep.publish.contract import Warehouse
-from lockstep.publish.warehouse import open_warehouse
-from lockstep.quality.performance_table import PerformanceRow, read_performance
 from lockstep.run.partition import days_between, parse_partition
 from lockstep.specs.settings import Settings
 from lockstep.specs.spec import ScoringSpec
+
+if TYPE_CHECKING:
+    from lockstep.publish.contract import Warehouse
+    from lockstep.quality.performance_table import PerformanceRow
 
 FIGURES = {
     "binary": ("auc", "log_loss", "brier", "bias", "calibration_error"),
@@ -40,6 +41,7 @@ def measure(
 
     Repeating it changes nothing until rows or labels do.
     """
+    from lockstep.quality.performance_table import read_performance
     from lockstep.steps.label_days import MeasuredDay, measure_days, summary
     from lockstep.steps.labels import labels_of, latest_day, measuring
 
@@ -75,7 +77,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Print the performance by day; without days, of the spec's window before the latest measured one."""
-    from lockstep.quality.performance_table import table_name
+    from lockstep.quality.performance_table import read_performance, table_name
     from lockstep.steps.labels import labels_of
 
     loaded, where = loaded_spec(name), settings()
@@ -133,7 +135,9 @@ def judge(
         print(json.dumps({"spec": spec.name, **(verdict.model_dump(mode="json") if verdict else {"new": False})}))
 
 
-def _warehouse(spec: ScoringSpec, where: Settings) -> Warehouse:
+def _warehouse(spec: ScoringSpec, where: Settings) -> "Warehouse":
+    from lockstep.publish.warehouse import open_warehouse
+
     kind = spec.publish.warehouse
     return open_warehouse(kind, where.warehouse(kind), wait_s=where.warehouse_wait_s)
 
@@ -147,7 +151,7 @@ def _days(date: str | None, from_: str | None, to: str | None) -> tuple[dt.date,
     return None if first is None else (parse_partition(first), parse_partition(str(last)))
 
 
-def _print(spec: ScoringSpec, rows: Sequence[PerformanceRow]) -> None:
+def _print(spec: ScoringSpec, rows: "Sequence[PerformanceRow]") -> None:
     figures = FIGURES[spec.labels.kind if spec.labels else "binary"]
     by = any(row.segment_column for row in rows)
     columns = ["day", "arm", "version", *(["segment"] if by else []), "rows", "labelled", *figures, "notes"]

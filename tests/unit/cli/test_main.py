@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,3 +57,10 @@ def test_a_bug_is_whole_in_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", io.StringIO())
     with pytest.raises(ZeroDivisionError):
         cli.main()
+
+
+def test_a_command_begins_without_the_libraries_of_its_work() -> None:
+    """Each task of a DAG starts a command."""
+    heavy = ("numpy", "pandas", "pyarrow", "duckdb", "sqlglot", "mlflow", "torch", "pyspark", "great_expectations")
+    code = f"import sys, lockstep.cli.main; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
