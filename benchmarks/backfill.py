@@ -51,7 +51,8 @@ def main() -> int:
         installation = install(root.absolute())
         measured = measure(installation, days=asked.days, at_once=asked.at_once)
     RESULT.parent.mkdir(parents=True, exist_ok=True)
-    facts = {**vars(measured), "at_once": asked.at_once, "machine": describe(os.cpu_count() or 1)}
+    note = measured.note.replace(f"{installation.home}/", "")
+    facts = {**vars(measured), "note": note, "at_once": asked.at_once, "machine": describe(os.cpu_count() or 1)}
     RESULT.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     show(measured)
     return 1 if measured.problems else 0
