@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Param
 from lockstep_picture import steps_section
 from lockstep_retries import FIRST_DELAY, LONGEST_DELAY, RETRIES, Patience
 
@@ -95,6 +95,23 @@ def spec_dag(family: Family, spec: ScoringSpec, *, page: str, tags: Sequence[str
         auto_register=False,
         **kwargs,
     )
+
+
+def optional_day(title: str, description: str) -> Param:
+    """Return the field of a form for a day that may be left empty."""
+    return Param(None, type=["null", "string"], format="date", title=title, description=description)
+
+
+def day_range(empty: str) -> dict[str, Param]:
+    """Return the fields `first_day` and `last_day`.
+
+    Args:
+        empty: Which days an empty form means.
+    """
+    return {
+        "first_day": optional_day("First day", f"Empty: {empty}."),
+        "last_day": optional_day("Last day", "Included. Empty: the first day alone."),
+    }
 
 
 def _facts(spec: ScoringSpec) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, Context, CronTriggerTimetable, Param
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from lockstep_dags import Family, spec_dag
+from lockstep_dags import Family, day_range, spec_dag
 from lockstep_step import StepOperator
 
 from lockstep.run.pools import warehouse_pool
@@ -116,11 +116,8 @@ def measure_options(params: Mapping[str, Any]) -> Sequence[str]:
 
 
 def _form(labels: Labels) -> dict[str, Param]:
-    day = {"type": ["null", "string"], "format": "date"}
-    window = f"Empty: the {labels.window_days} latest days whose labels are complete."
     return {
-        "first_day": Param(None, **day, title="First day", description=window),
-        "last_day": Param(None, **day, title="Last day", description="Included. Empty: the first day alone."),
+        **day_range(f"the {labels.window_days} latest days whose labels are complete"),
         "dry_run": Param(
             False, type="boolean", title="Dry run", description="Measure, publish nothing and ask for nothing."
         ),

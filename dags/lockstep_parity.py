@@ -6,7 +6,7 @@ from typing import Any
 from airflow.sdk import DAG, Context, Param
 from airflow.sdk.exceptions import AirflowSkipException
 from lockstep_arrivals import clock_or_assets
-from lockstep_dags import Family, spec_dag
+from lockstep_dags import Family, optional_day, spec_dag
 from lockstep_step import StepOperator
 
 from lockstep.specs.loading import LoadedSpec
@@ -52,9 +52,7 @@ class ParityOperator(StepOperator):
 
 def _form(spec: ScoringSpec) -> dict[str, Param]:
     return {
-        "date": Param(
-            None, type=["null", "string"], format="date", title="Day", description="Empty: the latest that is live."
-        ),
+        "date": optional_day("Day", "Empty: the latest that is live."),
         "rows": Param(
             spec.parity.rows,
             type="integer",

@@ -11,14 +11,12 @@ from typing import Any
 from airflow.sdk import DAG, Context, Param
 from airflow.sdk.exceptions import AirflowFailException
 from lockstep_arrivals import all_days_of, asset, clock_or_assets
-from lockstep_dags import Family, spec_dag
+from lockstep_dags import Family, day_range, spec_dag
 from lockstep_step import StepOperator, failing_for_good
 
 from lockstep.run.pools import warehouse_pool
 from lockstep.specs.loading import LoadedSpec
 from lockstep.specs.spec import ScoringSpec
-
-DAY = {"type": ["null", "string"], "format": "date"}
 
 
 def reporting_dag(loaded: LoadedSpec, page: str) -> DAG:
@@ -36,8 +34,7 @@ def reporting_dag(loaded: LoadedSpec, page: str) -> DAG:
         catchup=False,
         max_active_runs=1,
         params={
-            "first_day": Param(None, **DAY, title="First day", description=f"Empty: the last {refresh.days} days."),
-            "last_day": Param(None, **DAY, title="Last day", description="Included. Empty: the first day alone."),
+            **day_range(f"the last {refresh.days} days"),
             "all_days": Param(False, type="boolean", title="All days", description="Every day that is live."),
         },
     ) as dag:

@@ -8,7 +8,7 @@ from airflow.sdk import DAG, Asset, BaseOperator, Param, TriggerRule, chain
 from lockstep_arrivals import add_further_days, timetable
 from lockstep_callbacks import task_callbacks
 from lockstep_canary import canary_tasks
-from lockstep_dags import STEP_TIMEOUT, Family, spec_dag
+from lockstep_dags import STEP_TIMEOUT, Family, optional_day, spec_dag
 from lockstep_deadlines import deadline
 from lockstep_operators import CheckOperator, PinModelOperator, PlanOperator, PublishOperator, ReportOperator
 from lockstep_spark import SparkStepOperator
@@ -161,12 +161,8 @@ def _params(spec: ScoringSpec) -> dict[str, Param]:
                 "runs': without it Airflow ignores this form, for new runs too."
             ),
         ),
-        "date": Param(
-            None,
-            type=["null", "string"],
-            format="date",
-            title="Day",
-            description="For a single run: the day to score. Empty: that of the logical date. Not for backfills.",
+        "date": optional_day(
+            "Day", "For a single run: the day to score. Empty: that of the logical date. Not for backfills."
         ),
         "checks": Param(
             "normal",

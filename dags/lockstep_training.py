@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Context, Param
 from lockstep_arrivals import clock_or_assets
-from lockstep_dags import Family, spec_dag
+from lockstep_dags import Family, optional_day, spec_dag
 from lockstep_links import MODEL, ModelLink, page_of_model
 from lockstep_spark import SparkJobOperator
 from lockstep_step import StepOperator, failing_for_good
@@ -147,16 +147,12 @@ def days_of_run(spec: ScoringSpec, params: Mapping[str, Any]) -> TrainingDays:
 
 
 def _form(training: Training) -> dict[str, Param]:
-    day = {"type": ["null", "string"], "format": "date"}
     told = (training.first_day, training.last_day)
     first, last = (f"Empty: {day}." if day else "Empty: by the latest days whose outcomes are known." for day in told)
     return {
-        "first_day": Param(None, **day, title="First training day", description=first),
-        "last_day": Param(
-            None,
-            **day,
-            title="Last training day",
-            description=f"{last} The {training.validation_days} days after it are for validation.",
+        "first_day": optional_day("First training day", first),
+        "last_day": optional_day(
+            "Last training day", f"{last} The {training.validation_days} days after it are for validation."
         ),
     }
 

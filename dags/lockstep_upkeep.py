@@ -7,7 +7,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Context, CronTriggerTimetable, Param
 from airflow.sdk.exceptions import AirflowFailException
-from lockstep_dags import Family, spec_dag
+from lockstep_dags import Family, day_range, spec_dag
 from lockstep_step import StepOperator
 
 from lockstep.run.pools import warehouse_pool
@@ -156,10 +156,8 @@ def rollback_options(params: Mapping[str, Any]) -> list[str]:
 
 
 def _rollback_form(spec: ScoringSpec) -> dict[str, Param]:
-    day = {"type": ["null", "string"], "format": "date"}
     return {
-        "first_day": Param(None, **day, title="First day", description="Empty: all days that the model version made."),
-        "last_day": Param(None, **day, title="Last day", description="Included. Empty: the first day alone."),
+        **day_range("all days that the model version made"),
         "model_version": Param(
             None,
             type=["null", "integer"],
