@@ -33,7 +33,7 @@ from tests.operations.stack import Stack
 
 FIRST = dt.date(2024, 1, 1)
 SPEC = "backfill"
-RESULT = ROOT / "benchmarks" / "results" / "airflow" / "backfill.json"
+RESULTS = ROOT / "benchmarks" / "results" / "airflow"
 COMMAND = re.compile(r"running \S+ -m lockstep |Spark-Submit cmd")
 DAY_S = 300.0
 
@@ -50,10 +50,11 @@ def main() -> int:
         root.mkdir(parents=True, exist_ok=True)
         installation = install(root.absolute())
         measured = measure(installation, days=asked.days, at_once=asked.at_once)
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     note = measured.note.replace(f"{installation.home}/", "")
     facts = {**vars(measured), "note": note, "at_once": asked.at_once, "machine": describe(os.cpu_count() or 1)}
-    RESULT.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    result = RESULTS / f"backfill_{asked.at_once}_at_once.json"
+    result.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     show(measured)
     return 1 if measured.problems else 0
 
