@@ -41,6 +41,25 @@ class Signature:
         """The inputs as an Arrow schema."""
         return pa.schema([pa.field(column.name, arrow_type(column)) for column in self.inputs])
 
+    @functools.cached_property
+    def inputs_by_name(self) -> dict[str, Column]:
+        """The inputs by their name."""
+        return {column.name: column for column in self.inputs}
+
+    @functools.cached_property
+    def required_names(self) -> frozenset[str]:
+        """Names of the inputs that must be given."""
+        return frozenset(column.name for column in self.inputs if column.required)
+
+    @functools.cached_property
+    def plain_places(self) -> dict[str, tuple[int, ...]]:
+        """Places of the inputs that are no tensors, by their type."""
+        found: dict[str, list[int]] = {}
+        for place, column in enumerate(self.inputs):
+            if column.shape is None:
+                found.setdefault(column.dtype, []).append(place)
+        return {dtype: tuple(places) for dtype, places in found.items()}
+
 
 def arrow_type(column: Column) -> pa.DataType:
     """Return the Arrow type of a column; a tensor is a fixed-size list of its elements in C order."""

@@ -1,4 +1,4 @@
-"""Columns of plain values to a batch of the signature's schema: the one converter behind every request format.
+"""Columns of plain values to rows of the signature: the one check behind every request format.
 
 JSON has one kind of number and no timestamps; here each value is read as the signature's type or refused with field,
 row and expectation. Nothing is guessed: text is never read as a number, a fraction is never cut off.
@@ -10,14 +10,12 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from lockstep.errors import RequestInvalid
 from lockstep.run.plan import Column
-from lockstep.scoring.signature import ARROW_TYPES, Signature
+from lockstep.scoring.signature import Signature
 from lockstep.serving.json_body import json_kind
-
-Values = Sequence[Any]
+from lockstep.serving.rows import PlainRows, Values
+from lockstep.serving.tensor_values import read_tensor
 
 SHOWN_COLUMNS = 10
 
@@ -34,11 +32,13 @@ class Kind:
         expected: What to say in an error.
         plain: Python types that Arrow reads rightly and at once.
         convert: Reads one value of another type, or raises `Misfit`.
+        bounded: Whether values of these types all fit; none: they do.
     """
 
     expected: str
     plain: frozenset[type]
     convert: Callable[[Any], Any]
+    bounded: Callable[[Sequence[Any]], bool] | None = None
 
 
 def _text(value: Any) -> str:
@@ -74,6 +74,27 @@ def _whole(bits: int) -> Callable[[Any], int]:
     return convert
 
 
+def _within(bits: int) -> Callable[[Sequence[Any]], bool]:
+    bound = 1 << (bits - 1)
+
+    def within(values: Sequence[Any]) -> bool:
+        known = [value for value in values if value is not None]
+        return not known or (min(known) >= -bound and max(known) < bound)
+
+    return within
+
+
+def _is_unicode(values: Sequence[Any]) -> bool:
+    """Whether no text has a lone surrogate, which only Python's own JSON parser lets through."""
+    try:
+        for value in values:
+            if value is not None and not value.isascii():
+                value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _truth(value: Any) -> bool:
     if not isinstance(value, bool):
         raise Misfit(json_kind(value))
@@ -90,29 +111,31 @@ def _instant(value: Any) -> dt.datetime:
 
 NULL = type(None)
 KINDS: dict[str, Kind] = {
-    "string": Kind("a string or null", frozenset({str, NULL}), _text),
-    "double": Kind("a number or null", frozenset({float, int, NULL}), _number),
-    "float": Kind("a number or null", frozenset({float, int, NULL}), _number),
-    "integer": Kind("a 32-bit integer or null", frozenset({int, NULL}), _whole(32)),
-    "long": Kind("a 64-bit integer or null", frozenset({int, NULL}), _whole(64)),
+    "string": Kind("a string or null", frozenset({str, NULL}), _text, _is_unicode),
+    "double": Kind("a number or null", frozenset({float, NULL}), _number),
+    "float": Kind("a number or null", frozenset({float, NULL}), _number),
+    "integer": Kind("a 32-bit integer or null", frozenset({int, NULL}), _whole(32), _within(32)),
+    "long": Kind("a 64-bit integer or null", frozenset({int, NULL}), _whole(64), _within(64)),
     "boolean": Kind("true, false or null", frozenset({bool, NULL}), _truth),
     "datetime": Kind("an ISO 8601 timestamp as a string, or null", frozenset({NULL}), _instant),
 }
 
 
-def read_column(column: Column, values: Values) -> pa.Array:
-    """Read the values of one column; null and NaN are both missing.
+def read_column(column: Column, values: Values) -> Values:
+    """Check the values of one column; null and NaN are both missing.
+
+    Returns:
+        Values that Arrow reads as the column's type without an error; of a tensor column its `(rows, *shape)` array.
 
     Raises:
         RequestInvalid: A value is not of the column's type; names the field and the row.
     """
-    kind, target = KINDS[column.dtype], ARROW_TYPES[column.dtype]
-    if kind.plain.issuperset(map(type, values)):
-        try:
-            return pa.array(values, target, from_pandas=True)
-        except (pa.ArrowInvalid, OverflowError, UnicodeEncodeError):
-            pass  # a value out of range: the slow path reads it or says which row it is in
-    return pa.array(_converted(column.name, values, kind), target, from_pandas=True)
+    if column.shape is not None:
+        return read_tensor(column, values)
+    kind = KINDS[column.dtype]
+    if kind.plain.issuperset(map(type, values)) and (kind.bounded is None or kind.bounded(values)):
+        return values
+    return _converted(column.name, values, kind)
 
 
 def _converted(name: str, values: Values, kind: Kind) -> list[Any]:
@@ -126,8 +149,8 @@ def _converted(name: str, values: Values, kind: Kind) -> list[Any]:
     return out
 
 
-def build_batch(columns: Mapping[str, Values], signature: Signature) -> pa.RecordBatch:
-    """Build a batch of exactly the signature's schema.
+def build_rows(columns: Mapping[str, Values], signature: Signature) -> PlainRows:
+    """Check the columns of a request against the signature.
 
     Args:
         columns: Values by name; names beyond the signature are left out, as MLflow does.
@@ -136,22 +159,25 @@ def build_batch(columns: Mapping[str, Values], signature: Signature) -> pa.Recor
     Raises:
         RequestInvalid: Columns are missing, differ in length, or hold values of another type.
     """
-    require(columns.keys(), signature)
-    wanted = {c.name: columns[c.name] for c in signature.inputs if c.name in columns}
-    lengths = {name: len(values) for name, values in wanted.items()}
+    if not columns.keys() >= signature.required_names:
+        require(columns.keys(), signature)
+    rows = _row_count(columns, signature)
+    checked = tuple(
+        read_column(column, columns[column.name] if column.name in columns else [None] * rows)
+        for column in signature.inputs
+    )
+    return PlainRows(checked, rows)
+
+
+def _row_count(columns: Mapping[str, Values], signature: Signature) -> int:
+    lengths = {c.name: len(columns[c.name]) for c in signature.inputs if c.name in columns}
     if len(set(lengths.values())) > 1:
         first, *others = lengths
         other = next(name for name in others if lengths[name] != lengths[first])
         raise RequestInvalid(
             f"columns differ in length: {first!r} has {lengths[first]} values, {other!r} has {lengths[other]}"
         )
-    rows = next(iter(lengths.values()), 0)
-    schema = signature.schema
-    arrays = [
-        read_column(column, wanted[column.name]) if column.name in wanted else pa.nulls(rows, field.type)
-        for column, field in zip(signature.inputs, schema, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+    return next(iter(lengths.values()), 0)
 
 
 def require(names: Container[str], signature: Signature) -> None:
@@ -161,9 +187,3 @@ def require(names: Container[str], signature: Signature) -> None:
         listed = ", ".join(f"{column.name!r} ({column.dtype})" for column in missing[:SHOWN_COLUMNS])
         more = f" and {len(missing) - SHOWN_COLUMNS} more" if len(missing) > SHOWN_COLUMNS else ""
         raise RequestInvalid(f"the request lacks {len(missing)} of the model's input columns: {listed}{more}")
-
-
-def empty_batch(signature: Signature) -> pa.RecordBatch:
-    """Return a batch of the signature's schema without rows."""
-    schema = signature.schema
-    return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)

@@ -1,4 +1,4 @@
-"""The request formats of MLflow's scoring protocol, each decoded to the same batch.
+"""The request formats of MLflow's scoring protocol, each decoded to the same rows.
 
 MLflow's rules are kept (https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/), except where its answer
 would depend on the neighbours of a row or on the encoding: a record that lacks a column which others have is refused
@@ -10,20 +10,19 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import pyarrow as pa
-
 from lockstep.errors import RequestInvalid
 from lockstep.run.plan import Column
 from lockstep.scoring.signature import Signature
-from lockstep.serving.columns import build_batch, empty_batch, require
+from lockstep.serving.columns import build_rows, require
 from lockstep.serving.json_body import json_kind, parse_json_object
+from lockstep.serving.rows import Rows, empty_rows
 
 SPLIT_KEYS = {"columns", "data", "index"}
 # How pandas writes and reads a missing number.
 MISSING_NUMBERS = {"", "NaN", "nan", "-nan", "-NaN", "NA", "N/A", "n/a", "NULL", "null", "None", "<NA>"}
 
 
-def decode_json(body: bytes, signature: Signature) -> pa.RecordBatch:
+def decode_json(body: bytes, signature: Signature) -> Rows:
     """Decode a JSON body: exactly one of dataframe_split, dataframe_records, instances and inputs.
 
     Raises:
@@ -37,7 +36,7 @@ def decode_json(body: bytes, signature: Signature) -> pa.RecordBatch:
     return JSON_FORMATS[given[0]](request[given[0]], given[0], signature)
 
 
-def _decode_split(value: Any, name: str, signature: Signature) -> pa.RecordBatch:
+def _decode_split(value: Any, name: str, signature: Signature) -> Rows:
     if not isinstance(value, dict):
         raise RequestInvalid(f"{name} must be an object with columns and data, got {json_kind(value)}")
     if not {"columns", "data"} <= value.keys() <= SPLIT_KEYS:
@@ -53,24 +52,25 @@ def _decode_split(value: Any, name: str, signature: Signature) -> pa.RecordBatch
     return _from_rows(columns, rows, signature)
 
 
-def _from_rows(names: Sequence[str], rows: Sequence[Sequence[Any]], signature: Signature) -> pa.RecordBatch:
+def _from_rows(names: Sequence[str], rows: Sequence[Sequence[Any]], signature: Signature) -> Rows:
     wanted = {column.name for column in signature.inputs}
     if twice := sorted({n for n in names if n in wanted and names.count(n) > 1}):
         raise RequestInvalid(f"columns are given twice: {', '.join(twice)}")
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    return build_batch(dict(zip(names, columns, strict=True)), signature)
+    return build_rows(dict(zip(names, columns, strict=True)), signature)
 
 
-def _decode_records(value: Any, name: str, signature: Signature) -> pa.RecordBatch:
+def _decode_records(value: Any, name: str, signature: Signature) -> Rows:
     if not isinstance(value, list):
         raise RequestInvalid(f"{name} must be an array of records, got {json_kind(value)}")
     for row, record in enumerate(value):
         if not isinstance(record, dict):
             raise RequestInvalid(f"{name}, row {row}: expected an object, got {json_kind(record)}")
     if not value:
-        return empty_batch(signature)
-    require(value[0], signature)
-    return build_batch({c.name: _field(value, c, name) for c in signature.inputs}, signature)
+        return empty_rows(signature)
+    if not value[0].keys() >= signature.required_names:
+        require(value[0], signature)
+    return build_rows({c.name: _field(value, c, name) for c in signature.inputs}, signature)
 
 
 def _field(records: Sequence[dict[str, Any]], column: Column, name: str) -> list[Any]:
@@ -85,7 +85,9 @@ def _field(records: Sequence[dict[str, Any]], column: Column, name: str) -> list
         ) from error
 
 
-def _decode_tensors(value: Any, name: str, signature: Signature) -> pa.RecordBatch:
+def _decode_tensors(value: Any, name: str, signature: Signature) -> Rows:
+    if isinstance(value, list) and len(signature.inputs) == 1 and not any(isinstance(item, dict) for item in value):
+        return build_rows({signature.inputs[0].name: value}, signature)  # of the one input, named or not
     if not isinstance(value, dict):
         return _decode_records(value, name, signature)
     known = {c.name for c in signature.inputs}
@@ -95,10 +97,10 @@ def _decode_tensors(value: Any, name: str, signature: Signature) -> pa.RecordBat
         raise RequestInvalid(f"{name} must hold an array for every column, or one value for every column")
     if lists and not any(lists):
         columns = {column: [values] for column, values in columns.items()}
-    return build_batch(columns, signature)
+    return build_rows(columns, signature)
 
 
-JSON_FORMATS: dict[str, Callable[[Any, str, Signature], pa.RecordBatch]] = {
+JSON_FORMATS: dict[str, Callable[[Any, str, Signature], Rows]] = {
     "dataframe_split": _decode_split,
     "dataframe_records": _decode_records,
     "instances": _decode_tensors,
@@ -106,7 +108,7 @@ JSON_FORMATS: dict[str, Callable[[Any, str, Signature], pa.RecordBatch]] = {
 }
 
 
-def decode_csv(body: bytes, signature: Signature) -> pa.RecordBatch:
+def decode_csv(body: bytes, signature: Signature) -> Rows:
     """Decode a CSV body with a header line.
 
     Raises:

@@ -1,56 +1,295 @@
-"""The one lane in which the model runs: never two calls at a time, and no request waits for a whole big one.
+"""The one lane in which a model runs: requests wait in the order of their deadlines and run together, as micro-batches.
 
-A batch of at most one block runs at once, on the event loop, when the lane is free: a hop to a thread costs more
-than such a row. Everything else runs in one thread, in slices that take turns with those of other requests.
+Nothing waits for company. A batch is what has arrived while the one before it ran, or within one turn of the event
+loop, so a lone request starts at once and batches grow with the load. A short batch runs on the event loop, since a hop
+to a thread costs more than it does; a longer one runs in a thread. A big request runs in slices between which others
+get their turn. How rows are put together does not change a score, because the Scorer's blocks see to that.
 """
 
 import asyncio
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import heapq
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import count
 
 import pyarrow as pa
 
 from lockstep.scoring.scorer import ScoredBatch, Scorer
+from lockstep.serving.cost import Cost
+from lockstep.serving.errors import DeadlinePassed, Overloaded
+from lockstep.serving.rows import Rows, slice_rows, to_batch
 
-# Blocks of one slice: the longest that another request waits for, some milliseconds of a small network.
-SLICE_BLOCKS = 16
+
+@dataclass(frozen=True)
+class LaneLimits:
+    """Bounds of one model's lane.
+
+    Attributes:
+        slo_s: A request is refused when it would be answered later than this after it came.
+        batch_rows, batch_bytes: Most rows and bytes of a micro-batch; a larger request runs in slices.
+        waiting_requests, waiting_bytes: What may wait; further requests are told to come back.
+        inline_s: Batches that take no longer run on the event loop.
+        slice_share: Part of the SLO that one micro-batch may take, and so the longest that a request waits for another.
+    """
+
+    slo_s: float = 1.0
+    batch_rows: int = 65_536
+    batch_bytes: int = 64 * 2**20
+    waiting_requests: int = 1024
+    waiting_bytes: int = 256 * 2**20
+    inline_s: float = 0.001
+    slice_share: float = 0.25
+
+
+@dataclass(eq=False, slots=True)
+class Work:
+    """Rows of one request on their way through the lane.
+
+    Attributes:
+        rows: Checked rows.
+        answered: Gets the scores.
+        due: When they should be there, by the loop's clock: what orders the queue.
+        expires: When nobody waits for them any more.
+        arrived: When they came.
+        label: What the log of inferences calls them.
+        started: When the model first had some of them.
+        done: Rows that are scored.
+        parts: Their scores.
+        compute_s: Seconds of the micro-batches that they were in.
+    """
+
+    rows: Rows
+    answered: "asyncio.Future[ScoredBatch]"
+    due: float
+    expires: float
+    arrived: float
+    label: object = None
+    started: float = 0.0
+    done: int = 0
+    parts: list[ScoredBatch] = field(default_factory=list)
+    compute_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Part of a micro-batch: `count` rows of a request, from its row `start` on."""
+
+    work: Work
+    start: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A micro-batch that ran: whose rows they are, the rows, the scores, and the seconds it took."""
+
+    shares: Sequence[Share]
+    batch: pa.RecordBatch
+    scores: ScoredBatch
+    seconds: float
 
 
 class ScoringLane:
-    """Takes turns at one Scorer; to be used from one event loop."""
+    """Takes turns at one Scorer; belongs to one event loop."""
 
-    def __init__(self, scorer: Scorer) -> None:
+    def __init__(
+        self,
+        scorer: Scorer,
+        limits: LaneLimits | None = None,
+        *,
+        cost: Cost | None = None,
+        on_scored: Callable[[Scored], None] | None = None,
+    ) -> None:
+        self.cost = cost or Cost()
+        self.limits = limits or LaneLimits()
         self._scorer = scorer
+        self._on_scored = on_scored
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="score")
-        self._running = 0
+        self._queue: list[tuple[float, int, Work]] = []
+        self._number = count()
+        self._rows = 0
+        self._bytes = 0
+        self._scheduled = False
+        self._running_since: float | None = None
+        self._running_until = 0.0
 
-    async def score(self, batch: pa.RecordBatch) -> ScoredBatch:
-        """Score a batch; the result does not depend on how it is sliced, because the Scorer's does not."""
-        if batch.num_rows <= self._scorer.block_rows and self._running == 0:
-            return self._scorer.score(batch, where="the request")
-        parts = [await self._in_thread(part) for part in self._slices(batch)]
-        return ScoredBatch.join(parts)
+    @property
+    def waiting(self) -> int:
+        """Requests in the queue."""
+        return len(self._queue)
 
-    def _slices(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        rows = SLICE_BLOCKS * self._scorer.block_rows
-        for start in range(0, max(batch.num_rows, 1), rows):
-            yield batch.slice(start, rows)
+    def stuck_s(self, now: float) -> float:
+        """Return for how long the running micro-batch has been running beyond its prediction; 0 when none is."""
+        return max(now - self._running_until, 0.0) if self._running_since is not None else 0.0
 
-    async def _in_thread(self, part: pa.RecordBatch) -> ScoredBatch:
+    def predicted_wait_s(self, rows: int, now: float) -> float:
+        """Return when so many more rows would be scored, from now on."""
+        ahead = max(self._running_until - now, 0.0) if self._running_since is not None else 0.0
+        total = self._rows + rows
+        batches = -(-total // max(self._most_rows(), 1))
+        return ahead + self.cost.seconds_per_row * total + self.cost.seconds_per_batch * batches
+
+    async def score(
+        self, rows: Rows, *, expires: float = float("inf"), label: object = None
+    ) -> tuple[ScoredBatch, Work]:
+        """Score the rows of one request, together with those of others.
+
+        Args:
+            rows: Checked rows; the result does not depend on how they are put together or sliced.
+            expires: When nobody waits for the answer any more, by the loop's clock.
+            label: Handed on to `on_scored`.
+
+        Returns:
+            The scores, and when what happened.
+
+        Raises:
+            Overloaded: Too much waits already, or the answer would be too late.
+            DeadlinePassed: Nobody waited for the answer any more when its turn came.
+        """
         loop = asyncio.get_running_loop()
-        self._running += 1
-        future = self._thread.submit(self._scorer.score, part, where="the request")
+        now = loop.time()
+        own = self.cost.predict(rows.num_rows)
+        wait = self._admit(rows, own=own, now=now, expires=expires)
+        if wait > expires - now:
+            raise DeadlinePassed(predicted=True)
+        work = Work(rows, loop.create_future(), now + self.limits.slo_s + own, expires, now, label)
+        self._push(work)
+        self._schedule(loop)
+        return await work.answered, work
 
-        def finished(_: Future[ScoredBatch]) -> None:
-            # Not when the waiting request ends: it may be cancelled while its slice still runs.
-            loop.call_soon_threadsafe(self._one_less)
+    def _admit(self, rows: Rows, *, own: float, now: float, expires: float) -> float:
+        limits = self.limits
+        if len(self._queue) >= limits.waiting_requests:
+            raise Overloaded(f"{len(self._queue)} requests wait already", retry_after_s=self.predicted_wait_s(0, now))
+        if self._queue and self._bytes + rows.nbytes > limits.waiting_bytes:
+            raise Overloaded(f"{self._bytes} bytes wait already", retry_after_s=self.predicted_wait_s(0, now))
+        wait = self.predicted_wait_s(rows.num_rows, now)
+        if self._queue and wait - own > min(limits.slo_s, expires - now):
+            raise Overloaded(f"an answer would take about {wait:.2g} s", retry_after_s=wait - own)
+        return wait
 
-        future.add_done_callback(finished)
-        return await asyncio.wrap_future(future)
+    def _push(self, work: Work) -> None:
+        heapq.heappush(self._queue, (work.due, next(self._number), work))
+        self._rows += work.rows.num_rows - work.done
+        self._bytes += work.rows.nbytes
 
-    def _one_less(self) -> None:
-        self._running -= 1
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._queue and self._running_since is None and not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._next, loop)
+
+    def _most_rows(self) -> int:
+        """Return the rows of the largest micro-batch that does not keep others waiting for too long."""
+        limits, block = self.limits, self._scorer.block_rows
+        if not self.cost.batches:
+            return block
+        within = self.cost.rows_within(limits.slo_s * limits.slice_share, most=limits.batch_rows)
+        return max(within, min(block, limits.batch_rows))
+
+    def _next(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start the next micro-batch, if there is work."""
+        self._scheduled = False
+        now = loop.time()
+        shares = self._take(now)
+        if not shares:
+            self._schedule(loop)
+            return
+        predicted = self.cost.predict(sum(share.count for share in shares))
+        self._running_since, self._running_until = now, now + predicted
+        if self.cost.batches and predicted <= self.limits.inline_s:
+            self._finish(loop, *_scored_or_error(self._scorer, shares))
+            return
+        running = self._thread.submit(_scored_or_error, self._scorer, shares)
+        running.add_done_callback(lambda ended: loop.call_soon_threadsafe(lambda: self._finish(loop, *ended.result())))
+
+    def _take(self, now: float) -> list[Share]:
+        """Take the rows of the next micro-batch off the queue; forget work that nobody waits for."""
+        shares: list[Share] = []
+        rows_left, bytes_left = self._most_rows(), self.limits.batch_bytes
+        while self._queue and rows_left > 0 and bytes_left > 0:
+            work = heapq.heappop(self._queue)[2]
+            left = work.rows.num_rows - work.done
+            self._rows -= left
+            self._bytes -= work.rows.nbytes
+            if work.answered.done():
+                continue
+            if now > work.expires:
+                work.answered.set_exception(DeadlinePassed(predicted=False))
+                continue
+            row_bytes = max(work.rows.nbytes // max(work.rows.num_rows, 1), 1)
+            taken = min(left, rows_left, max(bytes_left // row_bytes, 1 if not shares else 0))
+            if left and not taken:
+                self._push(work)
+                break
+            work.started = work.started or now
+            shares.append(Share(work, work.done, taken))
+            rows_left, bytes_left = rows_left - taken, bytes_left - taken * row_bytes
+        return shares
+
+    def _finish(self, loop: asyncio.AbstractEventLoop, done: Sequence[Scored], failed: Sequence["Failed"]) -> None:
+        """Give everybody their scores, and start the next micro-batch."""
+        self._running_since = None
+        for failure in failed:
+            if not failure.work.answered.done():
+                failure.work.answered.set_exception(failure.error)
+        for scored in done:
+            self.cost.learn(scored.batch.num_rows, scored.seconds)
+            self._hand_out(scored)
+            if self._on_scored is not None:
+                self._on_scored(scored)
+        self._schedule(loop)
+
+    def _hand_out(self, scored: Scored) -> None:
+        start = 0
+        for share in scored.shares:
+            work = share.work
+            work.parts.append(_cut(scored.scores, start, share.count))
+            work.done += share.count
+            work.compute_s += scored.seconds
+            start += share.count
+            if work.answered.done():
+                continue
+            if work.done >= work.rows.num_rows:
+                work.answered.set_result(ScoredBatch.join(work.parts))
+            else:
+                self._push(work)
 
     def close(self) -> None:
-        """Let the running slice finish and end the thread."""
+        """Let the running micro-batch finish and end the thread."""
         self._thread.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A request whose rows could not be scored, by itself."""
+
+    work: Work
+    error: Exception
+
+
+def _scored_or_error(scorer: Scorer, shares: Sequence[Share]) -> tuple[list[Scored], list[Failed]]:
+    """Score a micro-batch; when it fails as a whole, halve it, so that only the culprit fails.
+
+    Rows for which the model raises are found by the Scorer itself; this is for what fails around it.
+    """
+    clock = time.perf_counter()
+    try:
+        batch = to_batch([slice_rows(s.work.rows, s.start, s.count) for s in shares], scorer.signature)
+        scores = scorer.score(batch, where="the request")
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other requests are not at fault
+        if len(shares) == 1:
+            return [], [Failed(shares[0].work, error)]
+        half = len(shares) // 2
+        first, second = _scored_or_error(scorer, shares[:half]), _scored_or_error(scorer, shares[half:])
+        return [*first[0], *second[0]], [*first[1], *second[1]]
+    return [Scored(shares, batch, scores, time.perf_counter() - clock)], []
+
+
+def _cut(scores: ScoredBatch, start: int, rows: int) -> ScoredBatch:
+    if start == 0 and rows == len(scores.outputs[0]):
+        return scores
+    stop = start + rows
+    reasons = {row - start: why for row, why in scores.reasons.items() if start <= row < stop} if scores.reasons else {}
+    return ScoredBatch(tuple(array[start:stop] for array in scores.outputs), reasons)

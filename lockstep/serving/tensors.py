@@ -1,143 +1,107 @@
-"""Open Inference Protocol V2 tensors: a JSON inference request to the batch, and scores to the response.
+"""Open Inference Protocol V2 tensors: which datatypes and shapes stand for a model's columns, however they are sent.
 
-Every input column of the model is one tensor of shape [rows] or [rows, 1]; the output has the shape [rows], or
-[rows, ...] where the model gives a tensor for each row. The binary tensor extension is not
-supported (and not listed): a request that uses it is told so.
+Every input column of the model is one tensor of shape [rows] or [rows, 1], or [rows, ...] where the column is a tensor
+itself; the outputs likewise.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import orjson
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from lockstep.errors import RequestInvalid
 from lockstep.run.plan import Column, ModelIdentity
-from lockstep.scoring.backends import Floats
-from lockstep.scoring.signature import Signature
-from lockstep.serving.columns import Misfit, build_batch, empty_batch
-from lockstep.serving.json_body import json_kind, parse_json_object
+from lockstep.scoring.backends import Arrays
+from lockstep.scoring.signature import Signature, described
+from lockstep.serving.columns import Misfit
+from lockstep.serving.json_body import json_kind
 
 # Signature type -> the tensor datatype in the metadata, then the others that widen to it without loss.
 SMALL_INTEGERS = ("INT16", "INT8", "UINT16", "UINT8")
 DATATYPES: dict[str, tuple[str, ...]] = {
     "string": ("BYTES",),
-    "double": ("FP64", "FP32", "FP16", "INT64", "INT32", "UINT64", "UINT32", *SMALL_INTEGERS),
-    "float": ("FP32", "FP16", *SMALL_INTEGERS),
+    "double": ("FP64", "FP32", "FP16", "BF16", "INT64", "INT32", "UINT64", "UINT32", *SMALL_INTEGERS),
+    "float": ("FP32", "FP16", "BF16", *SMALL_INTEGERS),
     "integer": ("INT32", *SMALL_INTEGERS),
     "long": ("INT64", "INT32", "UINT32", *SMALL_INTEGERS),
     "boolean": ("BOOL",),
     "datetime": ("BYTES",),
+    # Of tensors alone: element types that no plain column has.
+    "float16": ("FP16",),
+    "uint8": ("UINT8",),
+    "int8": ("INT8",),
+    "int16": ("INT16", "INT8", "UINT8"),
 }
 # Datatypes whose values are rounded or bounded before they widen.
 NARROW: dict[str, pa.DataType] = {
     "FP16": pa.float16(), "FP32": pa.float32(), "INT8": pa.int8(), "INT16": pa.int16(), "INT32": pa.int32(),
     "UINT8": pa.uint8(), "UINT16": pa.uint16(), "UINT32": pa.uint32(),
 }  # fmt: skip
-# Of outputs alone: element types that no plain input column has.
-OUTPUT_DATATYPES = {"float16": "FP16", "uint8": "UINT8", "int8": "INT8", "int16": "INT16"}
-BINARY = "binary tensor data is not supported yet; send the tensors as JSON (tritonclient: binary_data=False)"
 
 
-@dataclass(frozen=True)
-class InferRequest:
-    """A decoded inference request.
-
-    Attributes:
-        batch: Rows in the signature's schema.
-        id: Echoed in the response.
-        outputs: Requested output names; empty means all.
-    """
-
-    batch: pa.RecordBatch
-    id: str | None
-    outputs: tuple[str, ...]
-
-
-def decode_infer(body: bytes, signature: Signature) -> InferRequest:
-    """Decode the JSON of an inference request.
+def declared_rows(column: Column, datatype: object, shape: object) -> int:
+    """Check the datatype and the shape of an input tensor; return its rows.
 
     Raises:
-        RequestInvalid: It does not fit the protocol or the signature.
+        RequestInvalid: They are not those of the column.
     """
-    request = parse_json_object(body)
-    inputs, request_id = request.get("inputs"), request.get("id")
-    if not isinstance(inputs, list):
-        raise RequestInvalid(f"inputs must be an array of tensors, got {json_kind(inputs)}")
-    if request_id is not None and not isinstance(request_id, str):
-        raise RequestInvalid(f"id must be a string, got {json_kind(request_id)}")
-    outputs = _requested_outputs(request.get("outputs"), signature)
-    return InferRequest(_batch(inputs, signature), request_id, outputs)
-
-
-def _requested_outputs(value: Any, signature: Signature) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    if not isinstance(value, list):
-        raise RequestInvalid(f"outputs must be an array, got {json_kind(value)}")
-    names = [item.get("name") if isinstance(item, dict) else None for item in value]
-    known = output_names(signature)
-    for index, name in enumerate(names):
-        if name not in known:
-            raise RequestInvalid(f"outputs[{index}]: the model has no such output; it has {', '.join(known)}")
-    if len(set(names)) < len(names):
-        raise RequestInvalid("outputs: an output is requested twice")
-    return tuple(str(name) for name in names)
-
-
-def _batch(inputs: list[Any], signature: Signature) -> pa.RecordBatch:
-    expected = {column.name: column for column in signature.inputs}
-    columns: dict[str, Sequence[Any]] = {}
-    for index, tensor in enumerate(inputs):
-        name = tensor.get("name") if isinstance(tensor, dict) else None
-        if not isinstance(name, str):
-            raise RequestInvalid(f"inputs[{index}] must be an object with name, shape, datatype and data")
-        if name not in expected:
-            raise RequestInvalid(f"inputs[{index}]: the model has no input of that name; GET the model's metadata")
-        if name in columns:
-            raise RequestInvalid(f"input {name!r} is given twice")
-        columns[name] = _values(tensor, expected[name])
-    batch = build_batch(columns, signature)
-    return batch if batch.num_rows else empty_batch(signature)
-
-
-def _values(tensor: dict[str, Any], column: Column) -> Sequence[Any]:
-    name, datatype = column.name, tensor.get("datatype")
-    parameters = tensor.get("parameters") or {}
-    if isinstance(parameters, dict) and "binary_data_size" in parameters:
-        raise RequestInvalid(f"input {name!r}: {BINARY}")
     allowed = DATATYPES[column.dtype]
     if datatype not in allowed:
-        raise RequestInvalid(f"input {name!r}: the datatype does not fit; expected {' or '.join(allowed)}")
-    values, rows = _flat(tensor, name), _rows(tensor.get("shape"), name)
-    if len(values) != rows:
-        raise RequestInvalid(f"input {name!r}: the shape declares {rows} values, the data holds {len(values)}")
-    narrow = NARROW.get(str(datatype))
-    return values if narrow is None else _narrowed(values, narrow, name=name, datatype=str(datatype))
+        expected = f"the datatype does not fit; expected {' or '.join(allowed)}"
+        raise RequestInvalid(f"input {column.name!r}: {expected}")
+    sizes = shape if isinstance(shape, list) else None
+    whole = sizes is not None and all(type(n) is int and n >= 0 for n in sizes)
+    if not whole or not sizes or not _fits_shape(sizes[1:], column):
+        raise RequestInvalid(f"input {column.name!r}: shape must be {_shapes(column)}")
+    return int(sizes[0])
 
 
-def _rows(shape: Any, name: str) -> int:
-    whole = isinstance(shape, list) and all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in shape)
-    if not whole or len(shape) not in {1, 2} or (len(shape) == 2 and shape[1] != 1):
-        raise RequestInvalid(f"input {name!r}: shape must be [rows] or [rows, 1]")
-    return int(shape[0])
+def _fits_shape(rest: list[int], column: Column) -> bool:
+    if column.shape is None:
+        return rest in ([], [1])
+    return rest == list(column.shape)
 
 
-def _flat(tensor: dict[str, Any], name: str) -> list[Any]:
-    data = tensor.get("data")
-    if not isinstance(data, list):
-        raise RequestInvalid(f"input {name!r}: data must be an array, got {json_kind(data)}")
-    if not any(isinstance(item, list) for item in data):
-        return data
-    if not all(isinstance(item, list) and len(item) == 1 for item in data):
-        raise RequestInvalid(f"input {name!r}: data must be flat, or one array of one value for each row")
-    return [item[0] for item in data]
+def _shapes(column: Column) -> str:
+    if column.shape is None:
+        return "[rows] or [rows, 1]"
+    return f"[rows, {', '.join(map(str, column.shape))}], because the column is a {described(column)}"
 
 
-def _narrowed(values: list[Any], narrow: pa.DataType, *, name: str, datatype: str) -> list[Any]:
-    """Read values as the narrower type they were sent as, so that 0.1 as FP32 is the float32 nearest to 0.1."""
+def input_column(signature: Signature, name: object, *, index: int, given: Sequence[str]) -> Column:
+    """Return the column that an input tensor is for.
+
+    Args:
+        signature: Of the model.
+        name: Of the tensor.
+        index: Place of the tensor in the request, for the error.
+        given: Names of the tensors before it.
+
+    Raises:
+        RequestInvalid: The model has no such input, or it is given already.
+    """
+    if not isinstance(name, str):
+        raise RequestInvalid(f"inputs[{index}] must be an object with name, shape, datatype and data")
+    column = signature.inputs_by_name.get(name)
+    if column is None:
+        raise RequestInvalid(f"inputs[{index}]: the model has no input of that name; GET the model's metadata")
+    if name in given:
+        raise RequestInvalid(f"input {name!r} is given twice")
+    return column
+
+
+def narrowed(values: list[Any], datatype: str, *, name: str) -> list[Any]:
+    """Read values as the narrower type they were sent as, so that 0.1 as FP32 is the float32 nearest to 0.1.
+
+    Raises:
+        RequestInvalid: A value is not of the datatype; names the row.
+    """
+    narrow = NARROW.get(datatype)
+    if narrow is None:
+        return values
     plain = {float, int, type(None)} if pa.types.is_floating(narrow) else {int, type(None)}
     if plain.issuperset(map(type, values)):
         try:
@@ -167,45 +131,63 @@ def _narrowed_one(value: Any, narrow: pa.DataType) -> Any:
         raise Misfit("a number out of range") from error
 
 
-def output_names(signature: Signature) -> tuple[str, ...]:
-    """Return the outputs that are served: the one score."""
-    return (signature.outputs[0].name,)
+def in_rows(values: list[Any], column: Column) -> list[Any]:
+    """Group the flat elements of a tensor column by row; the values of a plain column are its rows."""
+    if column.shape is None:
+        return values
+    size = math.prod(column.shape)
+    return [values[start : start + size] for start in range(0, len(values), size)] if size else []
 
 
-def output_datatype(output: Column) -> str:
-    """Return the datatype of an output's elements."""
-    return OUTPUT_DATATYPES.get(output.dtype) or DATATYPES[output.dtype][0]
+def datatype_of(column: Column) -> str:
+    """Return the datatype of a column's elements, as the metadata has it."""
+    return DATATYPES[column.dtype][0]
 
 
-def encode_infer(identity: ModelIdentity, request: InferRequest, values: Floats) -> bytes:
-    """Encode the response; floats are written so that they read back to the same bits.
+def requested_outputs(names: Sequence[object], signature: Signature) -> tuple[str, ...]:
+    """Check the names of requested outputs.
+
+    Raises:
+        RequestInvalid: The model has no such output, or one is asked for twice.
+    """
+    known = [output.name for output in signature.outputs]
+    for index, name in enumerate(names):
+        if name not in known:
+            raise RequestInvalid(f"outputs[{index}]: the model has no such output; it has {', '.join(known)}")
+    if len(set(names)) < len(names):
+        raise RequestInvalid("outputs: an output is requested twice")
+    return tuple(str(name) for name in names)
+
+
+def chosen_outputs(
+    identity: ModelIdentity, wanted: Sequence[str], outputs: Arrays
+) -> list[tuple[Column, npt.NDArray[Any]]]:
+    """Pair the wanted outputs (all, when none is named) with their arrays, in the order they were asked for."""
+    pairs = {column.name: (column, array) for column, array in zip(identity.outputs, outputs, strict=True)}
+    return [pairs[name] for name in wanted] if wanted else list(pairs.values())
+
+
+def flat_list(array: npt.NDArray[np.generic]) -> list[Any]:
+    """Return the elements in row order as plain Python values."""
+    return array.reshape(-1).tolist()
+
+
+def model_metadata(identity: ModelIdentity, versions: Sequence[int]) -> dict[str, Any]:
+    """Return the body of `GET /v2/models/M`.
 
     Args:
-        identity: Of the model.
-        request: What is answered.
-        values: `(rows, *shape)` scores; a tensor is written flat, in row order.
+        identity: Of the version that is described.
+        versions: All versions of the model that are served here.
     """
-    response: dict[str, Any] = {"model_name": identity.name, "model_version": str(identity.version)}
-    if request.id is not None:
-        response["id"] = request.id
-    response["parameters"] = {"model_digest": identity.digest}
-    output = identity.outputs[0]
-    tensor = {"name": output.name, "shape": list(values.shape), "datatype": output_datatype(output)}
-    response["outputs"] = [{**tensor, "data": values.reshape(-1).tolist()}]
-    return orjson.dumps(response)
-
-
-def model_metadata(identity: ModelIdentity) -> dict[str, Any]:
-    """Return the body of `GET /v2/models/M`."""
     return {
         "name": identity.name,
-        "versions": [str(identity.version)],
+        "versions": [str(version) for version in versions],
         "platform": "mlflow",
-        "inputs": [_declared(column, DATATYPES[column.dtype][0]) for column in identity.inputs],
-        "outputs": [_declared(output, output_datatype(output)) for output in identity.outputs[:1]],
+        "inputs": [_declared(column) for column in identity.inputs],
+        "outputs": [_declared(output) for output in identity.outputs],
         "properties": {"digest": identity.digest, **({"alias": identity.alias} if identity.alias else {})},
     }
 
 
-def _declared(column: Column, datatype: str) -> dict[str, Any]:
-    return {"name": column.name, "datatype": datatype, "shape": [-1, *(column.shape or ())]}
+def _declared(column: Column) -> dict[str, Any]:
+    return {"name": column.name, "datatype": datatype_of(column), "shape": [-1, *(column.shape or ())]}
