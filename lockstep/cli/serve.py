@@ -29,7 +29,7 @@ def command(
     alias: Annotated[str | None, typer.Option(help="Serve this alias instead of the spec's.")] = None,
     model_version: ModelVersion = None,
     max_body_mib: Annotated[int, typer.Option(min=1, help="Largest request body, in MiB.")] = 16,
-    max_in_progress: Annotated[int, typer.Option(min=1, help="Requests at a time; further ones get 503.")] = 64,
+    max_in_progress: Annotated[int, typer.Option(min=1, help="Requests at a time; further ones get 503.")] = 256,
 ) -> None:
     """Serve the model of a spec over HTTP: MLflow's /invocations and the Open Inference Protocol V2.
 
@@ -50,19 +50,23 @@ def command(
         if host not in LOOPBACK:
             _log.warning("listening on %s without authentication or TLS: put a gateway in front", host)
         try:
-            _serve(sock, reference, alias=alias or reference.alias, version=model_version, limits=limits)
+            _serve(sock, reference.model_copy(update={"alias": alias or reference.alias}), model_version, limits)
         except KeyboardInterrupt:
             pass  # stopped while it was loading; nothing was in progress
     _log.info("stopped")
 
 
-def _serve(sock: socket.socket, model: "ModelRef", *, alias: str, version: int | None, limits: "Limits") -> None:
+def _serve(sock: socket.socket, model: "ModelRef", version: int | None, limits: "Limits") -> None:
     from lockstep.serving.app import build_app
+    from lockstep.serving.data_plane import DataPlane
+    from lockstep.serving.fleet import Fleet, ModelSlot
+    from lockstep.serving.lane import LaneLimits
+    from lockstep.serving.loading import load_version, resolve
+    from lockstep.serving.metrics import Metrics
     from lockstep.serving.server import build_server
-    from lockstep.serving.startup import build_plane, load_model, warm_up
 
-    loaded = load_model(settings(), model.name, alias=alias, version=version, declared=model)
-    warm_up(loaded)
-    identity = loaded.served.identity
+    identity = resolve(settings(), model, version=version)
+    loaded = load_version(settings(), identity, declared=model, limits=LaneLimits())
     _log.info("serving model %s version %d, digest %s", identity.name, identity.version, identity.digest)
-    build_server(build_app(build_plane(loaded, limits))).run(sockets=[sock])
+    fleet = Fleet([ModelSlot(identity.name, current=loaded)])
+    build_server(build_app(DataPlane(fleet, metrics=Metrics(), limits=limits))).run(sockets=[sock])

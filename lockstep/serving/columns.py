@@ -6,7 +6,7 @@ row and expectation. Nothing is guessed: text is never read as a number, a fract
 
 import datetime as dt
 import math
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,7 @@ class Kind:
     expected: str
     plain: frozenset[type]
     convert: Callable[[Any], Any]
-    bounded: Callable[[Sequence[Any]], bool] | None = None
+    bounded: Callable[[Iterable[Any]], bool] | None = None
 
 
 def _text(value: Any) -> str:
@@ -74,17 +74,17 @@ def _whole(bits: int) -> Callable[[Any], int]:
     return convert
 
 
-def _within(bits: int) -> Callable[[Sequence[Any]], bool]:
+def _within(bits: int) -> Callable[[Iterable[Any]], bool]:
     bound = 1 << (bits - 1)
 
-    def within(values: Sequence[Any]) -> bool:
+    def within(values: Iterable[Any]) -> bool:
         known = [value for value in values if value is not None]
         return not known or (min(known) >= -bound and max(known) < bound)
 
     return within
 
 
-def _is_unicode(values: Sequence[Any]) -> bool:
+def _is_unicode(values: Iterable[Any]) -> bool:
     """Whether no text has a lone surrogate, which only Python's own JSON parser lets through."""
     try:
         for value in values:

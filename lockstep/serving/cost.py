@@ -1,8 +1,7 @@
 """How long a model takes for so many rows: time = a * rows + b, learnt from every micro-batch.
 
-The fit is least squares with exponential forgetting, as Clipper and BentoML fit their batching
-(https://www.usenix.org/system/files/conference/nsdi17/nsdi17-crankshaw.pdf, section 4.3): old batches count less and less, so
-it follows a machine that gets slower.
+The fit is least squares with exponential forgetting: old batches count less and less, so it follows a machine that gets
+slower. BentoML's dispatcher fits the same line (bentoml/_internal/marshal/dispatcher.py), over its last batches.
 """
 
 from dataclasses import dataclass, field

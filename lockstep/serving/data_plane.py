@@ -5,18 +5,18 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
-import pyarrow as pa
-
-from lockstep.run.plan import ModelIdentity
-from lockstep.scoring.backends import Floats
+from lockstep.scoring.backends import Arrays
 from lockstep.scoring.reasons import INPUT_CODES, code_of
-from lockstep.scoring.scorer import ScoredBatch, Scorer
-from lockstep.serving.errors import Overloaded, RowsRefused, RowsUnscorable
-from lockstep.serving.lane import ScoringLane
+from lockstep.serving.errors import NotReady, Overloaded, RowsRefused, RowsUnscorable
+from lockstep.serving.fleet import Fleet
+from lockstep.serving.lane import Gone
 from lockstep.serving.metrics import Metrics
+from lockstep.serving.rows import Rows
+from lockstep.serving.trace import Trace
+from lockstep.serving.versions import LoadedVersion
 
 ResultT = TypeVar("ResultT")
 
@@ -30,64 +30,70 @@ class Limits:
         body_timeout_s: Longest time for a body to arrive.
         inline_bytes: Bodies up to this size are decoded on the event loop, larger ones in a thread.
         in_progress: Requests that may be in progress at a time; further ones are told to come back.
-        retry_after_s: When they should.
+        stuck_s: The server is no longer alive when a micro-batch runs for so long beyond its prediction.
     """
 
     body_bytes: int = 16 * 2**20
     body_timeout_s: float = 30.0
     inline_bytes: int = 64 * 2**10
-    in_progress: int = 64
-    retry_after_s: int = 1
+    in_progress: int = 256
+    stuck_s: float = 60.0
 
 
 @dataclass(frozen=True)
-class ServedModel:
-    """The model of this endpoint: resolved and loaded once, the same until the process ends."""
+class Content:
+    """The body of an answer and the headers that describe it."""
 
-    identity: ModelIdentity
-    scorer: Scorer
+    body: bytes
+    media_type: str
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class Question:
     """A decoded request: the rows, and how to write the answer once their scores are known."""
 
-    batch: pa.RecordBatch
-    encode: Callable[[Floats], bytes]
-
-
-Decode = Callable[[bytes], Question]
-
-
-@dataclass
-class Trace:
-    """What happened to one request so far, for its log line, its headers and the metrics."""
-
-    request_id: str
-    rows: int = 0
-    stages_s: dict[str, float] = field(default_factory=dict)
-
-    @contextlib.contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Add the seconds of the body to a stage."""
-        clock = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.stages_s[name] = self.stages_s.get(name, 0.0) + time.perf_counter() - clock
+    rows: Rows
+    encode: Callable[[Arrays], Content]
 
 
 class DataPlane:
-    """Answers questions about one model. Belongs to one event loop."""
+    """Answers questions to the models of a fleet. Belongs to one event loop."""
 
-    def __init__(self, model: ServedModel, *, metrics: Metrics, limits: Limits) -> None:
-        self.model = model
+    def __init__(self, fleet: Fleet, *, metrics: Metrics, limits: Limits) -> None:
+        self.fleet = fleet
         self.metrics = metrics
         self.limits = limits
-        self.ready = True
-        self._lane = ScoringLane(model.scorer)
+        self.stopping = False
         self._codec = ThreadPoolExecutor(max_workers=1, thread_name_prefix="codec")
         self._admitted = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are taken: every model is loaded, and the server is not stopping."""
+        return not self.stopping and self.fleet.ready
+
+    @property
+    def live(self) -> bool:
+        """Whether no lane is stuck; when one is, only a new process helps."""
+        now = time.monotonic()
+        lanes = (version.lane for slot in self.fleet for version in slot.versions)
+        return all(lane.stuck_s(now) < self.limits.stuck_s for lane in lanes)
+
+    def find(self, name: str | None, version: str | None) -> LoadedVersion:
+        """Return the version that a request is for.
+
+        Args:
+            name: Registered model; none: the default one.
+            version: Its number as text; none or empty: the one that answers now.
+
+        Raises:
+            ModelUnknown: It is not served here.
+            NotReady: It is not loaded yet, or the server is stopping.
+        """
+        if self.stopping:
+            raise NotReady(None, reason="it is stopping")
+        return self.fleet.find(name, version)
 
     @contextlib.contextmanager
     def admission(self) -> Iterator[None]:
@@ -97,46 +103,53 @@ class DataPlane:
             Overloaded: All are taken.
         """
         if self._admitted >= self.limits.in_progress:
-            raise Overloaded(limit=self.limits.in_progress, retry_after_s=self.limits.retry_after_s)
+            raise Overloaded(f"{self._admitted} requests are in progress already", retry_after_s=1)
         self._admitted += 1
         try:
             yield
         finally:
             self._admitted -= 1
 
-    async def answer(self, body: bytes, decode: Decode, *, trace: Trace) -> bytes:
-        """Answer one request.
+    async def answer(self, target: LoadedVersion, rows: Rows, *, trace: Trace, gone: Gone | None = None) -> Arrays:
+        """Score the rows of one request.
 
         Args:
-            body: Its body.
-            decode: Reads the body; called once, perhaps in a thread.
-            trace: Filled with rows and seconds per stage.
+            target: Who answers; from `find`.
+            rows: Checked rows.
+            trace: Filled with rows and seconds per stage; says when the request expires.
+            gone: Returns when the client went away; its work is dropped then.
+
+        Returns:
+            One `(rows, *shape)` array per output.
 
         Raises:
-            RequestInvalid: `decode` refused the body.
+            Overloaded: Too much waits already.
+            DeadlinePassed: The request expired before its turn came.
+            ClientGone: The client went away before.
             RowsUnscorable: The model has no finite score for some row.
             RowsRefused: No row without a score could be given to the model.
         """
-        apart = len(body) > self.limits.inline_bytes
-        with trace.stage("decode"):
-            question = await self._run(decode, body, apart=apart)
-        trace.rows = question.batch.num_rows
-        with trace.stage("score"):
-            scored: ScoredBatch = await self._lane.score(question.batch)
+        trace.rows = rows.num_rows
+        with target.held():
+            scored, work = await target.lane.score(rows, expires=trace.expires, label=trace, gone=gone)
+        trace.stages_s["queue"] = work.started - work.arrived
+        trace.stages_s["compute"] = work.compute_s
         if scored.reasons:
             sent_so = all(code_of(reason) in INPUT_CODES for reason in scored.reasons.values())
             kind = RowsRefused if sent_so else RowsUnscorable
-            raise kind(scored.reasons, rows=question.batch.num_rows)
-        with trace.stage("encode"):
-            return await self._run(question.encode, scored.values, apart=apart)
+            raise kind(scored.reasons, rows=rows.num_rows)
+        return scored.outputs
 
-    async def _run(self, function: Callable[..., ResultT], argument: object, *, apart: bool) -> ResultT:
+    async def run(self, function: Callable[..., ResultT], argument: object, *, apart: bool) -> ResultT:
+        """Call a codec, in a thread when there is much to read or write."""
         if not apart:
             return function(argument)
         return await asyncio.get_running_loop().run_in_executor(self._codec, function, argument)
 
     def close(self) -> None:
         """Stop being ready and end the threads."""
-        self.ready = False
-        self._lane.close()
+        self.stopping = True
+        for slot in self.fleet:
+            for version in slot.versions:
+                version.lane.close()
         self._codec.shutdown(wait=True, cancel_futures=True)

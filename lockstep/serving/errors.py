@@ -3,6 +3,7 @@
 Statuses are the edges' business: each has one table from these classes to its own protocol.
 """
 
+import math
 from collections.abc import Mapping
 
 from lockstep.errors import EnvironmentFault, InputError, LockstepError, RegistryError, RequestInvalid
@@ -13,9 +14,19 @@ SHOWN_ROWS = 10
 class ModelUnknown(RequestInvalid):
     """The request is for a model or version that is not served here."""
 
-    def __init__(self, name: str, version: str | None, *, served: str) -> None:
-        wanted = f"model {name!r}" + (f" version {version!r}" if version is not None else "")
-        super().__init__(f"{wanted} is not served here; this endpoint serves {served}")
+    def __init__(self, name: str | None, version: str | None, *, served: str) -> None:
+        if name is None:
+            problem = "the request names no model, and the endpoint has no default one"
+        else:
+            problem = f"model {name!r}" + (f" version {version!r}" if version else "") + " is not served here"
+        super().__init__(f"{problem}; this endpoint serves {served}")
+
+
+class NothingToRollBackTo(RequestInvalid):
+    """A model has no earlier version loaded."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"model {name!r} cannot be rolled back: no earlier version is loaded. Load one by its number")
 
 
 class MediaTypeUnsupported(RequestInvalid):
@@ -40,13 +51,50 @@ class BodyTooSlow(RequestInvalid):
 
 
 class Overloaded(LockstepError):
-    """More requests are in progress than the endpoint admits."""
+    """The endpoint does not take the request, so that those it has taken are answered in time.
+
+    Args:
+        problem: What there is too much of.
+        retry_after_s: When to come back.
+    """
 
     retryable = True
 
-    def __init__(self, *, limit: int, retry_after_s: int) -> None:
-        self.retry_after_s = retry_after_s
-        super().__init__(f"{limit} requests are in progress already; try again in {retry_after_s} s")
+    def __init__(self, problem: str, *, retry_after_s: float) -> None:
+        self.retry_after_s = max(math.ceil(retry_after_s), 1)
+        super().__init__(f"the endpoint is busy: {problem}; try again in {self.retry_after_s} s")
+
+
+class NotReady(LockstepError):
+    """The model is being loaded, or the server is stopping."""
+
+    retryable = True
+    retry_after_s = 1
+
+    def __init__(self, model: str | None, *, reason: str) -> None:
+        what = f"model {model!r}" if model is not None else "the server"
+        super().__init__(f"{what} is not ready: {reason}; try again later")
+
+
+class DeadlinePassed(LockstepError):
+    """The deadline that the client set is over, or would be before the answer.
+
+    Args:
+        predicted: Whether it is not over yet, but too near.
+    """
+
+    retryable = True
+
+    def __init__(self, *, predicted: bool) -> None:
+        problem = "the deadline is too near for an answer" if predicted else "the deadline passed before its turn came"
+        super().__init__(f"{problem}; nothing was scored. Allow the request more time")
+
+
+class ClientGone(LockstepError):
+    """The client closed the connection, so that nobody reads the answer."""
+
+    def __init__(self) -> None:
+        super().__init__("the client went away")
 
 
 class RowsUnscorable(LockstepError):

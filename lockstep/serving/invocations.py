@@ -4,19 +4,33 @@ Bodies, statuses and media types are those of `mlflow models serve`, except that
 or the data, and that an unsupported media type is answered in the same JSON form as every other error.
 """
 
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 
 import orjson
-from fastapi import APIRouter, Request, Response
 
-from lockstep.scoring.backends import Floats
-from lockstep.serving.data_plane import DataPlane, Question
+from lockstep.scoring.backends import Arrays
+from lockstep.scoring.signature import Signature
+from lockstep.serving.answering import ask
+from lockstep.serving.data_plane import Content, DataPlane, Question
+from lockstep.serving.exchange import CSV, JSON, Accepted, Exchange, Reply
 from lockstep.serving.formats import decode_csv, decode_json
-from lockstep.serving.http import CSV, JSON, ask, media_type, respond
+from lockstep.serving.router import Route
+from lockstep.serving.rows import Rows
+from lockstep.serving.versions import LoadedVersion
 
+EDGE = "invocations"
 # HTTP status to MLflow's error code.
-ERROR_CODES = {404: "ENDPOINT_NOT_FOUND", 500: "INTERNAL_ERROR", 503: "TEMPORARILY_UNAVAILABLE"}
+ERROR_CODES = {
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "ENDPOINT_NOT_FOUND",
+    429: "REQUEST_LIMIT_EXCEEDED",
+    500: "INTERNAL_ERROR",
+    503: "TEMPORARILY_UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
 
 
 def describe_error(status: int, message: str) -> bytes:
@@ -24,35 +38,41 @@ def describe_error(status: int, message: str) -> bytes:
     return orjson.dumps({"error_code": ERROR_CODES.get(status, "BAD_REQUEST"), "message": message})
 
 
-def encode_predictions(output: str, values: Floats) -> bytes:
+def encode_predictions(signature: Signature, outputs: Arrays) -> Content:
     """Write scores as MLflow writes a DataFrame: one record per row."""
-    return orjson.dumps({"predictions": [{output: value} for value in values.tolist()]})
+    names = [output.name for output in signature.outputs]
+    if len(names) == 1:
+        name = names[0]
+        records = [{name: value} for value in outputs[0].tolist()]
+    else:
+        columns = [array.tolist() for array in outputs]
+        records = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    return Content(orjson.dumps({"predictions": records}), JSON)
 
 
-def invocations_router(plane: DataPlane) -> APIRouter:
+def invocations_routes(plane: DataPlane) -> list[Route]:
     """Return the routes of MLflow's scoring protocol."""
-    router = APIRouter(tags=["MLflow scoring protocol"])
-    scorer = plane.model.scorer
-    encode = partial(encode_predictions, scorer.output)
-    decoders = {
-        JSON: lambda body: Question(decode_json(body, scorer.signature), encode),
-        CSV: lambda body: Question(decode_csv(body, scorer.signature), encode),
-    }
+    bodies = Accepted({JSON: partial(_decode, decode_json), CSV: partial(_decode, decode_csv)})
+    mlflow_version = version("mlflow").encode()
 
-    @router.post("/invocations", summary="Score rows")
-    async def invocations(request: Request) -> Response:
-        async def work() -> Response:
-            return await ask(plane, request, media_type(request.headers.get("content-type"), decoders))
+    async def invocations(exchange: Exchange) -> Reply:
+        decode = bodies.reader(exchange.header("content-type"))
+        return await ask(plane, exchange, decode, name=exchange.params.get("name"), version=None)
 
-        return await respond(request, work(), describe=describe_error)
+    async def ping(_: Exchange) -> Reply:
+        return Reply(200 if plane.ready else 404, b"\n")
 
-    @router.get("/ping", summary="Healthy?")
-    @router.get("/health", summary="Healthy?")
-    async def ping() -> Response:
-        return Response("\n", 200 if plane.ready else 404, media_type=JSON)
+    async def get_version(_: Exchange) -> Reply:
+        return Reply(200, mlflow_version)
 
-    @router.get("/version", summary="Version of MLflow")
-    async def mlflow_version() -> Response:
-        return Response(version("mlflow"), media_type=JSON)
+    return [
+        Route("POST", "/invocations", invocations, EDGE, "infer"),
+        Route("POST", "/endpoints/{name}/invocations", invocations, EDGE, "infer"),
+        Route("GET", "/ping", ping, EDGE),
+        Route("GET", "/health", ping, EDGE),
+        Route("GET", "/version", get_version, EDGE),
+    ]
 
-    return router
+
+def _decode(read: Callable[[bytes, Signature], Rows], body: bytes, target: LoadedVersion) -> Question:
+    return Question(read(body, target.signature), partial(encode_predictions, target.signature))

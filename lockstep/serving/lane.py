@@ -8,8 +8,9 @@ get their turn. How rows are put together does not change a score, because the S
 
 import asyncio
 import heapq
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count
@@ -18,8 +19,13 @@ import pyarrow as pa
 
 from lockstep.scoring.scorer import ScoredBatch, Scorer
 from lockstep.serving.cost import Cost
-from lockstep.serving.errors import DeadlinePassed, Overloaded
+from lockstep.serving.errors import ClientGone, DeadlinePassed, Overloaded
 from lockstep.serving.rows import Rows, slice_rows, to_batch
+from lockstep.serving.trace import NEVER
+
+Gone = Callable[[], Awaitable[None]]
+
+_log = logging.getLogger("lockstep.serving")
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class Work:
     Attributes:
         rows: Checked rows.
         answered: Gets the scores.
-        due: When they should be there, by the loop's clock: what orders the queue.
+        due: When they should be there, by `time.monotonic`: what orders the queue.
         expires: When nobody waits for them any more.
         arrived: When they came.
         label: What the log of inferences calls them.
@@ -132,14 +138,15 @@ class ScoringLane:
         return ahead + self.cost.seconds_per_row * total + self.cost.seconds_per_batch * batches
 
     async def score(
-        self, rows: Rows, *, expires: float = float("inf"), label: object = None
+        self, rows: Rows, *, expires: float = NEVER, label: object = None, gone: Gone | None = None
     ) -> tuple[ScoredBatch, Work]:
         """Score the rows of one request, together with those of others.
 
         Args:
             rows: Checked rows; the result does not depend on how they are put together or sliced.
-            expires: When nobody waits for the answer any more, by the loop's clock.
+            expires: When nobody waits for the answer any more, by `time.monotonic`.
             label: Handed on to `on_scored`.
+            gone: Returns when the client went away; then its rows are not scored.
 
         Returns:
             The scores, and when what happened.
@@ -147,9 +154,9 @@ class ScoringLane:
         Raises:
             Overloaded: Too much waits already, or the answer would be too late.
             DeadlinePassed: Nobody waited for the answer any more when its turn came.
+            ClientGone: The client went away before.
         """
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        loop, now = asyncio.get_running_loop(), time.monotonic()
         own = self.cost.predict(rows.num_rows)
         wait = self._admit(rows, own=own, now=now, expires=expires)
         if wait > expires - now:
@@ -157,7 +164,13 @@ class ScoringLane:
         work = Work(rows, loop.create_future(), now + self.limits.slo_s + own, expires, now, label)
         self._push(work)
         self._schedule(loop)
-        return await work.answered, work
+        waits = self._running_since is not None or own > self.limits.inline_s
+        watch = loop.create_task(_drop(work, gone)) if gone is not None and waits else None
+        try:
+            return await work.answered, work
+        finally:
+            if watch is not None:
+                watch.cancel()
 
     def _admit(self, rows: Rows, *, own: float, now: float, expires: float) -> float:
         limits = self.limits
@@ -191,7 +204,7 @@ class ScoringLane:
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the next micro-batch, if there is work."""
         self._scheduled = False
-        now = loop.time()
+        now = time.monotonic()
         shares = self._take(now)
         if not shares:
             self._schedule(loop)
@@ -237,9 +250,16 @@ class ScoringLane:
         for scored in done:
             self.cost.learn(scored.batch.num_rows, scored.seconds)
             self._hand_out(scored)
+        self._schedule(loop)
+        for scored in done if self._on_scored is not None else ():
+            self._tell(scored)
+
+    def _tell(self, scored: Scored) -> None:
+        try:
             if self._on_scored is not None:
                 self._on_scored(scored)
-        self._schedule(loop)
+        except Exception:  # noqa: BLE001 - a log that fails must not keep anybody from an answer
+            _log.exception("what listens to micro-batches failed")
 
     def _hand_out(self, scored: Scored) -> None:
         start = 0
@@ -285,6 +305,13 @@ def _scored_or_error(scorer: Scorer, shares: Sequence[Share]) -> tuple[list[Scor
         first, second = _scored_or_error(scorer, shares[:half]), _scored_or_error(scorer, shares[half:])
         return [*first[0], *second[0]], [*first[1], *second[1]]
     return [Scored(shares, batch, scores, time.perf_counter() - clock)], []
+
+
+async def _drop(work: Work, gone: Gone) -> None:
+    """Forget work once its client went away."""
+    await gone()
+    if not work.answered.done():
+        work.answered.set_exception(ClientGone())
 
 
 def _cut(scores: ScoredBatch, start: int, rows: int) -> ScoredBatch:

@@ -1,19 +1,22 @@
-"""The edge of the Open Inference Protocol V2, REST with JSON tensors."""
+"""The edge of the Open Inference Protocol V2 over REST."""
 
 from functools import partial
 
 import orjson
-from fastapi import APIRouter, Request, Response
 
 from lockstep import __version__
-from lockstep.errors import RequestInvalid
-from lockstep.serving.data_plane import DataPlane, Question
-from lockstep.serving.errors import ModelUnknown
-from lockstep.serving.http import JSON, ask, media_type, model_headers, respond
-from lockstep.serving.tensors import BINARY, decode_infer, encode_infer, model_metadata
+from lockstep.scoring.backends import Arrays
+from lockstep.serving.answering import ask
+from lockstep.serving.data_plane import Content, DataPlane, Question
+from lockstep.serving.exchange import JSON, Accepted, Exchange, Reply
+from lockstep.serving.infer_json import InferRequest, decode_infer, encode_infer
+from lockstep.serving.router import Route
+from lockstep.serving.tensors import model_metadata
+from lockstep.serving.versions import LoadedVersion
 
+EDGE = "open_inference"
 SERVICE_UNAVAILABLE = 503
-BINARY_HEADER = "inference-header-content-length"
+MODEL, VERSION = "/v2/models/{name}", "/v2/models/{name}/versions/{version}"
 
 
 def describe_error(_: int, message: str) -> bytes:
@@ -21,72 +24,70 @@ def describe_error(_: int, message: str) -> bytes:
     return orjson.dumps({"error": message})
 
 
-def open_inference_router(plane: DataPlane) -> APIRouter:
+def _json(content: object, status: int = 200) -> Reply:
+    return Reply(status, orjson.dumps(content))
+
+
+def open_inference_routes(plane: DataPlane) -> list[Route]:
     """Return the routes of the protocol."""
-    router = APIRouter(prefix="/v2", tags=["Open Inference Protocol V2"])
-    _add_server_routes(router, plane)
-    _add_model_routes(router, plane)
-    return router
+    return [*_server_routes(plane), *_model_routes(plane)]
 
 
-def _json(content: object, status: int = 200) -> Response:
-    return Response(orjson.dumps(content), status, media_type=JSON)
-
-
-def _add_server_routes(router: APIRouter, plane: DataPlane) -> None:
-    @router.get("", summary="Server metadata")
-    async def server_metadata() -> Response:
+def _server_routes(plane: DataPlane) -> list[Route]:
+    async def metadata(_: Exchange) -> Reply:
         return _json({"name": "lockstep", "version": __version__, "extensions": []})
 
-    @router.get("/health/live", summary="Alive?")
-    async def live() -> Response:
-        return _json({"live": True})
+    async def live(_: Exchange) -> Reply:
+        if plane.live:
+            return _json({"live": True})
+        return _json(
+            {"error": "a model is stuck; the server must be started again", "live": False}, SERVICE_UNAVAILABLE
+        )
 
-    @router.get("/health/ready", summary="Ready to infer?")
-    async def ready() -> Response:
+    async def ready(_: Exchange) -> Reply:
         if plane.ready:
             return _json({"ready": True, "live": True})
-        return _json({"error": "the server is stopping", "ready": False, "live": True}, SERVICE_UNAVAILABLE)
+        reason = "the server is stopping" if plane.stopping else "a model is not loaded"
+        return _json({"error": reason, "ready": False, "live": True}, SERVICE_UNAVAILABLE)
+
+    return [
+        Route("GET", "/v2", metadata, EDGE),
+        Route("GET", "/v2/health/live", live, EDGE),
+        Route("GET", "/v2/health/ready", ready, EDGE),
+    ]
 
 
-def _add_model_routes(router: APIRouter, plane: DataPlane) -> None:
-    @router.get("/models/{name}", summary="Model metadata")
-    @router.get("/models/{name}/versions/{version}", summary="Model metadata")
-    async def metadata(request: Request, name: str, version: str | None = None) -> Response:
-        async def work() -> Response:
-            _check_model(plane, name, version)
-            return Response(orjson.dumps(model_metadata(plane.model.identity)), 200, model_headers(plane), JSON)
+def _model_routes(plane: DataPlane) -> list[Route]:
+    bodies = Accepted({JSON: _question}, default=JSON)
 
-        return await respond(request, work(), describe=describe_error)
+    async def metadata(exchange: Exchange) -> Reply:
+        name, version = exchange.params["name"], exchange.params.get("version")
+        target = plane.find(name, version)
+        versions = [loaded.identity.version for loaded in plane.fleet.slot(name).versions]
+        body = orjson.dumps(model_metadata(target.identity, versions))
+        return Reply(200, body, headers=target.headers)
 
-    @router.get("/models/{name}/ready", summary="Model ready?")
-    @router.get("/models/{name}/versions/{version}/ready", summary="Model ready?")
-    async def model_ready(request: Request, name: str, version: str | None = None) -> Response:
-        async def work() -> Response:
-            _check_model(plane, name, version)
-            return _json({"name": name, "ready": plane.ready}, 200 if plane.ready else SERVICE_UNAVAILABLE)
+    async def ready(exchange: Exchange) -> Reply:
+        target = plane.find(exchange.params["name"], exchange.params.get("version"))
+        return _json({"name": target.identity.name, "ready": True})
 
-        return await respond(request, work(), describe=describe_error)
+    async def infer(exchange: Exchange) -> Reply:
+        params = exchange.params
+        decode = bodies.reader(exchange.header("content-type"))
+        return await ask(plane, exchange, decode, name=params["name"], version=params.get("version"))
 
-    @router.post("/models/{name}/infer", summary="Score rows")
-    @router.post("/models/{name}/versions/{version}/infer", summary="Score rows")
-    async def infer(request: Request, name: str, version: str | None = None) -> Response:
-        async def work() -> Response:
-            _check_model(plane, name, version)
-            if BINARY_HEADER in request.headers:
-                raise RequestInvalid(BINARY)
-            decode = media_type(request.headers.get("content-type"), {JSON: partial(_question, plane)}, default=JSON)
-            return await ask(plane, request, decode)
-
-        return await respond(request, work(), describe=describe_error)
+    routes = []
+    for path in (MODEL, VERSION):
+        routes.append(Route("GET", path, metadata, EDGE, "read"))
+        routes.append(Route("GET", f"{path}/ready", ready, EDGE))
+        routes.append(Route("POST", f"{path}/infer", infer, EDGE, "infer"))
+    return routes
 
 
-def _check_model(plane: DataPlane, name: str, version: str | None) -> None:
-    identity = plane.model.identity
-    if name != identity.name or version not in {None, str(identity.version)}:
-        raise ModelUnknown(name, version, served=f"{identity.name!r} version {identity.version}")
+def _question(body: bytes, target: LoadedVersion) -> Question:
+    request = decode_infer(body, target.signature)
+    return Question(request.rows, partial(_answer, target, request))
 
 
-def _question(plane: DataPlane, body: bytes) -> Question:
-    request = decode_infer(body, plane.model.scorer.signature)
-    return Question(request.batch, partial(encode_infer, plane.model.identity, request))
+def _answer(target: LoadedVersion, request: InferRequest, outputs: Arrays) -> Content:
+    return Content(encode_infer(target.identity, request, outputs), JSON)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +42,7 @@ class PlainRows:
         return arrays + VALUE_BYTES * self.num_rows * len(self.columns)
 
 
-Rows = PlainRows | pa.RecordBatch
+Rows: TypeAlias = PlainRows | pa.RecordBatch
 
 
 def to_batch(parts: Sequence[Rows], signature: Signature) -> pa.RecordBatch:

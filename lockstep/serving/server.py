@@ -11,7 +11,7 @@ import uvicorn
 from uvicorn.server import HANDLED_SIGNALS
 
 from lockstep.serving.errors import PortUnavailable
-from lockstep.serving.observer import App
+from lockstep.serving.exchange import App
 
 GRACE_S = 30
 # Longer than the idle time of usual connection pools, so that the client closes first.

@@ -1,0 +1,112 @@
+"""What all HTTP edges share: one way from a request to its answer, and errors without a stack trace."""
+
+import logging
+import traceback
+from collections.abc import Awaitable, Callable
+
+from lockstep.errors import LockstepError, RequestInvalid
+from lockstep.serving.data_plane import DataPlane, Question
+from lockstep.serving.errors import (
+    BodyTooSlow,
+    ClientGone,
+    DeadlinePassed,
+    MediaTypeUnsupported,
+    ModelUnknown,
+    NothingToRollBackTo,
+    NotReady,
+    Overloaded,
+    PayloadTooLarge,
+    RowsRefused,
+)
+from lockstep.serving.exchange import Exchange, Reply
+from lockstep.serving.trace import Trace
+from lockstep.serving.versions import LoadedVersion
+
+CLIENT_CLOSED_REQUEST = 499
+INTERNAL_ERROR = 500
+
+# From error to HTTP status; the first class that fits counts. All edges use the same.
+STATUSES: tuple[tuple[type[LockstepError], int], ...] = (
+    (ModelUnknown, 404),
+    (NothingToRollBackTo, 409),
+    (BodyTooSlow, 408),
+    (PayloadTooLarge, 413),
+    (MediaTypeUnsupported, 415),
+    (RequestInvalid, 400),
+    (Overloaded, 503),
+    (NotReady, 503),
+    (DeadlinePassed, 504),
+    (ClientGone, CLIENT_CLOSED_REQUEST),
+    (RowsRefused, 400),
+)
+
+Describe = Callable[[int, str], bytes]
+Decode = Callable[[bytes, LoadedVersion], Question]
+
+_log = logging.getLogger("lockstep.serving")
+
+
+def status_of(error: LockstepError) -> int:
+    """Return the HTTP status of an error."""
+    return next((status for kind, status in STATUSES if isinstance(error, kind)), INTERNAL_ERROR)
+
+
+async def replying(work: Awaitable[Reply], trace: Trace, *, describe: Describe) -> Reply:
+    """Await a reply; turn every error into one of the edge's own form.
+
+    Args:
+        work: Gives the reply or raises.
+        trace: Of the request.
+        describe: Writes the body of an error from its status and message.
+    """
+    headers: tuple[tuple[str, str], ...] = ()
+    try:
+        return await work
+    except LockstepError as error:
+        status, message = status_of(error), str(error)
+        retry_after_s = getattr(error, "retry_after_s", None)
+        if retry_after_s is not None:
+            headers = (("Retry-After", str(retry_after_s)),)
+        if isinstance(error, PayloadTooLarge | BodyTooSlow):
+            headers = (*headers, ("Connection", "close"))  # the rest of the body is not read
+    except Exception as error:  # noqa: BLE001 - a client gets an answer whatever happens
+        # Without the message: it may quote what the client sent.
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        _log.error("request %s failed with %s\n%s", trace.request_id, type(error).__name__, frames)
+        status = INTERNAL_ERROR
+        message = f"internal error; the server's log has it under request id {trace.request_id}"
+    return Reply(status, describe(status, message), headers=headers)
+
+
+async def ask(plane: DataPlane, exchange: Exchange, decode: Decode, *, name: str | None, version: str | None) -> Reply:
+    """Read the body, let the data plane answer it, and say in the headers which model did.
+
+    Args:
+        plane: Answers.
+        exchange: The request.
+        decode: Reads the body for the version that answers.
+        name: Registered model; none: the default one.
+        version: Its number as text; none: the one that answers now.
+
+    Raises:
+        RequestInvalid: The request is refused.
+        Overloaded: There is too much to do.
+        NotReady: The model is not loaded.
+        DeadlinePassed: The answer would come too late.
+        ClientGone: Nobody waits for it.
+        RowsUnscorable: The model has no finite score for some row.
+    """
+    trace, limits = exchange.trace, plane.limits
+    with plane.admission():
+        target = plane.find(name, version)
+        trace.model, trace.version = target.identity.name, str(target.identity.version)
+        with target.held():
+            body = await exchange.body(limit_bytes=limits.body_bytes, timeout_s=limits.body_timeout_s)
+            apart = len(body) > limits.inline_bytes
+            with trace.stage("decode"):
+                question = await plane.run(lambda given: decode(given, target), body, apart=apart)
+            outputs = await plane.answer(target, question.rows, trace=trace, gone=exchange.gone)
+            with trace.stage("encode"):
+                content = await plane.run(question.encode, outputs, apart=apart)
+    headers = (*target.headers, *content.headers, ("Server-Timing", trace.server_timing))
+    return Reply(200, content.body, content.media_type, headers)

@@ -1,0 +1,130 @@
+"""From a registered model to a version that answers: resolve, fetch, load, warm up."""
+
+import logging
+import time
+from pathlib import Path
+
+import orjson
+import pyarrow as pa
+
+from lockstep.errors import ArtifactInvalid, RequestInvalid
+from lockstep.registry.artifact import Artifact, read_artifact
+from lockstep.registry.cache import fetch_artifact
+from lockstep.registry.environment import require_environment
+from lockstep.registry.loading import load_scorer
+from lockstep.registry.model_sample import model_sample
+from lockstep.registry.resolve import resolve_model
+from lockstep.run.plan import ModelIdentity
+from lockstep.scoring.backends import Execution
+from lockstep.scoring.signature import Signature, widened
+from lockstep.serving.formats import decode_json
+from lockstep.serving.lane import LaneLimits, ScoringLane
+from lockstep.serving.rows import to_batch
+from lockstep.serving.versions import LoadedVersion
+from lockstep.specs.settings import Settings
+from lockstep.specs.spec import ModelRef
+
+log = logging.getLogger(__name__)
+
+# Enough rounds to fit how long rows take.
+WARM_UP_ROUNDS = 5
+WARM_UP_BLOCKS = (1, 4)
+
+
+def load_version(
+    settings: Settings, identity: ModelIdentity, *, declared: ModelRef, limits: LaneLimits
+) -> LoadedVersion:
+    """Fetch a resolved model into the node cache, load it and let it score its own example.
+
+    Args:
+        settings: Where things are.
+        identity: From the registry; its digest is verified.
+        declared: What the spec says of precision and libraries.
+        limits: Of its lane.
+
+    Raises:
+        RegistryError: The registry cannot give it, or it cannot be loaded.
+        ArtifactInvalid: It cannot score its own input example.
+        PrecisionRefused: The spec's reduced precision moves the scores too far.
+    """
+    path = fetch_artifact(identity, settings.cache_root)
+    title = f"{identity.name} version {identity.version}"
+    require_environment(path, declared.environment, title=title)
+    scorer = load_scorer(path, execution=_execution(path, declared, title=title))
+    version = LoadedVersion(identity, scorer, ScoringLane(scorer, limits))
+    warm_up(version, path)
+    return version
+
+
+def resolve(settings: Settings, declared: ModelRef, *, version: int | None = None) -> ModelIdentity:
+    """Ask the registry which version a model is now.
+
+    Raises:
+        RegistryError: It does not know, or does not answer.
+    """
+    alias = declared.alias if version is None else None
+    return resolve_model(settings.tracking_uri, declared.name, alias=alias, version=version)
+
+
+def _execution(path: Path, declared: ModelRef, *, title: str) -> Execution:
+    """Return how the batch scores too; reduced precision is measured first, as it is when a run is planned."""
+    execution = Execution(precision=declared.precision)
+    if declared.precision != "float32":
+        from lockstep.registry.precision import measure_precision
+
+        measured = measure_precision(path, execution, title=title, limit=declared.max_precision_difference)
+        log.info("%s moves scores by up to %.3g (%s)", measured.precision, measured.max_difference, measured.source)
+    return execution
+
+
+def warm_up(version: LoadedVersion, path: Path) -> None:
+    """Score the model's own example, and rows like it, so that its lane knows how long rows take.
+
+    Args:
+        version: Just loaded.
+        path: Of its artifact. A model without an example gets rows of nulls, which it may refuse.
+
+    Raises:
+        ArtifactInvalid: The model cannot score its own example.
+    """
+    artifact = read_artifact(path, model=version.identity.name)
+    example = _example(artifact)
+    try:
+        batch = to_batch([decode_json(example or _nulls(version.signature), version.signature)], version.signature)
+        reasons = version.scorer.score(batch, where="the input example").reasons
+    except RequestInvalid as error:
+        reasons = {0: str(error)}
+    if reasons and example is not None:
+        row, reason = next(iter(reasons.items()))
+        raise ArtifactInvalid(version.title, f"it does not score its own input example: row {row}: {reason}")
+    drawn = model_sample(artifact, rows=version.scorer.block_rows * max(WARM_UP_BLOCKS)) if not reasons else None
+    if drawn is not None:
+        _measure(version, widened(drawn[0], version.signature))
+
+
+def _measure(version: LoadedVersion, sample: pa.RecordBatch) -> None:
+    """Time the model; the first round is not counted, since much is set up in it."""
+    sizes = (1, *(version.scorer.block_rows * blocks for blocks in WARM_UP_BLOCKS))
+    for counted in (False, *[True] * WARM_UP_ROUNDS):
+        for size in sizes:
+            clock = time.perf_counter()
+            version.scorer.score(sample.slice(0, size), where="the sample")
+            if counted:
+                version.lane.cost.learn(size, time.perf_counter() - clock)
+
+
+def _example(artifact: Artifact) -> bytes | None:
+    """Return the stored example as a body of MLflow's protocol; none when there is none that can be read."""
+    if artifact.input_example is None:
+        return None
+    try:
+        stored = orjson.loads((artifact.path / artifact.input_example).read_bytes())
+    except (OSError, ValueError):
+        return None
+    framed = isinstance(stored, dict) and "columns" in stored and "data" in stored
+    return orjson.dumps({"dataframe_split" if framed else "inputs": stored})
+
+
+def _nulls(signature: Signature) -> bytes:
+    row = [None] * len(signature.inputs)
+    return orjson.dumps({"dataframe_split": {"columns": signature.schema.names, "data": [row]}})

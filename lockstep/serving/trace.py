@@ -1,0 +1,58 @@
+"""What happened to one request so far: for its log line, its headers and the metrics."""
+
+import contextlib
+import re
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+NEVER = float("inf")
+
+
+@dataclass(slots=True)
+class Trace:
+    """One request on its way through the endpoint.
+
+    Attributes:
+        request_id: The client's when it sent a safe one, else a new one.
+        edge: Protocol: `invocations`, `open_inference`, `grpc`, `other`.
+        model, version: Who answers, once that is known.
+        arm: Of a trial, or empty.
+        client: Who asks, once that is known.
+        rows: Rows of the request, once it is decoded.
+        stages_s: Seconds of the stages decode, queue, compute, encode.
+        began: When it came, by `time.perf_counter`.
+        expires: When nobody waits for the answer any more, by `time.monotonic`.
+    """
+
+    request_id: str
+    edge: str = "other"
+    model: str = ""
+    version: str = ""
+    arm: str = ""
+    client: str = ""
+    rows: int = 0
+    stages_s: dict[str, float] = field(default_factory=dict)
+    began: float = field(default_factory=time.perf_counter)
+    expires: float = NEVER
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the seconds of the body to a stage."""
+        clock = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stages_s[name] = self.stages_s.get(name, 0.0) + time.perf_counter() - clock
+
+    @property
+    def server_timing(self) -> str:
+        """The stages as a Server-Timing header: https://www.w3.org/TR/server-timing/."""
+        return ", ".join(f"{name};dur={seconds * 1000:.3f}" for name, seconds in self.stages_s.items())
+
+
+def request_id(given: str | None) -> str:
+    """Return the client's request id when it is safe to write into a log, else a new one."""
+    return given if given and SAFE_ID.fullmatch(given) else uuid.uuid4().hex

@@ -1,0 +1,69 @@
+"""Loaded model versions: what each needs to answer, and how long it is needed."""
+
+import asyncio
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from lockstep.run.plan import ModelIdentity
+from lockstep.scoring.scorer import Scorer
+from lockstep.scoring.signature import Signature
+from lockstep.serving.lane import ScoringLane
+
+
+@dataclass(eq=False)
+class LoadedVersion:
+    """One version of a registered model, ready to score.
+
+    Attributes:
+        identity: What it is.
+        scorer: The model.
+        lane: Where requests take turns at it.
+        answering: Requests that it is answering.
+        retired: Whether it takes no new request and ends after the last.
+    """
+
+    identity: ModelIdentity
+    scorer: Scorer
+    lane: ScoringLane
+    answering: int = 0
+    retired: bool = False
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def signature(self) -> Signature:
+        """Inputs and outputs."""
+        return self.scorer.signature
+
+    @functools.cached_property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """The headers of an answer that name the model, the same on all edges."""
+        return (
+            ("X-Lockstep-Model-Name", self.identity.name.encode("ascii", "replace").decode()),
+            ("X-Lockstep-Model-Version", str(self.identity.version)),
+            ("X-Lockstep-Model-Digest", self.identity.digest),
+        )
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return f"{self.identity.name} version {self.identity.version}"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the version for as long as a request is answered, even when it is swapped for another meanwhile."""
+        self.answering += 1
+        try:
+            yield
+        finally:
+            self.answering -= 1
+            if self.retired and not self.answering:
+                self._idle.set()
+
+    async def retire(self) -> None:
+        """Wait until its last request is answered, then give its memory back."""
+        self.retired = True
+        if self.answering:
+            await self._idle.wait()
+        self.lane.close()
