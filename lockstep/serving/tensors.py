@@ -53,7 +53,7 @@ def declared_rows(column: Column, datatype: object, shape: object) -> int:
         expected = f"the datatype does not fit; expected {' or '.join(allowed)}"
         raise RequestInvalid(f"input {column.name!r}: {expected}")
     sizes = shape if isinstance(shape, list) else None
-    whole = sizes is not None and all(type(n) is int and n >= 0 for n in sizes)
+    whole = sizes is not None and all(type(n) is int and 0 <= n < 2**63 for n in sizes)
     if not whole or not sizes or not _fits_shape(sizes[1:], column):
         raise RequestInvalid(f"input {column.name!r}: shape must be {_shapes(column)}")
     return int(sizes[0])
