@@ -51,7 +51,7 @@ def decode_binary(body: bytes, header_length: int | str, signature: Signature) -
     columns: dict[str, Given] = {}
     for index, tensor in enumerate(inputs):
         name = tensor.get("name") if isinstance(tensor, dict) else None
-        column = input_column(signature, name, index=index, given=list(columns))
+        column = input_column(signature, name, index=index, given=columns)
         columns[column.name] = _tensor(tensor, column, binary)
     binary.require_end()
     asked = with_rows(request, rows_of_raw(columns, signature), signature)

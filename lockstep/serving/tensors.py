@@ -5,7 +5,7 @@ itself; the outputs likewise.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,7 @@ def _shapes(column: Column) -> str:
     return f"[rows, {', '.join(map(str, column.shape))}], because the column is a {described(column)}"
 
 
-def input_column(signature: Signature, name: object, *, index: int, given: Sequence[str]) -> Column:
+def input_column(signature: Signature, name: object, *, index: int, given: Container[str]) -> Column:
     """Return the column that an input tensor is for.
 
     Args:
