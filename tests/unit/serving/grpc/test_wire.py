@@ -49,7 +49,7 @@ def test_a_long_message_of_empty_fields_is_refused_before_it_takes_memory() -> N
 )
 def test_a_malformed_message_is_refused(message: bytes) -> None:
     for read in (parse_infer, asked_model):
-        with pytest.raises(RequestInvalid, match="not a valid inference.ModelInferRequest"):
+        with pytest.raises(RequestInvalid, match=r"not a valid inference\.ModelInferRequest"):
             read(message)
 
 
