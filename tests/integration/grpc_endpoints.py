@@ -1,6 +1,7 @@
 """A running `grpc_child.py`, and calls to it."""
 
 import contextlib
+import http.client
 import json
 import os
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
+import pytest
 
 from lockstep.serving.grpc import open_inference_pb2 as pb
 from lockstep.serving.grpc.codec import CONTENTS
@@ -98,3 +101,30 @@ def sleep_request(seconds: float) -> pb.ModelInferRequest:
     tensor = request.inputs.add(name="seconds", datatype="FP64", shape=[1])
     tensor.contents.fp64_contents.append(seconds)
     return request
+
+
+def rest(running: Child, path: str, body: Any = None) -> tuple[int, Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", running.http, timeout=30)
+    headers = {"Content-Type": "application/json"}
+    connection.request("GET" if body is None else "POST", path, body and json.dumps(body), headers)
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    return answer.status, json.loads(text) if text.startswith((b"{", b"[")) else text.decode()
+
+
+def failed(call: Any, request: Any, **options: Any) -> grpc.RpcError:
+    with pytest.raises(grpc.RpcError) as caught:
+        call(request, timeout=options.pop("timeout", 30), **options)
+    return caught.value
+
+
+def rows(count: int) -> list[dict[str, Any]]:
+    """Rows that differ, some with missing numbers."""
+    numbers = np.random.default_rng(7)
+    missing = float("nan")
+    return [
+        {**ROW, "carrier": f"A{row % 7}", "distance": missing if row % 11 == 5 else float(numbers.normal(900, 300)),
+         "seats": int(numbers.integers(400)), "flight": int(numbers.integers(2**40)), "wet": bool(row % 2)}
+        for row in range(count)
+    ]  # fmt: skip
