@@ -57,16 +57,18 @@ def command(
 
 
 def _serve(sock: socket.socket, model: "ModelRef", version: int | None, limits: "Limits") -> None:
+    import uvloop
+
     from lockstep.serving.app import build_app
     from lockstep.serving.data_plane import DataPlane
     from lockstep.serving.fleet import Fleet, ModelSlot
     from lockstep.serving.lane import LaneLimits
     from lockstep.serving.loading import load_version, resolve
     from lockstep.serving.metrics import Metrics
-    from lockstep.serving.server import build_server
+    from lockstep.serving.server import serve
 
     identity = resolve(settings(), model, version=version)
     loaded = load_version(settings(), identity, declared=model, limits=LaneLimits())
     _log.info("serving model %s version %d, digest %s", identity.name, identity.version, identity.digest)
     fleet = Fleet([ModelSlot(identity.name, current=loaded)])
-    build_server(build_app(DataPlane(fleet, metrics=Metrics(), limits=limits))).run(sockets=[sock])
+    uvloop.run(serve(sock, build_app(DataPlane(fleet, metrics=Metrics(), limits=limits))))

@@ -118,7 +118,9 @@ def json_values(tensor: Mapping[str, Any], column: Column) -> Values:
     rows = declared_rows(column, datatype, shape)
     elements = [rows, *(column.shape or ())]
     values = _flat(tensor.get("data"), elements, name=name)
-    return in_rows(narrowed(values, str(datatype), name=name), column)
+    if datatype != datatype_of(column):  # its own datatype is read as such when the batch is built
+        values = narrowed(values, str(datatype), name=name)
+    return in_rows(values, column)
 
 
 def _flat(data: Any, shape: Sequence[int], *, name: str) -> list[Any]:
