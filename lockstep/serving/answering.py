@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from lockstep.errors import LockstepError, RequestInvalid
+from lockstep.errors import LockstepError, ModelNotFound, RegistryError, RegistryUnavailable, RequestInvalid
 from lockstep.serving.data_plane import DataPlane, Question
 from lockstep.serving.errors import (
     BodyTooSlow,
@@ -30,6 +30,9 @@ INTERNAL_ERROR = 500
 STATUSES: tuple[tuple[type[LockstepError], int], ...] = (
     (ModelUnknown, 404),
     (NothingToRollBackTo, 409),
+    (ModelNotFound, 404),
+    (RegistryUnavailable, 503),
+    (RegistryError, 409),
     (BodyTooSlow, 408),
     (PayloadTooLarge, 413),
     (MediaTypeUnsupported, 415),

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -23,15 +23,24 @@ class Application:
 
     Args:
         plane: Answers; closed when the server stops.
+        routes: What is answered.
         log: Of the requests.
+        beside: What runs for as long as the server does.
     """
 
-    def __init__(self, plane: DataPlane, log: AccessLog | None = None) -> None:
+    def __init__(
+        self,
+        plane: DataPlane,
+        routes: Sequence[Route],
+        *,
+        log: AccessLog,
+        beside: Sequence[Callable[[], Coroutine[None, None, None]]] = (),
+    ) -> None:
         self.plane = plane
-        self.router = Router(
-            [*invocations.invocations_routes(plane), *open_inference.open_inference_routes(plane), *_operations(plane)]
-        )
-        self._log = log or AccessLog()
+        self.router = Router(routes)
+        self._log = log
+        self._beside = beside
+        self._tasks: list[asyncio.Task[None]] = []
         self._metrics = plane.metrics
 
     async def __rsgi__(self, scope: Scope, protocol: HttpProtocol) -> None:
@@ -57,6 +66,8 @@ class Application:
     def start(self) -> None:
         """Start what runs beside the requests, in the running event loop."""
         self._log.start()
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(each()) for each in self._beside]
 
     async def drain(self, *, grace_s: float) -> None:
         """Take no new request, and wait until those in progress are answered, but not for longer than `grace_s`."""
@@ -67,16 +78,15 @@ class Application:
 
     def close(self) -> None:
         """End threads and write what waits to be logged."""
+        for task in self._tasks:
+            task.cancel()
         self.plane.close()
         self._log.close()
 
 
-def build_app(plane: DataPlane) -> Application:
-    """Build the application of an endpoint."""
-    return Application(plane)
+def operations_routes(plane: DataPlane) -> list[Route]:
+    """Return the routes for those who look after the endpoint."""
 
-
-def _operations(plane: DataPlane) -> list[Route]:
     async def metrics(_: Exchange) -> Reply:
         return Reply(200, text([plane.metrics.snapshot()], process=True), CONTENT_TYPE_LATEST)
 

@@ -1,7 +1,7 @@
 """One HTTP request as the server hands it over, and its reply.
 
-The interface is RSGI (docs/spec/RSGI.md of https://github.com/emmett-framework/granian): a scope that knows the head of the
-request, and a protocol that gives the body and takes the reply.
+The interface is RSGI (docs/spec/RSGI.md of https://github.com/emmett-framework/granian): a scope that knows the head of
+the request, and a protocol that gives the body and takes the reply.
 """
 
 import asyncio
