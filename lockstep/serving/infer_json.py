@@ -66,7 +66,7 @@ def read_request(request: Mapping[str, Any], signature: Signature) -> InferReque
     columns: dict[str, Values] = {}
     for index, tensor in enumerate(inputs):
         name = tensor.get("name") if isinstance(tensor, dict) else None
-        column = input_column(signature, name, index=index, given=list(columns))
+        column = input_column(signature, name, index=index, given=columns)
         columns[column.name] = json_values(tensor, column)
     return with_rows(request, rows_of(columns, signature), signature)
 

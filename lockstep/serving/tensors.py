@@ -5,7 +5,7 @@ itself; the outputs likewise.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,7 @@ def declared_rows(column: Column, datatype: object, shape: object) -> int:
         expected = f"the datatype does not fit; expected {' or '.join(allowed)}"
         raise RequestInvalid(f"input {column.name!r}: {expected}")
     sizes = shape if isinstance(shape, list) else None
-    whole = sizes is not None and all(type(n) is int and n >= 0 for n in sizes)
+    whole = sizes is not None and all(type(n) is int and 0 <= n < 2**63 for n in sizes)
     if not whole or not sizes or not _fits_shape(sizes[1:], column):
         raise RequestInvalid(f"input {column.name!r}: shape must be {_shapes(column)}")
     return int(sizes[0])
@@ -71,7 +71,7 @@ def _shapes(column: Column) -> str:
     return f"[rows, {', '.join(map(str, column.shape))}], because the column is a {described(column)}"
 
 
-def input_column(signature: Signature, name: object, *, index: int, given: Sequence[str]) -> Column:
+def input_column(signature: Signature, name: object, *, index: int, given: Container[str]) -> Column:
     """Return the column that an input tensor is for.
 
     Args:

@@ -20,6 +20,13 @@ def test_module_of_exactly_the_limit_passes(tmp_path: Path) -> None:
     assert len(list(check_sizes.too_long(path))) == 1
 
 
+def test_generated_modules_may_be_long(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a_pb2.py", "a_pb2_grpc.py", "module.py"):
+        (tmp_path / name).write_text("x = 1\n" * 301)
+    assert check_sizes.main([str(tmp_path)]) == 1
+    assert capsys.readouterr().out.splitlines() == [f"{tmp_path}/module.py:1: module of 301 lines; split it at 300"]
+
+
 @pytest.mark.parametrize(
     "text",
     [

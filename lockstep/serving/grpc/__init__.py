@@ -1,0 +1,1 @@
+"""The edge of the Open Inference Protocol V2 over gRPC."""

@@ -1,0 +1,112 @@
+"""The gRPC server, on the event loop of the HTTP one."""
+
+from dataclasses import dataclass
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from lockstep.serving.access_log import AccessLog
+from lockstep.serving.data_plane import DataPlane, Limits
+from lockstep.serving.errors import PortUnavailable
+from lockstep.serving.grpc.calls import Observer
+from lockstep.serving.grpc.health import Health
+from lockstep.serving.grpc.servicer import SERVICE, Admit, InferenceServicer, admit_all, inference_handlers
+
+# Names and tensor descriptions around the raw contents: what a message may have on top of the largest body.
+HEADROOM_BYTES = 64 * 2**10
+# Calls of all kinds for each request that may be in progress: health checks and watchers come on top of these.
+CALLS_PER_REQUEST = 4
+# A connection is closed between calls when it was idle, or open, for so long; clients connect again by themselves.
+IDLE_S, AGE_S, AGE_GRACE_S = 600, 3600, 60
+IDENTITY_ONLY = 1
+
+
+@dataclass(frozen=True)
+class GrpcServer:
+    """A server that has its port.
+
+    Attributes:
+        server: gRPC's own.
+        port: Where it listens.
+        health: Of the server.
+    """
+
+    server: grpc.aio.Server
+    port: int
+    health: Health
+
+    async def start(self) -> None:
+        """Take calls from now on."""
+        await self.server.start()
+
+    async def stop(self, grace_s: float) -> None:
+        """Take no further calls, wait for those in progress, and end the ones that take longer than `grace_s`."""
+        self.health.stop()
+        await self.server.stop(grace_s)
+
+
+def build_grpc_server(
+    plane: DataPlane,
+    *,
+    host: str,
+    port: int,
+    limits: Limits,
+    credentials: grpc.ServerCredentials | None = None,
+    admit: Admit = admit_all,
+    log: AccessLog | None = None,
+    with_reflection: bool = True,
+    share_port: bool = False,
+) -> GrpcServer:
+    """Build the gRPC server of a data plane; call it in the event loop that the data plane belongs to.
+
+    Args:
+        plane: Answers.
+        host: Address or name to listen on.
+        port: Port; 0 takes any free one.
+        limits: Bounds of messages and calls.
+        credentials: TLS; none: in plain text.
+        admit: Asked before anything is done for a client.
+        log: Of the calls.
+        with_reflection: Whether clients may ask for the description of the protocol.
+        share_port: Whether several processes listen on the port (SO_REUSEPORT); each connection gets one of them.
+
+    Raises:
+        PortUnavailable: The address is in use or cannot be used.
+    """
+    server = grpc.aio.server(
+        options=_options(limits, share_port=share_port),
+        maximum_concurrent_rpcs=limits.in_progress * CALLS_PER_REQUEST,
+    )
+    servicer, own_health = InferenceServicer(plane, admit), Health(plane)
+    server.add_generic_rpc_handlers((inference_handlers(servicer, Observer(plane.metrics, log)),))
+    health_pb2_grpc.add_HealthServicer_to_server(own_health, server)
+    if with_reflection:
+        names = (SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+    return GrpcServer(server, _listen(server, host, port, credentials=credentials), own_health)
+
+
+def _options(limits: Limits, *, share_port: bool) -> list[tuple[str, int]]:
+    return [
+        ("grpc.so_reuseport", int(share_port)),
+        ("grpc.max_receive_message_length", limits.body_bytes + HEADROOM_BYTES),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_concurrent_streams", limits.in_progress),
+        # As over HTTP nothing is decompressed: a small message could become one of any size.
+        ("grpc.compression_enabled_algorithms_bitset", IDENTITY_ONLY),
+        ("grpc.max_connection_idle_ms", IDLE_S * 1000),
+        ("grpc.max_connection_age_ms", AGE_S * 1000),
+        ("grpc.max_connection_age_grace_ms", AGE_GRACE_S * 1000),
+    ]
+
+
+def _listen(server: grpc.aio.Server, host: str, port: int, *, credentials: grpc.ServerCredentials | None) -> int:
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        if credentials is None:
+            return int(server.add_insecure_port(address))
+        return int(server.add_secure_port(address, credentials))
+    except RuntimeError as error:
+        raise PortUnavailable(host, port, reason="it is in use, or not an address of this machine") from error

@@ -1,0 +1,138 @@
+"""An endpoint with models made up here, over REST and gRPC on one event loop: `python grpc_child.py OPTIONS`.
+
+Prints its ports as a line of JSON once it takes requests; ends on SIGTERM after the requests in progress.
+"""
+
+import argparse
+import asyncio
+import json
+import signal
+import time
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pyarrow as pa
+import uvloop
+
+from lockstep.run.plan import Column, ModelIdentity
+from lockstep.scoring.backends import Arrays, Backend, Encoded, Group
+from lockstep.scoring.outputs import numpy_dtype
+from lockstep.scoring.scorer import Scorer
+from lockstep.scoring.signature import Signature
+from lockstep.serving.app import build_app
+from lockstep.serving.data_plane import DataPlane, Limits
+from lockstep.serving.fleet import Fleet, ModelSlot
+from lockstep.serving.grpc.server import build_grpc_server
+from lockstep.serving.lane import LaneLimits, ScoringLane
+from lockstep.serving.metrics import Metrics
+from lockstep.serving.server import bind, build_server
+from lockstep.serving.versions import LoadedVersion
+from tests.unit.serving.toy import BLOCK_ROWS, IDENTITY, ToyBackend
+
+GRACE_S = 10.0
+ECHOED = (
+    Column(name="text", dtype="string"),
+    Column(name="number", dtype="double"),
+    Column(name="rate", dtype="float"),
+    Column(name="seats", dtype="integer"),
+    Column(name="flight", dtype="long"),
+    Column(name="wet", dtype="boolean"),
+    Column(name="picture", dtype="float", shape=(2, 3)),
+    Column(name="halves", dtype="float16", shape=(2,)),
+    Column(name="codes", dtype="uint8", shape=(3,)),
+    Column(name="words", dtype="string", shape=(2,)),
+)
+SECONDS = (Column(name="seconds", dtype="double"),)
+
+
+class EchoBackend:
+    """Returns its inputs, which shows that every type arrives and leaves as it is."""
+
+    device = "cpu"
+
+    def encode(self, batch: pa.RecordBatch) -> Encoded:
+        arrays = []
+        for column, array in zip(ECHOED, batch.columns, strict=True):
+            flat = array.flatten() if column.shape is not None else array
+            values = np.asarray(flat.to_pylist() if column.dtype == "string" else flat.to_numpy(zero_copy_only=False))
+            arrays.append(values.astype(numpy_dtype(column)).reshape(batch.num_rows, *(column.shape or ())))
+        return Encoded((Group(tuple(arrays)),))
+
+    def run(self, arrays: Arrays) -> Arrays:
+        return arrays
+
+
+class SleepBackend:
+    """Takes as long as its largest input says, in seconds, and returns how many blocks it has run."""
+
+    device = "cpu"
+    blocks = 0
+
+    def encode(self, batch: pa.RecordBatch) -> Encoded:
+        return Encoded((Group((batch.column(0).to_numpy(),)),))
+
+    def run(self, arrays: Arrays) -> Arrays:
+        time.sleep(float(arrays[0].max()))
+        self.blocks += 1
+        return (np.full(len(arrays[0]), float(self.blocks)),)
+
+
+def model(name: str, backend: Backend, inputs: tuple[Column, ...], outputs: tuple[Column, ...]) -> ModelSlot:
+    identity = ModelIdentity(
+        name=name, version=3, alias="champion", digest="e" * 64, location="/nowhere", inputs=inputs, outputs=outputs
+    )
+    scorer = Scorer(backend, Signature(inputs, outputs), block_rows=BLOCK_ROWS)
+    # Long deadlines: what a test does not ask for does not happen.
+    return ModelSlot(name, current=LoadedVersion(identity, scorer, ScoringLane(scorer, LaneLimits(slo_s=30.0))))
+
+
+def build_plane(limits: Limits) -> DataPlane:
+    outputs = tuple(column.model_copy(update={"name": f"{column.name}_out"}) for column in ECHOED)
+    slots = [
+        model("toy", ToyBackend(), IDENTITY.inputs, IDENTITY.outputs),
+        model("echo", EchoBackend(), ECHOED, outputs),
+        model("sleep", SleepBackend(), SECONDS, (Column(name="blocks", dtype="double"),)),
+        ModelSlot("absent"),
+    ]
+    return DataPlane(Fleet(slots), metrics=Metrics(), limits=limits)
+
+
+def credentials(folder: Path | None, *, mutual: bool) -> grpc.ServerCredentials | None:
+    if folder is None:
+        return None
+    pair = ((folder / "server.key").read_bytes(), (folder / "server.pem").read_bytes())
+    return grpc.ssl_server_credentials([pair], (folder / "ca.pem").read_bytes() if mutual else None, mutual)
+
+
+async def main(options: argparse.Namespace) -> None:
+    limits = Limits(body_bytes=options.body_bytes, in_progress=options.in_progress)
+    plane = build_plane(limits)
+    tls = credentials(options.tls, mutual=options.mutual)
+    server = build_grpc_server(
+        plane, host=options.host, port=options.port, limits=limits, credentials=tls, share_port=options.share_port
+    )
+    await server.start()
+    with bind("127.0.0.1", 0) as sock:
+        http, stopped = build_server(build_app(plane)), asyncio.Event()
+        loop = asyncio.get_running_loop()
+        http.handle_exit = lambda *_: loop.call_soon_threadsafe(stopped.set)  # type: ignore[method-assign]
+        running = asyncio.create_task(http.serve(sockets=[sock]))
+        print(json.dumps({"grpc": server.port, "http": sock.getsockname()[1]}), flush=True)
+        await stopped.wait()
+        await server.stop(GRACE_S)  # before the data plane, which the HTTP server closes
+        http.should_exit = True
+        await running
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--tls", type=Path)
+    parser.add_argument("--mutual", action="store_true")
+    parser.add_argument("--share-port", action="store_true")
+    parser.add_argument("--body-bytes", type=int, default=16 * 2**20)
+    parser.add_argument("--in-progress", type=int, default=256)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    uvloop.run(main(parser.parse_args()))
