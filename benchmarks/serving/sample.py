@@ -4,8 +4,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.job import Job
 from benchmarks.serving.asking import Row
@@ -54,7 +56,12 @@ def one_thread_model(job: Job) -> Model:
 
 def score(model: Model, row: Row) -> float:
     """Call the bare model for one row."""
-    return float(model.predict(model.from_numpy(np.array([row])))[0])
+    return score_array(model, np.array([row]))
+
+
+def score_array(model: Model, rows: npt.NDArray[Any]) -> float:
+    """Call the bare model for an array of one row: `(1, columns) float32` or `(1,)` of text."""
+    return float(model.predict(model.from_numpy(rows))[0])
 
 
 def time_calls(model: Model, rows: Sequence[Row], *, seconds: float) -> list[float]:

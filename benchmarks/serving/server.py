@@ -1,4 +1,4 @@
-"""A server as the harness sees it: a process on loopback that becomes ready, answers, and is ended with its children."""
+"""A server as the harness sees it: a process on loopback that becomes ready, answers, and is ended with all of it."""
 
 import contextlib
 import http.client
@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import psutil
 
 from benchmarks.contestant import descendants, end_all
 from benchmarks.job import ROOT, SCRATCH, Job, environment
-from benchmarks.serving.systems import System, command_line
+from benchmarks.serving.systems import System, filled_in
 
 HOST = "127.0.0.1"
 START_S = 180.0
@@ -52,17 +52,18 @@ def running(name: str, system: System, job: Job) -> Iterator[Server]:
     Raises:
         ServerFailed: It ended, or was not ready in time.
     """
-    port = free_port()
+    port, *further = free_ports(3)
+    command, own = filled_in(system, job, ports=[port, *further])
     log = SCRATCH / "serving" / "logs" / f"{job.workload}-{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:
         process = subprocess.Popen(
-            command_line(system, job, port=port),
+            command,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
             cwd=scratch_folder(name),
-            env=variables(system, job),
+            env=variables(system, job, own),
             start_new_session=True,
         )
         try:
@@ -72,16 +73,17 @@ def running(name: str, system: System, job: Job) -> Iterator[Server]:
             _end(process)
 
 
-def variables(system: System, job: Job) -> dict[str, str]:
+def variables(system: System, job: Job, own: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a server: no telemetry, loopback, one thread for a model."""
-    own = {
+    shared = {
         "MLFLOW_TRACKING_URI": job.tracking_uri,
         "BENCHMARK_JOB": job.to_json(),
         "PYTHONPATH": str(ROOT),
         "MKL_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
-    return environment({**own, **system.variables, "PATH": f"{system.python.parent}{os.pathsep}{os.environ['PATH']}"})
+    path = f"{system.python.parent}{os.pathsep}{os.environ['PATH']}"
+    return environment({**shared, **own, "PATH": path})
 
 
 def scratch_folder(name: str) -> Path:
@@ -99,11 +101,13 @@ def versions(system: System) -> str:
     return done.stdout.strip()
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        return int(sock.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for sock in sockets:
+            sock.bind((HOST, 0))
+        return [int(sock.getsockname()[1]) for sock in sockets]
 
 
 def _wait_ready(process: subprocess.Popen[bytes], port: int, path: str, *, log: Path) -> None:

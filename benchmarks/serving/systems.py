@@ -1,7 +1,6 @@
 """The systems: how each one's server is started, and in which formats it is asked. Adding one adds a line."""
 
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,8 +14,8 @@ class System:
     """One server.
 
     Attributes:
-        command: Its command line after the interpreter; `{port}`, `{model}` (registered name), `{version}`, `{path}`
-            (the MLflow model) and `{workload}` are filled in.
+        command: Its command line after the interpreter; `{port}` and further ones, `{model}` (registered name),
+            `{version}`, `{path}` (the MLflow model) and `{workload}` are filled in, as in `variables`.
         ready: Path that answers 200 once requests are welcome.
         protocols: Names in `benchmarks.serving.asking.PROTOCOLS`; the first is what its users would take.
         further: Protocols that are measured only when asked for by name.
@@ -43,10 +42,20 @@ BARE = "bare"
 LOCKSTEP = "lockstep"
 MODELS = SCRATCH / "serving" / "models"
 
+MLSERVER = {
+    "MLSERVER_HOST": "127.0.0.1",
+    "MLSERVER_HTTP_PORT": "{port}",
+    "MLSERVER_GRPC_PORT": "{second_port}",
+    "MLSERVER_METRICS_PORT": "{third_port}",
+    "MLSERVER_PARALLEL_WORKERS": "0",  # the model is called in the server's process: no hop to another
+    "MLSERVER_DEBUG": "false",  # no access log
+    "MLSERVER_GZIP_ENABLED": "false",
+    "MLSERVER_MODEL_NAME": "{model}",
+    "MLSERVER_MODEL_URI": "{path}",
+}
+
 SYSTEMS: Mapping[str, System] = {
-    BARE: System(
-        ("-m", f"{SERVERS}.bare_asgi", "{port}"), "/ready", ("plain",), packages=("uvicorn", "uvloop", "httptools")
-    ),
+    BARE: System(("-m", f"{SERVERS}.bare_asgi", "{port}"), "/ready", ("plain",), packages=("uvicorn", "uvloop")),
     LOCKSTEP: System(
         ("-m", "lockstep", "serve", "{workload}", "--port", "{port}", "--model-version", "{version}"),
         "/v2/health/ready",
@@ -55,17 +64,58 @@ SYSTEMS: Mapping[str, System] = {
         packages=("lockstep",),
         variables={"LOCKSTEP_MODELS": str(MODELS)},
     ),
+    "fastapi": System(
+        ("-m", f"{SERVERS}.plain_fastapi", "{port}"), "/ready", ("plain",), packages=("fastapi", "uvicorn")
+    ),
+    "mlflow": System(
+        ("-m", "mlflow", "models", "serve", "--model-uri", "{path}", "--env-manager", "local", "--port", "{port}"),
+        "/ping",
+        ("dataframe_split",),
+        further=("dataframe_records", "inputs"),
+        packages=("mlflow",),
+    ),
+    "litserve": System(
+        ("-m", f"{SERVERS}.lit_api", "{port}"), "/ready", ("plain",), environment="serving", packages=("litserve",)
+    ),
+    "bentoml": System(
+        ("-m", "bentoml", "serve", f"{SERVERS}.bento_service:service", "--host", "127.0.0.1", "--port", "{port}"),
+        "/readyz",
+        ("plain",),
+        environment="serving",
+        packages=("bentoml",),
+        variables={"BENTOML_DO_NOT_TRACK": "true", "BENTOML_HOME": str(SCRATCH / "serving" / "bentoml")},
+    ),
+    "ray": System(
+        ("-m", f"{SERVERS}.ray_serve", "{port}"), "/ready", ("plain",), environment="serving", packages=("ray",)
+    ),
+    "mlserver": System(
+        ("-m", "mlserver.cli.main", "start", "."),
+        "/v2/health/ready",
+        ("v2-matrix",),
+        environment="mlserver",
+        packages=("mlserver",),
+        variables={**MLSERVER, "MLSERVER_MODEL_IMPLEMENTATION": f"{SERVERS}.mlserver_runtime.Scores"},
+    ),
+    "mlserver-mlflow": System(
+        ("-m", "mlserver.cli.main", "start", "."),
+        "/v2/health/ready",
+        ("v2",),
+        further=("dataframe_split",),
+        environment="mlserver",
+        packages=("mlserver", "mlserver-mlflow", "mlflow"),
+        variables={**MLSERVER, "MLSERVER_MODEL_IMPLEMENTATION": "mlserver_mlflow.MLflowRuntime"},
+    ),
 }
 
 
-def command_line(system: System, job: Job, *, port: int) -> list[str]:
-    """Return the command that starts a server."""
-    python = system.python if system.python.exists() else Path(sys.executable)
+def filled_in(system: System, job: Job, *, ports: Sequence[int]) -> tuple[list[str], dict[str, str]]:
+    """Return the command that starts a server, and the variables that are its own."""
     facts = {
-        "port": str(port),
+        **dict(zip(("port", "second_port", "third_port"), map(str, ports), strict=True)),
         "model": job.model_name,
         "version": str(job.model_version),
         "path": job.model_path,
         "workload": job.workload,
     }
-    return [str(python), *(part.format(**facts) for part in system.command)]
+    command = [str(system.python), *(part.format(**facts) for part in system.command)]
+    return command, {name: value.format(**facts) for name, value in system.variables.items()}

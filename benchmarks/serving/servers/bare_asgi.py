@@ -10,7 +10,7 @@ import orjson
 import uvicorn
 
 from benchmarks.job import Job
-from benchmarks.serving.sample import one_thread_model
+from benchmarks.serving.sample import one_thread_model, score_array
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -31,8 +31,7 @@ async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     asked = orjson.loads(body)
     text = asked.get("text")
     row = np.array([text]) if text is not None else np.array([asked["features"]], dtype=np.float32)
-    scores = model.predict(model.from_numpy(row))
-    await _answer(send, orjson.dumps({"score": float(scores[0])}))
+    await _answer(send, orjson.dumps({"score": score_array(model, row)}))
 
 
 async def _answer(send: Send, body: bytes) -> None:
