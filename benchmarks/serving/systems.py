@@ -86,7 +86,17 @@ SYSTEMS: Mapping[str, System] = {
         variables={"BENTOML_DO_NOT_TRACK": "true", "BENTOML_HOME": str(SCRATCH / "serving" / "bentoml")},
     ),
     "ray": System(
-        ("-m", f"{SERVERS}.ray_serve", "{port}"), "/ready", ("plain",), environment="serving", packages=("ray",)
+        ("-m", f"{SERVERS}.ray_serve", "{port}", "{second_port}"),
+        "/ready",
+        ("plain",),
+        environment="serving",
+        packages=("ray",),
+        variables={
+            "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+            "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": "{port}",
+            "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": "65535",
+            "RAY_worker_niceness": "0",  # as all the others
+        },
     ),
     "mlserver": System(
         ("-m", "mlserver.cli.main", "start", "."),
