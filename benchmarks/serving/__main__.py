@@ -8,6 +8,7 @@ Every answer is compared with the bare model's. A system that fails is reported 
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -15,15 +16,15 @@ from typing import TypeVar
 
 from benchmarks.compare import prepare
 from benchmarks.job import SCRATCH, Job
-from benchmarks.machine import describe
+from benchmarks.machine import describe, restrict_cores
 from benchmarks.serving.asking import PROTOCOLS
 from benchmarks.serving.load import Measured, summarise_times
 from benchmarks.serving.lockstep_spec import write_spec
 from benchmarks.serving.records import IN_PROCESS, MODEL, Record, print_table, write_records
 from benchmarks.serving.sample import Sample, draw_sample, one_thread_model, time_calls
-from benchmarks.serving.server import ServerFailed, running, versions
+from benchmarks.serving.server import Server, ServerFailed, running, versions
 from benchmarks.serving.systems import SYSTEMS
-from benchmarks.serving.turn import LoadFailed, Plan, take_turn
+from benchmarks.serving.turn import OPEN_CLIENTS, LoadFailed, Plan, Turn, search_name
 
 WORKLOADS = {"mlp20": "mlp20", "trees": "trees", "minilm": "text"}
 PREPARED_ROWS = 64
@@ -59,18 +60,23 @@ class Bench:
     def _measure_system(self, name: str, plan: Plan) -> None:
         system = SYSTEMS[name]
         known = (*system.protocols, *system.further)
-        protocols = [protocol for protocol in known if protocol in (self._protocols or system.protocols)]
+        protocols = [name for name in known if name in self._protocols] or list(system.protocols)
         try:
             with running(name, system, self.job) as server:
                 for protocol in protocols:
-                    for load, clients, seen in take_turn(server, self.job, self.sample, protocol=protocol, plan=plan):
-                        record = self._record(name, protocol, load=load, clients=clients)
-                        record.add(seen)
-                        record.memory_mb = max(record.memory_mb or 0.0, server.memory_mb())
-                        _say(record, seen)
+                    self._measure_protocol(name, server, Turn(server, self.job.model_name, self.sample, protocol, plan))
         except (ServerFailed, LoadFailed) as error:
             self._record(name, protocols[0], load="none", clients=0).error = str(error)
             print(f"    {error}", flush=True)
+
+    def _measure_protocol(self, name: str, server: Server, turn: Turn) -> None:
+        found = (self.workload, search_name(turn.plan.p99_ms or 0.0), name, turn.protocol, OPEN_CLIENTS)
+        earlier = self.records.get(found)
+        for load, clients, seen in turn.take(earlier.rps if earlier else None):
+            record = self._record(name, turn.protocol, load=load, clients=clients)
+            record.add(seen)
+            record.memory_mb = max(record.memory_mb or 0.0, server.memory_mb())
+            _say(record, seen)
 
     def _record(self, system: str, protocol: str, *, load: str, clients: int) -> Record:
         version = self._versions.get(system, "")
@@ -89,10 +95,10 @@ def main() -> int:
         warm_s=options.warm_s,
         seed=options.seed,
     )
-    failed = False
+    cores, failed = restrict_cores(options.cores), False
     for workload in options.workload:
         print(f"{workload}: preparing", flush=True)
-        bench = Bench(workload, systems=options.system, protocols=options.protocol, cores=options.cores)
+        bench = Bench(workload, systems=options.system, protocols=options.protocol, cores=cores)
         for number in range(options.rounds):
             bench.run_round(plan, number=number)
         records = list(bench.records.values())
@@ -137,7 +143,7 @@ def arguments() -> argparse.ArgumentParser:
 
 def _names(known: Collection[str]) -> Callable[[str], list[str]]:
     def read(text: str) -> list[str]:
-        names = text.split(",")
+        names = re.split("[, ]+", text.strip())
         if unknown := set(names).difference(known):
             raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(known)}")
         return names
@@ -146,7 +152,7 @@ def _names(known: Collection[str]) -> Callable[[str], list[str]]:
 
 
 def _numbers(kind: Callable[[str], NumberT]) -> Callable[[str], list[NumberT]]:
-    return lambda text: [kind(part) for part in text.split(",") if part]
+    return lambda text: [kind(part) for part in re.split("[, ]+", text.strip()) if part]
 
 
 def _say(record: Record, seen: Measured) -> None:

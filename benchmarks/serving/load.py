@@ -6,11 +6,11 @@ It is a process of its own, so that nothing else of the benchmark takes its time
 import base64
 import gc
 import json
+import math
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from benchmarks.serving.loop import Pool, Tally, closed_loop, open_loop
 from benchmarks.serving.reading import Checker
@@ -121,8 +121,8 @@ def _percentile_ms(seconds: Sequence[float], share: float) -> float | None:
     """Return the smallest latency that at least this share of all does not exceed."""
     if not seconds:
         return None
-    ordered: list[Any] = sorted(seconds)
-    rank = max(0, -int(-share * len(ordered) // 1) - 1)
+    ordered = sorted(seconds)
+    rank = max(0, math.ceil(share * len(ordered)) - 1)
     return round(ordered[rank] * 1000, 3)
 
 

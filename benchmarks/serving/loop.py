@@ -47,7 +47,7 @@ class Pool:
         self._epoll = select.epoll()
         self.tally = Tally()
         self.under_way = 0
-        self.connections = {}
+        self.connections: dict[int, Connection] = {}
         for _ in range(size):
             self._add(Connection(address))
 
@@ -71,6 +71,7 @@ class Pool:
         except Broken:  # closed since its last answer, as a server may
             self._renew(connection)
             connection.send(self._requests[row])
+        connection.busy = True
         self.under_way += 1
 
     def wait(self, timeout_s: float) -> Iterator[tuple[Connection, float]]:
@@ -82,19 +83,27 @@ class Pool:
         now = clock()
         for fd, _ in events:
             connection = self.connections[fd]
-            try:
-                answer = connection.receive()
-            except Broken:
+            was_busy = connection.busy
+            if self._take(connection, now) and was_busy:
+                connection.busy = False
+                self.under_way -= 1
+                yield connection, now
+
+    def _take(self, connection: Connection, now: float) -> bool:
+        """Take in what came over a connection; say whether nothing more will."""
+        try:
+            answer = connection.receive()
+        except Broken:
+            if connection.busy:  # an idle one may be closed by the server
                 self.tally.fail("connection closed")
-                self._renew(connection)
-            else:
-                if answer is None:
-                    continue
-                self._note(connection, answer, now)
-                if answer.last:
-                    self._renew(connection)
-            self.under_way -= 1
-            yield connection, now
+            self._renew(connection)
+            return True
+        if answer is None:
+            return False
+        self._note(connection, answer, now)
+        if answer.last:
+            self._renew(connection)
+        return True
 
     def _note(self, connection: Connection, answer: Answer, now: float) -> None:
         if answer.status != 200:

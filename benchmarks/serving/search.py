@@ -8,23 +8,24 @@ from benchmarks.serving.load import Measured
 # Two rates closer than this are the same.
 PRECISION = 1.04
 STEPS = 8
+UP, DOWN = 1.1, 0.85
 # Of the arrivals that must be answered within the run itself.
 KEPT_UP = 0.97
 
 
-def highest_rate(measure: Callable[[float], Measured], *, guess: float, p99_ms: float) -> Measured | None:
+def highest_rate(measure: Callable[[float], Measured], *, first: float, p99_ms: float) -> Measured | None:
     """Search the highest rate without errors whose 99th percentile is within a limit.
 
     Args:
         measure: Puts an open loop of a rate on the server.
-        guess: Answers per second of a closed loop.
+        first: Rate to begin with.
         p99_ms: The limit.
 
     Returns:
-        What was seen at that rate; none when even a hundredth of the guess was too much.
+        What was seen at that rate; none when a quarter of the first was still too much.
     """
     best: Measured | None = None
-    low, high, rate = 0.0, math.inf, guess * 0.9
+    low, high, rate = 0.0, math.inf, first
     for _ in range(STEPS):
         seen = measure(rate)
         if keeps_up(seen, rate=rate, p99_ms=p99_ms):
@@ -33,9 +34,7 @@ def highest_rate(measure: Callable[[float], Measured], *, guess: float, p99_ms: 
             high = rate
         if low and high / low < PRECISION:
             break
-        rate = low * 1.15 if math.isinf(high) else high * 0.6 if not low else math.sqrt(low * high)
-        if rate < guess / 100:
-            break
+        rate = rate * UP if math.isinf(high) else rate * DOWN if not low else math.sqrt(low * high)
     return best
 
 

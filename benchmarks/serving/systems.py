@@ -59,8 +59,8 @@ SYSTEMS: Mapping[str, System] = {
     LOCKSTEP: System(
         ("-m", "lockstep", "serve", "{workload}", "--port", "{port}", "--model-version", "{version}"),
         "/v2/health/ready",
-        ("dataframe_split", "v2"),
-        further=("dataframe_records", "inputs", "v2-binary"),
+        ("dataframe_split", "inputs", "v2"),
+        further=("dataframe_records", "v2-binary"),
         packages=("lockstep",),
         variables={"LOCKSTEP_MODELS": str(MODELS)},
     ),
@@ -70,8 +70,8 @@ SYSTEMS: Mapping[str, System] = {
     "mlflow": System(
         ("-m", "mlflow", "models", "serve", "--model-uri", "{path}", "--env-manager", "local", "--port", "{port}"),
         "/ping",
-        ("dataframe_split",),
-        further=("dataframe_records", "inputs"),
+        ("dataframe_split", "inputs"),
+        further=("dataframe_records",),
         packages=("mlflow",),
     ),
     "litserve": System(

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from benchmarks.job import ROOT, Job, environment
+from benchmarks.job import ROOT, environment
 from benchmarks.serving.asking import PROTOCOLS, in_base64, request_bytes
 from benchmarks.serving.load import Measured, Order
 from benchmarks.serving.records import CLOSED
@@ -17,6 +17,8 @@ from benchmarks.serving.server import Server
 # Batches and fixed blocks add up in another order; the scores are around 1.
 TOLERANCE = 1e-5
 OPEN_CLIENTS = 64
+# Where the search begins, as a share of what closed loops reached.
+BELOW_CLOSED = 0.9
 SLACK_S = 60.0
 
 
@@ -45,39 +47,72 @@ class Plan:
     seed: int
 
 
-def take_turn(
-    server: Server, job: Job, sample: Sample, *, protocol: str, plan: Plan
-) -> Iterator[tuple[str, int, Measured]]:
-    """Put a server under each load; give its name, the number of clients and the figures."""
-    entry = PROTOCOLS[protocol]
-    requests = [request_bytes(entry, row, sample.columns, model=job.model_name) for row in sample.rows]
-    texts = in_base64(requests)
+@dataclass(frozen=True)
+class Turn:
+    """A server that is ready, and what it is asked.
 
-    def measure(clients: int, rate: float | None) -> Measured:
-        order = Order(
-            host=server.host,
-            port=server.port,
-            requests=texts,
+    Attributes:
+        server: The server.
+        model: Name of the registered model.
+        sample: The rows.
+        protocol: Name in `PROTOCOLS`.
+        plan: The loads.
+    """
+
+    server: Server
+    model: str
+    sample: Sample
+    protocol: str
+    plan: Plan
+
+    def take(self, known_rate: float | None) -> Iterator[tuple[str, int, Measured]]:
+        """Put the server under each load; give its name, the number of clients and the figures.
+
+        Args:
+            known_rate: What an earlier search found.
+        """
+        plan = self.plan
+        busiest = 0.0
+        for clients in plan.clients:
+            seen = run_load(self.order(clients=clients))
+            busiest = max(busiest, seen.rps)
+            yield CLOSED, clients, seen
+        for rate in plan.rates:
+            yield f"open at {rate:g}/s", OPEN_CLIENTS, run_load(self.order(clients=OPEN_CLIENTS, rate=rate))
+        if plan.p99_ms is not None:
+            first = known_rate or BELOW_CLOSED * (busiest or run_load(self.order(clients=OPEN_CLIENTS)).rps)
+            found = self._search(first, p99_ms=plan.p99_ms) if first else None
+            if found is not None:
+                yield search_name(plan.p99_ms), OPEN_CLIENTS, found
+
+    def _search(self, first: float, *, p99_ms: float) -> Measured | None:
+        def measure(rate: float) -> Measured:
+            return run_load(self.order(clients=OPEN_CLIENTS, rate=rate))
+
+        return highest_rate(measure, first=first, p99_ms=p99_ms)
+
+    def order(self, *, clients: int, rate: float | None = None) -> Order:
+        """Return the load tool's order for one load."""
+        entry, sample = PROTOCOLS[self.protocol], self.sample
+        requests = [request_bytes(entry, row, sample.columns, model=self.model) for row in sample.rows]
+        return Order(
+            host=self.server.host,
+            port=self.server.port,
+            requests=in_base64(requests),
             expected=sample.expected,
             reader=entry.reader,
             tolerance=TOLERANCE,
             clients=clients,
-            seconds=plan.seconds,
-            warm_s=plan.warm_s,
+            seconds=self.plan.seconds,
+            warm_s=self.plan.warm_s,
             rate=rate,
-            seed=plan.seed,
+            seed=self.plan.seed,
         )
-        return run_load(order)
 
-    for clients in plan.clients:
-        yield CLOSED, clients, measure(clients, None)
-    for rate in plan.rates:
-        yield f"open at {rate:g}/s", OPEN_CLIENTS, measure(OPEN_CLIENTS, rate)
-    if plan.p99_ms is not None:
-        guess = measure(OPEN_CLIENTS, None).rps
-        found = highest_rate(lambda rate: measure(OPEN_CLIENTS, rate), guess=guess, p99_ms=plan.p99_ms)
-        if found is not None:
-            yield f"open, p99 <= {plan.p99_ms:g} ms", OPEN_CLIENTS, found
+
+def search_name(p99_ms: float) -> str:
+    """Return by which name the search's result goes."""
+    return f"open, p99 <= {p99_ms:g} ms"
 
 
 def run_load(order: Order) -> Measured:

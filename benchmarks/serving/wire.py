@@ -39,14 +39,16 @@ class Connection:
     Attributes:
         row: Which request is under way.
         since: From when its latency counts.
+        busy: Whether one is under way.
     """
 
-    __slots__ = ("_address", "_rest", "fd", "row", "since", "sock")
+    __slots__ = ("_address", "_rest", "busy", "fd", "row", "since", "sock")
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._address = address
         self.row = 0
         self.since = 0.0
+        self.busy = False
         self.open()
 
     def open(self) -> None:
@@ -119,7 +121,7 @@ def parse(data: bytes) -> Answer | None:
 
 
 def _join_chunks(data: bytes, start: int) -> bytes | None:
-    parts = []
+    parts: list[bytes] = []
     while (line_end := data.find(b"\r\n", start)) >= 0:
         size = int(data[start:line_end].split(b";")[0], 16)
         start, stop = line_end + 2, line_end + 2 + size
