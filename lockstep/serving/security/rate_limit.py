@@ -38,8 +38,9 @@ class Pace:
         Returns:
             When it will be full then, and the seconds to wait; if these are not 0, nothing may be taken.
         """
+        whole_s = self.burst / self.per_s
         after = max(full_at, now) + amount / self.per_s
-        wait_s = after - now - self.burst / self.per_s
+        wait_s = after - now - whole_s
         return after, wait_s if wait_s > TOLERANCE_S else 0.0
 
 
@@ -54,21 +55,21 @@ class Quota:
 class Buckets:
     """Buckets of many clients.
 
-    One that is full is as good as none, so it is thrown away when room is needed. While all are in use newcomers share
-    one: nobody gets a fresh bucket by crowding others out.
+    One that is full is as good as none, so it is thrown away when room is needed. While all are in use newcomers of one
+    quota share one, and what they get later begins as that one is: nobody gets more by crowding others out.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._full_at: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+        self._own: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+        self._shared: dict[Quota, tuple[float, float]] = {}
 
     def __len__(self) -> int:
-        return len(self._full_at)
+        return len(self._own)
 
     def take(self, key: Hashable, quota: Quota, *, requests: float, rows: float, now: float) -> float:
         """Take requests and rows at once, or nothing. Return the seconds to wait, 0 when they are taken."""
-        place = self._place(key, now=now)
-        of_requests, of_rows = self._full_at.get(place, (FULL, FULL))
+        of_requests, of_rows = self._own.get(key) or self._shared.get(quota, (FULL, FULL))
         waits = [0.0]
         if quota.requests is not None and requests:
             of_requests, wait_s = quota.requests.take(of_requests, requests, now=now)
@@ -77,20 +78,23 @@ class Buckets:
             of_rows, wait_s = quota.rows.take(of_rows, rows, now=now)
             waits.append(wait_s)
         if max(waits) == 0:
-            self._full_at[place] = (of_requests, of_rows)
-        if place in self._full_at:
-            self._full_at.move_to_end(place)
+            full_at = (of_requests, of_rows)
+            if key in self._own or self._has_room(now=now):
+                self._own[key] = full_at
+                self._own.move_to_end(key)
+            else:
+                self._shared[quota] = full_at
         return max(waits)
 
-    def _place(self, key: Hashable, *, now: float) -> Hashable:
-        if key in self._full_at or len(self._full_at) < self._most:
-            return key
+    def _has_room(self, *, now: float) -> bool:
+        if len(self._own) < self._most:
+            return True
         # Those not used for longest are the likeliest to be full.
-        for old in [old for old, _ in zip(self._full_at, range(LOOKED_AT), strict=False)]:
-            if max(self._full_at[old]) <= now:
-                del self._full_at[old]
-                return key
-        return None
+        for old in [old for old, _ in zip(self._own, range(LOOKED_AT), strict=False)]:
+            if max(self._own[old]) <= now:
+                del self._own[old]
+                return True
+        return False
 
 
 class RateLimiter:

@@ -30,8 +30,6 @@ class CertificateProtocol(HttpToolsProtocol):
 
 def certificate_of(connection: ssl.SSLObject | None) -> PeerCertificate | None:
     """Return the certificate that a client showed and that was checked, if there is one."""
-    # The readable form is empty for a certificate that was not checked; the binary one is not.
-    if connection is None or not connection.getpeercert():
-        return None
-    der = connection.getpeercert(binary_form=True)
+    # A server that checks no certificates does not ask for any either.
+    der = None if connection is None else connection.getpeercert(binary_form=True)
     return None if der is None else read_der(der)

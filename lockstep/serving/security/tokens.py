@@ -127,7 +127,7 @@ class TokenVerifier:
     def _remember(self, digest: bytes, verified: _Verified) -> None:
         with self._lock:
             # Only valid tokens come here, so nobody without one can push others out.
-            while len(self._cache) >= self._config.cached and digest not in self._cache:
+            if len(self._cache) >= self._config.cached:
                 del self._cache[next(iter(self._cache))]
             self._cache[digest] = verified
 

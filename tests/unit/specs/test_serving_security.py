@@ -1,3 +1,5 @@
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -159,3 +161,14 @@ def test_this_machine(host: str) -> None:
 )
 def test_other_machines_or_not_certain(host: str) -> None:
     assert not is_loopback(host)
+
+
+def test_the_examples_of_the_documentation_are_valid() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "endpoint-security.md").read_text(encoding="utf-8")
+    examples = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
+    assert len(examples) == 5
+    for example in examples:
+        if "keys" in example:
+            ApiKeyFile.model_validate(example)
+        else:
+            ServingSecurity.model_validate(example["security"])

@@ -76,6 +76,12 @@ def test_a_key_that_differs_in_its_last_letter_is_unknown() -> None:
     assert refused(table(entry), key[:-1] + ("A" if key[-1] != "A" else "B")).reason == "unknown_key"
 
 
+def test_half_a_hash_is_not_enough() -> None:
+    key, entry = KNOWN
+    half = entry.model_copy(update={"hash": entry.hash[: len("sha256:") + 32] + "0" * 32})
+    assert refused(table(half), key).reason == "unknown_key"
+
+
 def test_a_hash_is_no_key() -> None:
     _, entry = KNOWN
     assert refused(table(entry), entry.hash).reason == "unknown_key"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lockstep.serving.security.clients import Client, client_with
 from lockstep.serving.security.errors import RateLimited, RowsOverBurst
-from lockstep.serving.security.rate_limit import TOLERANCE_S, Buckets, Pace, Quota, RateLimiter
+from lockstep.serving.security.rate_limit import LOOKED_AT, TOLERANCE_S, Buckets, Pace, Quota, RateLimiter
 from lockstep.specs.serving_security import RateLimit, Rights
 
 NIGHTLY = client_with("nightly", "api_key", [Rights(models=("*",))])
@@ -90,10 +90,22 @@ def test_the_number_of_buckets_is_bounded_and_crowding_gives_nobody_more(takes: 
     for gap, key, amount in takes:
         now += gap
         tight = small.take(key, quota, requests=amount, rows=0, now=now)
-        # Whoever has a bucket alone is told what is told without bounds, or more to wait for having shared one.
+        # Nobody is granted what it would not be granted with a bucket of its own from the start.
         if tight == 0:
             assert large.take(key, quota, requests=amount, rows=0, now=now) == 0
-        assert len(small) <= 3 + 1
+        assert len(small) <= 3
+
+
+def test_room_is_made_by_whoever_has_not_asked_for_longest() -> None:
+    buckets, quota = Buckets(LOOKED_AT + 1), Quota(Pace(1, 2), None)
+    for key in range(LOOKED_AT + 1):
+        buckets.take(key, quota, requests=1, rows=0, now=0)
+    for key in range(LOOKED_AT):
+        buckets.take(key, quota, requests=2, rows=0, now=10)
+    buckets.take("new", quota, requests=2, rows=0, now=10)
+    assert buckets.take("another", quota, requests=2, rows=0, now=10) == 0
+    assert buckets.take("new", quota, requests=1, rows=0, now=11) == 0
+    assert len(buckets) == LOOKED_AT + 1
 
 
 def test_a_refused_request_takes_nothing() -> None:
@@ -169,3 +181,12 @@ def test_a_clock_that_goes_back_grants_nothing_more() -> None:
     limits = limiter(requests_per_s=1, request_burst=3)
     assert granted(limits, NIGHTLY, now=100) == 3
     assert granted(limits, NIGHTLY, now=50) == 0
+
+
+def test_a_slow_client_in_the_shared_bucket_does_not_slow_others_down() -> None:
+    buckets, slow, fast = Buckets(1), Quota(Pace(0.001, 100), None), Quota(Pace(10, 10), None)
+    assert buckets.take("first", slow, requests=50, rows=0, now=0) == 0
+    assert buckets.take("slow", slow, requests=100, rows=0, now=0) == 0
+    assert buckets.take("fast", fast, requests=10, rows=0, now=0) == 0
+    assert buckets.take("fast", fast, requests=1, rows=0, now=0) == pytest.approx(0.1)
+    assert buckets.take("slow", slow, requests=1, rows=0, now=0) == pytest.approx(1000)
