@@ -2,7 +2,9 @@
 
 import logging
 import os
+import socket
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +14,11 @@ from lockstep.cli.options import ModelVersion, settings
 from lockstep.run.logs import is_json
 
 if TYPE_CHECKING:
+    from lockstep.serving.assembly import Place
     from lockstep.specs.serving_spec import Serving
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+CONFIGURATION = "serving.json"
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 _log = logging.getLogger("lockstep.serving")
@@ -28,6 +32,7 @@ def command(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0: a free one [default: 8080].")] = None,
     alias: Annotated[str | None, typer.Option(help="Serve this alias instead of the spec's.")] = None,
     model_version: ModelVersion = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=64, help="Processes behind the port [default: 1].")] = None,
     max_body_mib: Annotated[int | None, typer.Option(min=1, help="Largest request body, in MiB [default: 16].")] = None,
     max_in_progress: Annotated[int | None, typer.Option(min=1, help="Requests at a time [default: 256].")] = None,
 ) -> None:
@@ -43,7 +48,7 @@ def command(
         raise typer.BadParameter("give --alias or --model-version, not both")
     if not is_json(os.environ):  # which is configured by then
         logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
-    wanted = {"host": host, "port": port}
+    wanted = {"host": host, "port": port, "workers": workers}
     bounds = {"body_mib": max_body_mib, "in_progress": max_in_progress}
     serving = _configuration(names or [], config, alias=alias, version=model_version)
     limits = serving.limits.model_copy(update={name: value for name, value in bounds.items() if value is not None})
@@ -72,13 +77,44 @@ def _run(serving: "Serving") -> None:
         if serving.host not in LOOPBACK:
             _log.warning("listening on %s without authentication or TLS: put a gateway in front", serving.host)
         try:
-            import uvloop
-
-            from lockstep.serving.assembly import build_endpoint
-            from lockstep.serving.server import serve
-
-            endpoint = build_endpoint(serving, settings())
-            uvloop.run(serve(sock, endpoint.app, grace_s=serving.limits.grace_s))
+            if serving.workers > 1:
+                _run_workers(serving, sock)
+            else:
+                _serve(serving, sock, None)
         except KeyboardInterrupt:
             pass  # stopped while it was loading; nothing was in progress
     _log.info("stopped")
+
+
+def _serve(serving: "Serving", sock: socket.socket, place: "Place | None") -> None:
+    import uvloop
+
+    from lockstep.serving.assembly import build_endpoint
+    from lockstep.serving.server import serve
+
+    endpoint = build_endpoint(serving, settings(), place)
+    uvloop.run(serve(sock, endpoint.app, grace_s=serving.limits.grace_s, ready=place.ready if place else None))
+
+
+def _run_workers(serving: "Serving", sock: socket.socket) -> None:
+    from lockstep.serving.workers.supervisor import Supervisor, starter
+
+    with tempfile.TemporaryDirectory(prefix="lockstep-serve-") as scratch:
+        folder = Path(scratch)
+        (folder / CONFIGURATION).write_text(serving.model_dump_json(), encoding="utf-8")
+        sock.listen()
+        code = Supervisor(serving.workers, folder, starter(folder, sock), serving.limits.grace_s).run(sock)
+    if code:
+        raise typer.Exit(code)
+
+
+def worker(folder: Path, index: int, descriptor: int) -> None:
+    """Be one of several processes of an endpoint; started by `lockstep serve`."""
+    from lockstep.serving.assembly import Place
+    from lockstep.specs.serving_spec import Serving
+
+    if not is_json(os.environ):
+        logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
+    serving = Serving.model_validate_json((folder / CONFIGURATION).read_text(encoding="utf-8"))
+    with socket.socket(fileno=descriptor) as sock:
+        _serve(serving, sock, Place(folder, index))

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -13,6 +14,9 @@ from lockstep.serving.data_plane import DataPlane
 from lockstep.serving.exchange import Exchange, HttpProtocol, Reply, Scope
 from lockstep.serving.metrics import text
 from lockstep.serving.router import METHOD_NOT_ALLOWED, NOT_FOUND, Match, Route, Router, edge_of
+from lockstep.serving.workers.shared_metrics import all_text
+
+Beside = Callable[[], Coroutine[None, None, None]]
 
 DRAIN_POLL_S = 0.01
 DESCRIBE: dict[str, Describe] = {open_inference.EDGE: open_inference.describe_error}
@@ -34,7 +38,7 @@ class Application:
         routes: Sequence[Route],
         *,
         log: AccessLog,
-        beside: Sequence[Callable[[], Coroutine[None, None, None]]] = (),
+        beside: Sequence[Beside] = (),
     ) -> None:
         self.plane = plane
         self.router = Router(routes)
@@ -84,11 +88,18 @@ class Application:
         self._log.close()
 
 
-def operations_routes(plane: DataPlane) -> list[Route]:
-    """Return the routes for those who look after the endpoint."""
+def operations_routes(plane: DataPlane, *, folder: Path | None = None) -> list[Route]:
+    """Return the routes for those who look after the endpoint.
+
+    Args:
+        plane: Whose metrics to tell.
+        folder: Where the other workers of the endpoint write theirs; none: there are no others.
+    """
 
     async def metrics(_: Exchange) -> Reply:
-        return Reply(200, text([plane.metrics.snapshot()], process=True), CONTENT_TYPE_LATEST)
+        own = plane.metrics.snapshot()
+        found = text([own], process=True) if folder is None else all_text(folder, own)
+        return Reply(200, found, CONTENT_TYPE_LATEST)
 
     return [Route("GET", "/metrics", metrics, "other", "metrics")]
 

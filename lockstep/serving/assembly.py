@@ -3,11 +3,12 @@
 import logging
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from lockstep.run.plan import ModelIdentity
 from lockstep.serving import invocations, open_inference
 from lockstep.serving.access_log import AccessLog
-from lockstep.serving.app import Application, operations_routes
+from lockstep.serving.app import Application, Beside, operations_routes
 from lockstep.serving.data_plane import DataPlane, Limits
 from lockstep.serving.fleet import Fleet, ModelSlot
 from lockstep.serving.lane import LaneLimits
@@ -16,10 +17,15 @@ from lockstep.serving.metrics import Metrics
 from lockstep.serving.repository import Repository, Source
 from lockstep.serving.repository_edge import repository_routes
 from lockstep.serving.versions import LoadedVersion
+from lockstep.serving.workers.board import READY, Board
+from lockstep.serving.workers.shared_metrics import write_snapshots
 from lockstep.specs.loading import find_spec
 from lockstep.specs.serving_spec import ServedModel, Serving
 from lockstep.specs.settings import Settings
 from lockstep.specs.spec import ModelRef
+
+# How soon a worker does what another was told, and how old its numbers may be for others.
+KEEP_UP_S, SNAPSHOT_S = 0.2, 1.0
 
 _log = logging.getLogger("lockstep.serving")
 
@@ -37,12 +43,30 @@ class Endpoint:
     repository: Repository
 
 
-def build_endpoint(serving: Serving, settings: Settings) -> Endpoint:
+@dataclass(frozen=True)
+class Place:
+    """Which of an endpoint's workers this process is.
+
+    Attributes:
+        folder: Shared by the workers.
+        index: From 0; the first one asks the registry for all.
+    """
+
+    folder: Path
+    index: int
+
+    def ready(self) -> None:
+        """Tell the supervisor that this worker answers."""
+        (self.folder / READY.format(index=self.index)).touch()
+
+
+def build_endpoint(serving: Serving, settings: Settings, place: Place | None = None) -> Endpoint:
     """Load the models of an endpoint and put its parts together.
 
     Args:
         serving: The configuration.
         settings: Where things are.
+        place: Of this process among several; none: there is one.
 
     Raises:
         SpecError: A spec that it names is not there or invalid.
@@ -58,15 +82,21 @@ def build_endpoint(serving: Serving, settings: Settings) -> Endpoint:
     for slot, served in zip(slots, serving.models, strict=True):
         _fill(slot, served, sources[slot.name])
     plane = DataPlane(fleet, metrics=metrics, limits=limits_of(serving))
-    repository = Repository(fleet, sources, metrics=metrics)
+    board = Board(place.folder) if place is not None else None
+    repository = Repository(fleet, sources, metrics=metrics, board=board)
     repository.tell()
     routes = [
         *invocations.invocations_routes(plane),
         *open_inference.open_inference_routes(plane),
         *repository_routes(plane, repository),
-        *operations_routes(plane),
+        *operations_routes(plane, folder=place.folder if place is not None else None),
     ]
-    beside = [partial(repository.follow, every_s=serving.follow_s)] if serving.follow_s else []
+    beside: list[Beside] = []
+    if serving.follow_s and (place is None or place.index == 0):
+        beside.append(partial(repository.follow, every_s=serving.follow_s))
+    if place is not None:
+        beside.append(partial(repository.keep_up, every_s=KEEP_UP_S))
+        beside.append(partial(write_snapshots, place.folder, metrics, every_s=SNAPSHOT_S))
     return Endpoint(Application(plane, routes, log=AccessLog(), beside=beside), repository)
 
 

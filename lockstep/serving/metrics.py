@@ -8,6 +8,7 @@ added up (`snapshot`, `merged`), and are handed to prometheus_client for its tex
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -163,33 +164,36 @@ class _Collected:
         self._snapshots = snapshots
 
     def collect(self) -> Iterator[Metric]:
-        for name, family in FAMILIES.items():
-            values: dict[Labels, Any] = {}
-            for snapshot in self._snapshots:
-                for labels, value in snapshot.get(name, ()):
-                    _add(values, tuple(labels), value, family=family)
-            if values:
-                yield _metric(name, family, values)
+        for name, values in merged(self._snapshots).items():
+            yield _metric(name, FAMILIES[name], dict(values))
 
 
-def _add(values: dict[Labels, Any], labels: Labels, value: Any, *, family: Family) -> None:
-    if family.kind == "histogram":
-        _take_in(values.setdefault(labels, Distribution(family.buckets)), value)
-    elif family.kind == "info":
-        values[labels] = 1
-    else:
-        values[labels] = values.get(labels, 0) + value
+def merged(snapshots: Iterable[Mapping[str, Any]]) -> Snapshot:
+    """Add snapshots up, name by name and labels by labels."""
+    total: dict[str, dict[Labels, Any]] = {}
+    for snapshot in snapshots:
+        for name, values in snapshot.items():
+            kind, found = FAMILIES[name].kind, total.setdefault(name, {})
+            for given, value in values:
+                labels = tuple(given)
+                found[labels] = _sum(found[labels], value, kind=kind) if labels in found else value
+    return {name: list(total[name].items()) for name in FAMILIES if total.get(name)}
+
+
+def _sum(one: Any, other: Any, *, kind: str) -> Any:
+    if kind == "info":
+        return 1
+    if kind == "histogram":
+        return [a + b for a, b in zip(one[0], other[0], strict=True)], one[1] + other[1]
+    return one + other
 
 
 def _metric(name: str, family: Family, values: dict[Labels, Any]) -> Metric:
     if family.kind == "histogram":
         histogram = HistogramMetricFamily(name, family.help, labels=family.labels)
-        for labels, distribution in values.items():
-            running, buckets = 0, []
-            for bound, count in zip([*map(str, map(float, family.buckets)), "+Inf"], distribution.counts, strict=True):
-                running += count
-                buckets.append((bound, running))
-            histogram.add_metric(labels, buckets, distribution.total)
+        bounds = [*map(str, map(float, family.buckets)), "+Inf"]
+        for labels, (counts, total) in values.items():
+            histogram.add_metric(labels, list(zip(bounds, accumulate(counts), strict=True)), total)
         return histogram
     kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
     plain = kind(name, family.help, labels=family.labels)

@@ -15,6 +15,7 @@ from lockstep.serving.errors import ModelUnknown
 from lockstep.serving.fleet import Fleet
 from lockstep.serving.metrics import Metrics
 from lockstep.serving.versions import LoadedVersion
+from lockstep.serving.workers.board import Board, Wanted
 
 _log = logging.getLogger("lockstep.serving")
 
@@ -41,10 +42,13 @@ class Repository:
         fleet: What is served.
     """
 
-    def __init__(self, fleet: Fleet, sources: dict[str, Source], *, metrics: Metrics) -> None:
+    def __init__(
+        self, fleet: Fleet, sources: dict[str, Source], *, metrics: Metrics, board: Board | None = None
+    ) -> None:
         self.fleet = fleet
         self._sources = sources
         self._metrics = metrics
+        self._board = board
         self._changing = {name: asyncio.Lock() for name in sources}
         self._passed_over: dict[str, str] = {}  # of each model the digest that its alias names but that is not to serve
         self._ending: set[asyncio.Task[None]] = set()
@@ -66,7 +70,9 @@ class Repository:
             self._passed_over.pop(name, None)
             if version is not None:  # the alias is followed again only when it moves
                 self._passed_over[name] = (await asyncio.to_thread(source.resolve, None)).digest
-            return await self._take_over(name, identity)
+            loaded = await self._take_over(name, identity)
+            self._post(name)
+            return loaded
 
     async def unload(self, name: str) -> None:
         """Stop serving a model, once its running requests are answered.
@@ -79,6 +85,7 @@ class Repository:
             for version in self.fleet.slot(name).unload():
                 self._retire(version)
             self.tell()
+            self._post(name)
         _log.info("model %s is no longer served", name)
 
     async def roll_back(self, name: str) -> LoadedVersion:
@@ -96,6 +103,7 @@ class Repository:
             if left is not None:
                 self._passed_over[name] = left.identity.digest
             self._swapped(version, "rolled back to")
+            self._post(name)
             return version
 
     async def follow(self, *, every_s: float) -> None:
@@ -116,6 +124,7 @@ class Repository:
                 self._passed_over[name] = identity.digest  # tried once, unless what failed may pass
                 try:
                     await self._take_over(name, identity)
+                    self._post(name)
                 except LockstepError as error:
                     if error.retryable:
                         self._passed_over.pop(name, None)
@@ -124,6 +133,44 @@ class Repository:
             _log.warning("model %s: %s", name, error)
         except Exception:  # noqa: BLE001 - the next look may find the registry well again
             _log.exception("model %s could not be looked up", name)
+
+    async def keep_up(self, *, every_s: float) -> None:
+        """Do what other workers of the endpoint were told to do, forever."""
+        while self._board is not None:
+            news = self._board.news()
+            for name, wanted in (news or {}).items():
+                if name in self._sources:
+                    await self._do_as_posted(name, wanted)
+            await asyncio.sleep(every_s)
+
+    async def _do_as_posted(self, name: str, wanted: Wanted) -> None:
+        async with self._changing[name]:
+            slot = self.fleet.slot(name)
+            self._passed_over.pop(name, None)
+            if wanted.passed_over is not None:
+                self._passed_over[name] = wanted.passed_over
+            current = slot.current.identity.version if slot.current is not None else None
+            if wanted.version == current:
+                return
+            try:
+                if wanted.version is None:
+                    for version in slot.unload():
+                        self._retire(version)
+                    self.tell()
+                elif slot.previous is not None and slot.previous.identity.version == wanted.version:
+                    self._swapped(slot.roll_back(), "goes with the other workers to")
+                else:
+                    identity = await asyncio.to_thread(self._sources[name].resolve, wanted.version)
+                    await self._take_over(name, identity)
+            except LockstepError as error:
+                _log.warning("model %s: %s", name, error)
+
+    def _post(self, name: str) -> None:
+        """Tell the other workers."""
+        if self._board is not None:
+            current = self.fleet.slot(name).current
+            version = current.identity.version if current is not None else None
+            self._board.post(name, Wanted(version, self._passed_over.get(name)))
 
     async def _take_over(self, name: str, identity: ModelIdentity) -> LoadedVersion:
         slot = self.fleet.slot(name)

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from granian._granian import SocketHolder
@@ -83,13 +84,16 @@ class BoundServer(Server):
         self._shd = None
 
 
-async def serve(sock: socket.socket, app: Application, *, grace_s: float = GRACE_S) -> None:
+async def serve(
+    sock: socket.socket, app: Application, *, grace_s: float = GRACE_S, ready: Callable[[], None] | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT, then let running requests finish; a second signal does not wait.
 
     Args:
         sock: From `bind`.
         app: Started with the server and closed after its last request.
         grace_s: Longest time to wait for running requests.
+        ready: Called once requests are taken.
     """
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -98,6 +102,8 @@ async def serve(sock: socket.socket, app: Application, *, grace_s: float = GRACE
     app.start()
     running = loop.create_task(server.serve())
     _log.info("ready on %s", url_of(sock))
+    if ready is not None:
+        ready()
     await stop.wait()
     stop.clear()
     drained = loop.create_task(app.drain(grace_s=grace_s))

@@ -51,6 +51,7 @@ class Serving(Strict):
     port: int = Field(8080, ge=0, le=65_535, description="Port; 0 takes a free one.")
     models: tuple[ServedModel, ...] = Field(min_length=1, description="What is served.")
     default: str | None = Field(None, description="Registered model behind /invocations; none: the only one.")
+    workers: int = Field(1, ge=1, le=64, description="Processes behind the port, each with its own copy of the models.")
     follow_s: float = Field(10, ge=0, description="Seconds between looks whether an alias moved; 0: never.")
     limits: ServingLimits = Field(default_factory=ServingLimits)
 
