@@ -17,7 +17,7 @@ from lockstep.serving.metrics import Metrics
 from lockstep.serving.repository import Repository, Source
 from lockstep.serving.repository_edge import repository_routes
 from lockstep.serving.versions import LoadedVersion
-from lockstep.serving.workers.board import READY, Board
+from lockstep.serving.workers.board import READY, Board, Wanted
 from lockstep.serving.workers.shared_metrics import write_snapshots
 from lockstep.specs.loading import find_spec
 from lockstep.specs.serving_spec import ServedModel, Serving
@@ -79,10 +79,11 @@ def build_endpoint(serving: Serving, settings: Settings, place: Place | None = N
         slots.append(ModelSlot(declared.name, None if served.version is not None else declared.alias))
         sources[declared.name] = source_of(served, declared, settings)
     fleet = Fleet(slots, default=serving.default)
-    for slot, served in zip(slots, serving.models, strict=True):
-        _fill(slot, served, sources[slot.name])
-    plane = DataPlane(fleet, metrics=metrics, limits=limits_of(serving))
     board = Board(place.folder) if place is not None else None
+    posted = board.read() if board is not None else {}
+    for slot, served in zip(slots, serving.models, strict=True):
+        _fill(slot, served, sources[slot.name], posted.get(slot.name))
+    plane = DataPlane(fleet, metrics=metrics, limits=limits_of(serving))
     repository = Repository(fleet, sources, metrics=metrics, board=board)
     repository.tell()
     routes = [
@@ -135,8 +136,11 @@ def limits_of(serving: Serving) -> Limits:
     )
 
 
-def _fill(slot: ModelSlot, served: ServedModel, source: Source) -> None:
-    slot.current = source.load(source.resolve(None))
+def _fill(slot: ModelSlot, served: ServedModel, source: Source, wanted: Wanted | None) -> None:  # noqa: PLR0917
+    """Load what is configured, or what the other workers were told to serve meanwhile."""
+    if wanted is not None and wanted.version is None:
+        return
+    slot.current = source.load(source.resolve(wanted.version if wanted is not None else None))
     identity = slot.current.identity
     _log.info("serving model %s version %d, digest %s", identity.name, identity.version, identity.digest)
     for version in served.versions:
