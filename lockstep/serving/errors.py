@@ -43,6 +43,15 @@ class PayloadTooLarge(RequestInvalid):
         super().__init__(f"the body is larger than {limit_bytes} bytes; send the rows in several requests")
 
 
+class DecodedTooLarge(PayloadTooLarge):
+    """The body is small, but what it decodes to is larger than the endpoint accepts."""
+
+    def __init__(self, *, limit_bytes: int) -> None:
+        RequestInvalid.__init__(
+            self, f"the body decodes to more than {limit_bytes} bytes; send the rows in several requests"
+        )
+
+
 class BodyTooSlow(RequestInvalid):
     """The body did not arrive in time."""
 

@@ -59,7 +59,7 @@ class Health(HealthServicer):  # type: ignore[misc]  # generated without types
         return Response(status=status)
 
     async def List(self, _: HealthListRequest, _context: Any) -> HealthListResponse:  # noqa: N802
-        """Return the status of the endpoint. Models are for those who know their names: nobody is asked who they are."""
+        """Return the status of the endpoint. Models are not listed, because nobody is asked who wants to know."""
         found = {name: Response(status=health_of(self._plane, name)) for name in (WHOLE, SERVICE.full_name)}
         return HealthListResponse(statuses=found)
 
