@@ -20,6 +20,7 @@ SYSTEM ?=
 ROWS ?=
 ROUNDS ?= 5
 MODE ?= warm
+SECONDS ?= 5
 
 # No program that is started here reports home.
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -34,7 +35,7 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 .PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift setup-browser python java data train text drift \
 	demo up test test-unit test-publish test-spark test-integration test-browser pictures test-gpu test-dags test-training test-kills test-faults \
 	test-operations \
-	bench bench-table setup-bench \
+	bench bench-table bench-serving setup-bench setup-bench-serving \
 	lint fmt type lock docs hooks clean distclean
 
 help: ## List the targets
@@ -60,6 +61,9 @@ setup-dev: python setup-data ## Tools for tests and checks, into the data enviro
 
 setup-bench: python ## Environment of the benchmarks: the data environment's versions and the peers
 	@$(PYTHON) tools/environment.py bench
+
+setup-bench-serving: python setup-data setup-text ## Environments of the servers that the endpoint is measured against
+	@$(PYTHON) tools/environment.py serving serving-text mlserver mlserver-text
 
 setup-text: python setup-data ## Weights of the text model, into the data environment
 	@$(PYTHON) tools/environment.py text
@@ -160,6 +164,12 @@ test-training: setup-training ## Petastorm and the training script
 bench: setup-bench ## Lockstep beside its peers: WORKLOAD, SYSTEM, ROWS, ROUNDS, MODE="warm cold"; see docs/benchmarks.md
 	@.venv/bench/bin/python -m benchmarks.compare --workload $(WORKLOAD) $(if $(SYSTEM),--system $(SYSTEM)) \
 		$(if $(ROWS),--rows $(ROWS)) --rounds $(ROUNDS) --mode $(MODE)
+
+bench-serving: WORKLOAD = mlp20 trees minilm
+bench-serving: CLIENTS = 1 32 64
+bench-serving: setup-bench-serving ## The endpoint beside its peers: WORKLOAD, SYSTEM, CLIENTS, SECONDS, ROUNDS
+	@$(BIN)/python -m benchmarks.serving --workload '$(WORKLOAD)' $(if $(SYSTEM),--system '$(SYSTEM)') \
+		--clients '$(CLIENTS)' --seconds $(SECONDS) --rounds $(ROUNDS) --results benchmarks/results/serving.json
 
 bench-table: setup-bench ## Write docs/benchmarks.md and its plots from benchmarks/results/
 	@.venv/bench/bin/python -m benchmarks.table

@@ -82,5 +82,5 @@ def write_results(records: Sequence[Record], folder: Path = RESULTS) -> Path:
 
 def read_results(folder: Path = RESULTS) -> list[list[Record]]:
     """Return the records of every file, by file name."""
-    texts = (path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.json")))
+    texts = (path.read_text(encoding="utf-8") for path in sorted(folder.glob("*-*-*.json")))
     return [[Record(**facts) for facts in json.loads(text)] for text in texts]

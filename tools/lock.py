@@ -14,7 +14,7 @@ from pathlib import Path
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
 # In this order: dev and bench agree with data.
-NAMES = ("control", "data", "training", "dev", "text", "drift", "bench")
+NAMES = ("control", "data", "training", "dev", "text", "drift", "bench", "serving", "mlserver")
 CONSTRAINED_BY = {"dev": "data", "bench": "data"}
 
 # Not resolved at all, with what only they would bring. `pyspark-client` is a requirement of the Spark provider that the
@@ -29,7 +29,7 @@ EXCLUDED = {
 }
 # Left out of the lock: torch's own requirements on a GPU machine. pip adds them where its build of torch asks for them;
 # written down here they would bring gigabytes to machines without a GPU.
-LEFT_TO_PIP = re.compile(r"^(nvidia-|cuda-|triton==|triton-)")
+LEFT_TO_PIP = re.compile(r"^(nvidia-(?!ml-py)|cuda-|triton==|triton-)")
 
 HEADER = "# Made by `make lock` from requirements/{name}.in; do not edit.\n"
 

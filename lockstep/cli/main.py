@@ -63,6 +63,7 @@ def top(
 
 app.command("run")(run.command)
 app.command("serve")(serve.command)
+app.command("serve-worker", hidden=True)(serve.worker)
 app.command("parity")(parity.command)
 app.command("up")(up.command)
 app.command("demo")(demo.command)

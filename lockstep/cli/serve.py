@@ -1,72 +1,120 @@
-"""`lockstep serve SPEC`: the real-time endpoint of a spec's model."""
+"""`lockstep serve`: the real-time endpoint of one or more models."""
 
 import logging
 import os
 import socket
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lockstep.cli.options import ModelVersion, SpecName, loaded_spec, settings
+from lockstep.cli.options import ModelVersion, settings
 from lockstep.run.logs import is_json
 
 if TYPE_CHECKING:
-    from lockstep.serving.data_plane import Limits
-    from lockstep.specs.spec import ModelRef
+    from lockstep.serving.assembly import Place
+    from lockstep.specs.serving_spec import Serving
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+CONFIGURATION = "serving.json"
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 _log = logging.getLogger("lockstep.serving")
 
 
 def command(
-    name: SpecName,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[SPEC]...", help="Folders below models/.")] = None,
     *,
-    host: Annotated[str, typer.Option(help="Address to listen on; there is no authentication.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one (the log says which).")] = 8080,
+    config: Annotated[Path | None, typer.Option(help="A serving.yaml, instead of specs; options win over it.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on [default: 127.0.0.1].")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0: a free one [default: 8080].")] = None,
     alias: Annotated[str | None, typer.Option(help="Serve this alias instead of the spec's.")] = None,
     model_version: ModelVersion = None,
-    max_body_mib: Annotated[int, typer.Option(min=1, help="Largest request body, in MiB.")] = 16,
-    max_in_progress: Annotated[int, typer.Option(min=1, help="Requests at a time; further ones get 503.")] = 256,
+    workers: Annotated[int | None, typer.Option(min=1, max=64, help="Processes behind the port [default: 1].")] = None,
+    max_body_mib: Annotated[int | None, typer.Option(min=1, help="Largest request body, in MiB [default: 16].")] = None,
+    max_in_progress: Annotated[int | None, typer.Option(min=1, help="Requests at a time [default: 256].")] = None,
 ) -> None:
-    """Serve the model of a spec over HTTP: MLflow's /invocations and the Open Inference Protocol V2.
+    """Serve models over HTTP: MLflow's /invocations and the Open Inference Protocol V2.
 
-    The alias is resolved once; the process serves that exact version until it ends (SIGTERM or Ctrl-C: running
-    requests finish, exit code 0).
+    An alias is followed: when it moves, the new version is fetched, checked and warmed up, and takes over between two
+    requests. SIGTERM or Ctrl-C: running requests finish, exit code 0.
+
+        lockstep serve flight_delay
+        lockstep serve --config serving.yaml --port 9000
     """
     if alias is not None and model_version is not None:
         raise typer.BadParameter("give --alias or --model-version, not both")
     if not is_json(os.environ):  # which is configured by then
         logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
-    reference = loaded_spec(name).spec.model
+    wanted = {"host": host, "port": port, "workers": workers}
+    bounds = {"body_mib": max_body_mib, "in_progress": max_in_progress}
+    serving = _configuration(names or [], config, alias=alias, version=model_version)
+    limits = serving.limits.model_copy(update={name: value for name, value in bounds.items() if value is not None})
+    given = {name: value for name, value in wanted.items() if value is not None}
+    _run(serving.model_copy(update={**given, "limits": limits}))
 
-    from lockstep.serving.data_plane import Limits
+
+def _configuration(names: list[str], config: Path | None, *, alias: str | None, version: int | None) -> "Serving":
+    from lockstep.specs.serving_spec import ServedModel, Serving, load_serving
+
+    if (config is None) == (not names):
+        raise typer.BadParameter("give one or more specs, or --config")
+    if config is not None:
+        if alias is not None or version is not None:
+            raise typer.BadParameter("--alias and --model-version are for specs; a serving.yaml says both itself")
+        return load_serving(config)
+    if len(names) > 1 and version is not None:
+        raise typer.BadParameter("--model-version is for one spec")
+    return Serving(models=tuple(ServedModel(spec=name, alias=alias, version=version) for name in names))
+
+
+def _run(serving: "Serving") -> None:
     from lockstep.serving.server import bind
 
-    limits = Limits(body_bytes=max_body_mib * 2**20, in_progress=max_in_progress)
-    with bind(host, port) as sock:
-        if host not in LOOPBACK:
-            _log.warning("listening on %s without authentication or TLS: put a gateway in front", host)
+    with bind(serving.host, serving.port) as sock:
+        if serving.host not in LOOPBACK:
+            _log.warning("listening on %s without authentication or TLS: put a gateway in front", serving.host)
         try:
-            _serve(sock, reference.model_copy(update={"alias": alias or reference.alias}), model_version, limits)
+            if serving.workers > 1:
+                _run_workers(serving, sock)
+            else:
+                _serve(serving, sock, None)
         except KeyboardInterrupt:
             pass  # stopped while it was loading; nothing was in progress
     _log.info("stopped")
 
 
-def _serve(sock: socket.socket, model: "ModelRef", version: int | None, limits: "Limits") -> None:
-    from lockstep.serving.app import build_app
-    from lockstep.serving.data_plane import DataPlane
-    from lockstep.serving.fleet import Fleet, ModelSlot
-    from lockstep.serving.lane import LaneLimits
-    from lockstep.serving.loading import load_version, resolve
-    from lockstep.serving.metrics import Metrics
-    from lockstep.serving.server import build_server
+def _serve(serving: "Serving", sock: socket.socket, place: "Place | None") -> None:
+    import uvloop
 
-    identity = resolve(settings(), model, version=version)
-    loaded = load_version(settings(), identity, declared=model, limits=LaneLimits())
-    _log.info("serving model %s version %d, digest %s", identity.name, identity.version, identity.digest)
-    fleet = Fleet([ModelSlot(identity.name, current=loaded)])
-    build_server(build_app(DataPlane(fleet, metrics=Metrics(), limits=limits))).run(sockets=[sock])
+    from lockstep.serving.assembly import build_endpoint
+    from lockstep.serving.server import serve
+
+    endpoint = build_endpoint(serving, settings(), place)
+    uvloop.run(serve(sock, endpoint.app, grace_s=serving.limits.grace_s, ready=place.ready if place else None))
+
+
+def _run_workers(serving: "Serving", sock: socket.socket) -> None:
+    from lockstep.serving.workers.supervisor import Supervisor, starter
+
+    with tempfile.TemporaryDirectory(prefix="lockstep-serve-") as scratch:
+        folder = Path(scratch)
+        (folder / CONFIGURATION).write_text(serving.model_dump_json(), encoding="utf-8")
+        sock.listen()
+        code = Supervisor(serving.workers, folder, starter(folder, sock), serving.limits.grace_s).run(sock)
+    if code:
+        raise typer.Exit(code)
+
+
+def worker(folder: Path, index: int, descriptor: int) -> None:
+    """Be one of several processes of an endpoint; started by `lockstep serve`."""
+    from lockstep.serving.assembly import Place
+    from lockstep.specs.serving_spec import Serving
+
+    if not is_json(os.environ):
+        logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
+    serving = Serving.model_validate_json((folder / CONFIGURATION).read_text(encoding="utf-8"))
+    with socket.socket(fileno=descriptor) as sock:
+        _serve(serving, sock, Place(folder, index))

@@ -14,7 +14,7 @@ from lockstep.registry.model_arrays import column_arrays, match_names, tensor_ar
 from lockstep.run.plan import Column
 from lockstep.scoring.backends import Arrays, Encoded, Execution, Group
 from lockstep.scoring.outputs import numpy_dtype
-from lockstep.scoring.rows import WITHOUT_NULL
+from lockstep.scoring.signature import WITHOUT_NULL
 
 
 class PyfuncBackend:

@@ -7,6 +7,7 @@ Among larger sizes the fastest is found by measuring (the knee); as all agree, a
 Smaller ones spare the last rows of a batch, and a lone request, the padding up to the base size.
 """
 
+import functools
 import json
 import math
 import statistics
@@ -15,6 +16,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -91,6 +93,10 @@ class BlockSizes:
                 self._find(run, arrays, shape)
         ladder = self._ladders.get(shape)
         return ladder.usable() if ladder else [self.base]
+
+    def settle(self) -> None:
+        """Search no more: what is known by now is used. A search would keep a request waiting."""
+        self._search = False
 
     def wants_check(self, arrays: Arrays) -> bool:
         """Whether a block of another size is to be scored in base blocks too: the first, and later one now and then."""
@@ -211,7 +217,12 @@ class BlockSizes:
 
 def shape_of(arrays: Arrays) -> str:
     """Return dtypes and trailing shapes of input arrays, such as `int64[3] float32[30]`."""
-    return " ".join(f"{array.dtype}{list(array.shape[1:])}".replace(", ", "x") for array in arrays)
+    return _named(tuple((array.dtype, array.shape[1:]) for array in arrays))
+
+
+@functools.lru_cache(maxsize=1024)
+def _named(kinds: tuple[tuple[np.dtype[Any], tuple[int, ...]], ...]) -> str:
+    return " ".join(f"{dtype}{list(shape)}".replace(", ", "x") for dtype, shape in kinds)
 
 
 def same_bits(left: Arrays, right: Arrays) -> bool:

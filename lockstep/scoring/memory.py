@@ -4,12 +4,14 @@ import contextlib
 import ctypes
 import resource
 import sys
+import time
 from pathlib import Path
 
 import pyarrow as pa
 
 # Below this share of what the process may use, batches are made smaller before the kernel has to kill somebody.
 LOW_WATER = 0.05
+LOOK_EVERY_S = 0.05
 MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup")
 # How libraries that have no class for it say that an allocation failed.
@@ -49,6 +51,22 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ in {"OutOfMemoryError", "ArrowMemoryError"}:
         return True
     return isinstance(error, RuntimeError) and any(telling in str(error).lower() for telling in TELLING)
+
+
+class MemoryWatch:
+    """Looks now and then whether memory runs low: to ask the kernel takes longer than to score a row."""
+
+    def __init__(self) -> None:
+        self._low = False
+        self._again = 0.0
+
+    def is_low(self) -> bool:
+        """Return what `host_is_low` said at most `LOOK_EVERY_S` ago."""
+        now = time.monotonic()
+        if now >= self._again:
+            self._low = host_is_low()
+            self._again = now + LOOK_EVERY_S
+        return self._low
 
 
 def host_is_low(*, meminfo: Path = MEMINFO, cgroup: Path = CGROUP) -> bool:

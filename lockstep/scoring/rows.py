@@ -9,10 +9,7 @@ import pyarrow.compute as pc
 
 from lockstep.run.plan import Column
 from lockstep.scoring.reasons import INVALID_UTF8, NULL_REFUSED, WRONG_LENGTH
-from lockstep.scoring.signature import Signature, described
-
-# Types whose NumPy form has no value for null; a float becomes NaN, text None, a time NaT.
-WITHOUT_NULL = {"integer", "long", "boolean", "uint8", "int8", "int16"}
+from lockstep.scoring.signature import WITHOUT_NULL, Signature, described
 
 
 def bad_rows(batch: pa.RecordBatch, signature: Signature) -> dict[int, str]:
@@ -26,8 +23,8 @@ def bad_rows(batch: pa.RecordBatch, signature: Signature) -> dict[int, str]:
         Row to reason, the first column in the signature's order that is wrong.
     """
     reasons: dict[int, str] = {}
-    for column, array in zip(signature.inputs, batch.columns, strict=True):
-        for row, reason in _bad_values(column, array):
+    for place in signature.places_to_check:
+        for row, reason in _bad_values(signature.inputs[place], batch.column(place)):
             reasons.setdefault(row, reason)
     return reasons
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 from lockstep.errors import MemoryExhausted
 from lockstep.scoring.backends import Arrays, Backend, Encoded, Floats, Group
 from lockstep.scoring.blocks import BlockSizes, same_bits
-from lockstep.scoring.memory import host_is_low, is_out_of_memory
+from lockstep.scoring.memory import MemoryWatch, is_out_of_memory
 from lockstep.scoring.outputs import OutputArrays
 from lockstep.scoring.reasons import MODEL_RAISED, OUT_OF_MEMORY
 from lockstep.scoring.rows import bad_rows
@@ -70,6 +70,7 @@ class Scorer:
         self.signature = signature
         self.block_rows = block_rows
         self.blocks = blocks or BlockSizes(block_rows)
+        self._memory = MemoryWatch()
 
     @property
     def output(self) -> str:
@@ -149,7 +150,7 @@ class Scorer:
         outputs.bare_s = _sum(outputs.bare_s, self.blocks.bare_seconds(arrays))
 
     def _sizes(self, arrays: Arrays) -> list[int]:
-        if host_is_low():
+        if self._memory.is_low():
             self.blocks.shrink(arrays)
         return self.blocks.usable(self._backend.run, arrays)
 

@@ -29,6 +29,10 @@ ELEMENT_TYPES: dict[str, pa.DataType] = {
 }
 
 
+# Types whose NumPy form has no value for null; a float becomes NaN, text None, a time NaT.
+WITHOUT_NULL = {"integer", "long", "boolean", "uint8", "int8", "int16"}
+
+
 @dataclass(frozen=True)
 class Signature:
     """Declared inputs and outputs of a model, in order."""
@@ -42,6 +46,15 @@ class Signature:
         return pa.schema([pa.field(column.name, arrow_type(column)) for column in self.inputs])
 
     @functools.cached_property
+    def places_to_check(self) -> tuple[int, ...]:
+        """Places of the inputs of which a value may be one that no model can be given: not plain floats and times."""
+        return tuple(
+            place
+            for place, column in enumerate(self.inputs)
+            if column.shape is not None or column.dtype == "string" or column.dtype in WITHOUT_NULL
+        )
+
+    @functools.cached_property
     def inputs_by_name(self) -> dict[str, Column]:
         """The inputs by their name."""
         return {column.name: column for column in self.inputs}
@@ -50,6 +63,16 @@ class Signature:
     def required_names(self) -> frozenset[str]:
         """Names of the inputs that must be given."""
         return frozenset(column.name for column in self.inputs if column.required)
+
+    @functools.cached_property
+    def names(self) -> list[str]:
+        """Names of the inputs, in order."""
+        return [column.name for column in self.inputs]
+
+    @functools.cached_property
+    def tensor_places(self) -> tuple[int, ...]:
+        """Places of the inputs that are tensors."""
+        return tuple(place for place, column in enumerate(self.inputs) if column.shape is not None)
 
     @functools.cached_property
     def plain_places(self) -> dict[str, tuple[int, ...]]:
@@ -119,6 +142,8 @@ def select(batch: pa.RecordBatch, signature: Signature, *, where: str) -> pa.Rec
         ColumnMissing: A required column is not there.
         ColumnTypeMismatch: A column has a type that does not fit.
     """
+    if batch.schema.equals(signature.schema):
+        return batch
     check(batch.schema, signature, where=where)
     arrays = []
     for field in signature.schema:

@@ -1,10 +1,12 @@
 """What all HTTP edges share: one way from a request to its answer, and errors without a stack trace."""
 
 import logging
+import time
 import traceback
 from collections.abc import Awaitable, Callable
+from functools import partial
 
-from lockstep.errors import LockstepError, RequestInvalid
+from lockstep.errors import LockstepError, ModelNotFound, RegistryError, RegistryUnavailable, RequestInvalid
 from lockstep.serving.data_plane import DataPlane, Question
 from lockstep.serving.errors import (
     BodyTooSlow,
@@ -18,9 +20,8 @@ from lockstep.serving.errors import (
     PayloadTooLarge,
     RowsRefused,
 )
-from lockstep.serving.exchange import Exchange, Reply
+from lockstep.serving.exchange import Exchange, Headers, Reply
 from lockstep.serving.trace import Trace
-from lockstep.serving.versions import LoadedVersion
 
 CLIENT_CLOSED_REQUEST = 499
 INTERNAL_ERROR = 500
@@ -29,6 +30,9 @@ INTERNAL_ERROR = 500
 STATUSES: tuple[tuple[type[LockstepError], int], ...] = (
     (ModelUnknown, 404),
     (NothingToRollBackTo, 409),
+    (ModelNotFound, 404),
+    (RegistryUnavailable, 503),
+    (RegistryError, 409),
     (BodyTooSlow, 408),
     (PayloadTooLarge, 413),
     (MediaTypeUnsupported, 415),
@@ -41,7 +45,7 @@ STATUSES: tuple[tuple[type[LockstepError], int], ...] = (
 )
 
 Describe = Callable[[int, str], bytes]
-Decode = Callable[[bytes, LoadedVersion], Question]
+Decode = Callable[..., Question]
 
 _log = logging.getLogger("lockstep.serving")
 
@@ -59,16 +63,16 @@ async def replying(work: Awaitable[Reply], trace: Trace, *, describe: Describe) 
         trace: Of the request.
         describe: Writes the body of an error from its status and message.
     """
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Headers = ()
     try:
         return await work
     except LockstepError as error:
         status, message = status_of(error), str(error)
         retry_after_s = getattr(error, "retry_after_s", None)
         if retry_after_s is not None:
-            headers = (("Retry-After", str(retry_after_s)),)
+            headers = (("retry-after", str(retry_after_s)),)
         if isinstance(error, PayloadTooLarge | BodyTooSlow):
-            headers = (*headers, ("Connection", "close"))  # the rest of the body is not read
+            headers = (*headers, ("connection", "close"))  # the rest of the body is not read
     except Exception as error:  # noqa: BLE001 - a client gets an answer whatever happens
         # Without the message: it may quote what the client sent.
         frames = "".join(traceback.format_tb(error.__traceback__))
@@ -96,17 +100,17 @@ async def ask(plane: DataPlane, exchange: Exchange, decode: Decode, *, name: str
         ClientGone: Nobody waits for it.
         RowsUnscorable: The model has no finite score for some row.
     """
-    trace, limits = exchange.trace, plane.limits
-    with plane.admission():
-        target = plane.find(name, version)
-        trace.model, trace.version = target.identity.name, str(target.identity.version)
-        with target.held():
-            body = await exchange.body(limit_bytes=limits.body_bytes, timeout_s=limits.body_timeout_s)
-            apart = len(body) > limits.inline_bytes
-            with trace.stage("decode"):
-                question = await plane.run(lambda given: decode(given, target), body, apart=apart)
-            outputs = await plane.answer(target, question.rows, trace=trace, gone=exchange.gone)
-            with trace.stage("encode"):
-                content = await plane.run(question.encode, outputs, apart=apart)
-    headers = (*target.headers, *content.headers, ("Server-Timing", trace.server_timing))
+    trace, limits, stages = exchange.trace, plane.limits, exchange.trace.stages_s
+    with plane.admitted, plane.find(name, version) as target:
+        trace.model, trace.version = target.identity.name, target.number
+        body = await exchange.body(limit_bytes=limits.body_bytes, timeout_s=limits.body_timeout_s)
+        apart = len(body) > limits.inline_bytes
+        clock = time.perf_counter()
+        question = await plane.run(partial(decode, target=target), body, apart=apart)
+        stages["decode"] = time.perf_counter() - clock
+        outputs = await plane.answer(target, question.rows, trace=trace, gone=exchange.gone)
+        clock = time.perf_counter()
+        content = await plane.run(question.encode, outputs, apart=apart)
+        stages["encode"] = time.perf_counter() - clock
+    headers = (*target.headers, *content.headers, ("server-timing", trace.server_timing))
     return Reply(200, content.body, content.media_type, headers)

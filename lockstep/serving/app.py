@@ -1,7 +1,9 @@
-"""The ASGI application: routes over one data plane, each request observed."""
+"""The application: routes over one data plane, each request observed."""
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -9,74 +11,95 @@ from lockstep.serving import invocations, open_inference
 from lockstep.serving.access_log import AccessLog, Line
 from lockstep.serving.answering import Describe, replying
 from lockstep.serving.data_plane import DataPlane
-from lockstep.serving.exchange import Exchange, Message, Receive, Reply, Send
+from lockstep.serving.exchange import Exchange, HttpProtocol, Reply, Scope
+from lockstep.serving.metrics import text
 from lockstep.serving.router import METHOD_NOT_ALLOWED, NOT_FOUND, Match, Route, Router, edge_of
+from lockstep.serving.workers.shared_metrics import all_text
 
+Beside = Callable[[], Coroutine[None, None, None]]
+
+DRAIN_POLL_S = 0.01
 DESCRIBE: dict[str, Describe] = {open_inference.EDGE: open_inference.describe_error}
 
 
 class Application:
-    """An endpoint as an ASGI application.
+    """An endpoint as an RSGI application.
 
     Args:
         plane: Answers; closed when the server stops.
+        routes: What is answered.
         log: Of the requests.
+        beside: What runs for as long as the server does.
     """
 
-    def __init__(self, plane: DataPlane, log: AccessLog | None = None) -> None:
+    def __init__(
+        self,
+        plane: DataPlane,
+        routes: Sequence[Route],
+        *,
+        log: AccessLog,
+        beside: Sequence[Beside] = (),
+    ) -> None:
         self.plane = plane
-        self.router = Router(
-            [*invocations.invocations_routes(plane), *open_inference.open_inference_routes(plane), *_operations(plane)]
-        )
-        self._log = log or AccessLog()
+        self.router = Router(routes)
+        self._log = log
+        self._beside = beside
+        self._tasks: list[asyncio.Task[None]] = []
         self._metrics = plane.metrics
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer one request, or follow the server's start and stop."""
-        if scope["type"] != "http":
-            if scope["type"] == "lifespan":
-                await self._lifespan(receive, send)
-            return
-        exchange = Exchange(scope, receive)
+    async def __rsgi__(self, scope: Scope, protocol: HttpProtocol) -> None:
+        """Answer one request."""
+        exchange = Exchange(scope, protocol)
         match = self.router.match(exchange.method, exchange.path)
         exchange.params = match.params
         trace = exchange.trace
         trace.edge = match.route.edge if match.route is not None else edge_of(exchange.path)
-        self._metrics.in_progress.inc()
+        self._metrics.in_progress += 1
         status = 499
         try:
             work = match.route.handler(exchange) if match.route is not None else _no_route(exchange, match)
             reply = await replying(work, trace, describe=DESCRIBE.get(trace.edge, invocations.describe_error))
-            await send({"type": "http.response.start", "status": reply.status, "headers": reply.head(trace.request_id)})
-            await send({"type": "http.response.body", "body": reply.body})
+            exchange.send(reply)
             status = reply.status
         finally:
             seconds = time.perf_counter() - trace.began
-            self._metrics.in_progress.dec()
+            self._metrics.in_progress -= 1
             self._metrics.observe(trace, status, seconds)
             self._log.add(Line(time.time(), exchange.method, exchange.path, status, trace, seconds))
 
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                self._log.start()
-                await send({"type": "lifespan.startup.complete"})
-            else:
-                self.plane.close()
-                self._log.close()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
+    def start(self) -> None:
+        """Start what runs beside the requests, in the running event loop."""
+        self._log.start()
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(each()) for each in self._beside]
+
+    async def drain(self, *, grace_s: float) -> None:
+        """Take no new request, and wait until those in progress are answered, but not for longer than `grace_s`."""
+        self.plane.stopping = True
+        ends = time.monotonic() + grace_s
+        while self._metrics.in_progress and time.monotonic() < ends:
+            await asyncio.sleep(DRAIN_POLL_S)
+
+    def close(self) -> None:
+        """End threads and write what waits to be logged."""
+        for task in self._tasks:
+            task.cancel()
+        self.plane.close()
+        self._log.close()
 
 
-def build_app(plane: DataPlane) -> Application:
-    """Build the ASGI application of an endpoint."""
-    return Application(plane)
+def operations_routes(plane: DataPlane, *, folder: Path | None = None) -> list[Route]:
+    """Return the routes for those who look after the endpoint.
 
+    Args:
+        plane: Whose metrics to tell.
+        folder: Where the other workers of the endpoint write theirs; none: there are no others.
+    """
 
-def _operations(plane: DataPlane) -> list[Route]:
     async def metrics(_: Exchange) -> Reply:
-        return Reply(200, plane.metrics.text(), CONTENT_TYPE_LATEST)
+        own = plane.metrics.snapshot()
+        found = text([own], process=True) if folder is None else all_text(folder, own)
+        return Reply(200, found, CONTENT_TYPE_LATEST)
 
     return [Route("GET", "/metrics", metrics, "other", "metrics")]
 
@@ -87,7 +110,7 @@ def _no_route(exchange: Exchange, match: Match) -> Awaitable[Reply]:
     async def reply() -> Reply:
         message = f"no such endpoint: {exchange.method[:16]} on this path is not served"
         if match.allowed:
-            allow = (("Allow", ", ".join(match.allowed)),)
+            allow = (("allow", ", ".join(match.allowed)),)
             return Reply(METHOD_NOT_ALLOWED, describe(METHOD_NOT_ALLOWED, message), headers=allow)
         return Reply(NOT_FOUND, describe(NOT_FOUND, message))
 

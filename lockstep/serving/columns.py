@@ -8,13 +8,14 @@ import datetime as dt
 import math
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from lockstep.errors import RequestInvalid
 from lockstep.run.plan import Column
 from lockstep.scoring.signature import Signature
 from lockstep.serving.json_body import json_kind
-from lockstep.serving.rows import PlainRows, Values
+from lockstep.serving.rows import VALUE_BYTES, PlainRows, Values
 from lockstep.serving.tensor_values import read_tensor
 
 SHOWN_COLUMNS = 10
@@ -162,11 +163,27 @@ def build_rows(columns: Mapping[str, Values], signature: Signature) -> PlainRows
     if not columns.keys() >= signature.required_names:
         require(columns.keys(), signature)
     rows = _row_count(columns, signature)
-    checked = tuple(
-        read_column(column, columns[column.name] if column.name in columns else [None] * rows)
-        for column in signature.inputs
-    )
-    return PlainRows(checked, rows)
+    given = [columns[c.name] if c.name in columns else [None] * rows for c in signature.inputs]
+    return check_rows(given, rows, signature)
+
+
+def check_rows(columns: list[Values], rows: int, signature: Signature) -> PlainRows:
+    """Check the columns of all inputs, in their order, each of so many rows.
+
+    Raises:
+        RequestInvalid: A value is of another type than its column.
+    """
+    for dtype, places in signature.plain_places.items():
+        kind = KINDS[dtype]
+        if kind.bounded is None and kind.plain.issuperset(map(type, chain.from_iterable([columns[p] for p in places]))):
+            continue  # nearly always, and far faster than column by column
+        for place in places:
+            columns[place] = read_column(signature.inputs[place], columns[place])
+    size = VALUE_BYTES * rows * len(columns)
+    for place in signature.tensor_places:
+        columns[place] = array = read_tensor(signature.inputs[place], columns[place])
+        size += array.nbytes
+    return PlainRows(tuple(columns), rows, size)
 
 
 def _row_count(columns: Mapping[str, Values], signature: Signature) -> int:

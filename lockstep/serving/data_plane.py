@@ -1,9 +1,8 @@
 """The data plane: admit, decode, score, encode. It knows no protocol; the edges hand in how to read and to answer."""
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -11,6 +10,7 @@ from typing import TypeVar
 from lockstep.scoring.backends import Arrays
 from lockstep.scoring.reasons import INPUT_CODES, code_of
 from lockstep.serving.errors import NotReady, Overloaded, RowsRefused, RowsUnscorable
+from lockstep.serving.exchange import Headers
 from lockstep.serving.fleet import Fleet
 from lockstep.serving.lane import Gone
 from lockstep.serving.metrics import Metrics
@@ -46,7 +46,7 @@ class Content:
 
     body: bytes
     media_type: str
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Headers = ()
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,24 @@ class Question:
 
     rows: Rows
     encode: Callable[[Arrays], Content]
+
+
+class Places:
+    """Places for requests in progress, of which a request holds one."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.taken = 0
+
+    def __enter__(self) -> None:
+        """Take a place; raises `Overloaded` when all are taken."""
+        if self.taken >= self._limit:
+            raise Overloaded(f"{self.taken} requests are in progress already", retry_after_s=1)
+        self.taken += 1
+
+    def __exit__(self, *_: object) -> None:
+        """Give it back."""
+        self.taken -= 1
 
 
 class DataPlane:
@@ -66,7 +84,7 @@ class DataPlane:
         self.limits = limits
         self.stopping = False
         self._codec = ThreadPoolExecutor(max_workers=1, thread_name_prefix="codec")
-        self._admitted = 0
+        self.admitted = Places(limits.in_progress)
 
     @property
     def ready(self) -> bool:
@@ -95,21 +113,6 @@ class DataPlane:
             raise NotReady(None, reason="it is stopping")
         return self.fleet.find(name, version)
 
-    @contextlib.contextmanager
-    def admission(self) -> Iterator[None]:
-        """Hold one of the places for requests in progress.
-
-        Raises:
-            Overloaded: All are taken.
-        """
-        if self._admitted >= self.limits.in_progress:
-            raise Overloaded(f"{self._admitted} requests are in progress already", retry_after_s=1)
-        self._admitted += 1
-        try:
-            yield
-        finally:
-            self._admitted -= 1
-
     async def answer(self, target: LoadedVersion, rows: Rows, *, trace: Trace, gone: Gone | None = None) -> Arrays:
         """Score the rows of one request.
 
@@ -130,7 +133,7 @@ class DataPlane:
             RowsRefused: No row without a score could be given to the model.
         """
         trace.rows = rows.num_rows
-        with target.held():
+        with target:
             scored, work = await target.lane.score(rows, expires=trace.expires, label=trace, gone=gone)
         trace.stages_s["queue"] = work.started - work.arrived
         trace.stages_s["compute"] = work.compute_s

@@ -1,26 +1,57 @@
-"""One HTTP request as an ASGI server hands it over, and its reply. Plain ASGI, so that it costs little."""
+"""One HTTP request as the server hands it over, and its reply.
+
+The interface is RSGI (docs/spec/RSGI.md of https://github.com/emmett-framework/granian): a scope that knows the head of
+the request, and a protocol that gives the body and takes the reply.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from lockstep.serving.errors import BodyTooSlow, ClientGone, MediaTypeUnsupported, PayloadTooLarge
 from lockstep.serving.trace import Trace, request_id
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
+# Names in lower case.
+Headers = tuple[tuple[str, str], ...]
 
-JSON, CSV, PARQUET, OCTETS = (
-    "application/json",
-    "text/csv",
-    "application/vnd.apache.parquet",
-    "application/octet-stream",
-)
+JSON, CSV = "application/json", "text/csv"
+PARQUET, OCTETS = "application/vnd.apache.parquet", "application/octet-stream"
 UTF_8 = frozenset({"charset=utf-8", "charset=utf8", ""})
+
+
+class HeaderMap(Protocol):
+    """Headers of a request; names in lower case."""
+
+    def get(self, key: str, /) -> str | None:
+        """Return the value of a header."""
+
+
+class Scope(Protocol):
+    """The head of a request."""
+
+    method: str
+    path: str
+    query_string: str
+    client: str
+    headers: HeaderMap
+
+
+class HttpProtocol(Protocol):
+    """The rest of a request, and the way back."""
+
+    def __call__(self) -> Awaitable[bytes]:
+        """Give the whole body."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Give the body in pieces."""
+
+    def client_disconnect(self) -> Awaitable[None]:
+        """Return when the client has closed the connection."""
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes, /) -> None:
+        """Answer."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +61,7 @@ class Reply:
     status: int
     body: bytes
     media_type: str = JSON
-    headers: tuple[tuple[str, str], ...] = ()
-
-    def head(self, request: str) -> list[tuple[bytes, bytes]]:
-        """Return all headers as ASGI wants them."""
-        found = [
-            (b"content-type", self.media_type.encode()),
-            (b"content-length", b"%d" % len(self.body)),
-            (b"x-request-id", request.encode()),
-        ]
-        found.extend((name.lower().encode(), value.encode()) for name, value in self.headers)
-        return found
+    headers: Headers = ()
 
 
 class Exchange:
@@ -52,32 +73,30 @@ class Exchange:
         trace: Of the request.
     """
 
-    __slots__ = ("_headers", "_receive", "_scope", "method", "params", "path", "trace")
+    __slots__ = ("_headers", "_protocol", "_scope", "method", "params", "path", "trace")
 
-    def __init__(self, scope: Message, receive: Receive) -> None:
+    def __init__(self, scope: Scope, protocol: HttpProtocol) -> None:
         self._scope = scope
-        self._receive = receive
-        self._headers: dict[bytes, bytes] = dict(scope["headers"])
-        self.method: str = scope["method"]
-        self.path: str = scope["path"]
+        self._protocol = protocol
+        self._headers = scope.headers
+        self.method = scope.method
+        self.path = scope.path
         self.params: Mapping[str, str] = {}
-        self.trace = Trace(request_id(self.header("x-request-id")))
+        self.trace = Trace(request_id(self._headers.get("x-request-id")))
 
     def header(self, name: str) -> str | None:
         """Return the value of a header, by its name in lower case."""
-        value = self._headers.get(name.encode())
-        return value.decode("latin-1") if value is not None else None
+        return self._headers.get(name)
 
     @property
     def query(self) -> dict[str, str]:
         """Parameters of the query string; of one that comes twice the last."""
-        return dict(parse_qsl(self._scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True))
+        return dict(parse_qsl(self._scope.query_string, keep_blank_values=True))
 
     @property
     def peer(self) -> str:
         """Address of the other end."""
-        client = self._scope.get("client")
-        return str(client[0]) if client else "unknown"
+        return self._scope.client.rpartition(":")[0]
 
     async def body(self, *, limit_bytes: int, timeout_s: float) -> bytes:
         """Read the body.
@@ -88,43 +107,38 @@ class Exchange:
             BodyTooSlow: It does not arrive in time.
             ClientGone: The connection was closed before its end.
         """
-        encoding = self.header("content-encoding")
+        encoding = self._headers.get("content-encoding")
         if encoding is not None and encoding.lower() != "identity":
             raise MediaTypeUnsupported("Content-Encoding", got=encoding[:40], expected="no compression")
-        declared = self.header("content-length") or "0"
-        if declared.isdecimal() and int(declared) > limit_bytes:
+        declared = self._headers.get("content-length")
+        if declared is not None and declared.isdecimal() and int(declared) > limit_bytes:
             raise PayloadTooLarge(limit_bytes=limit_bytes)
-        waits = asyncio.timeout(timeout_s)
         try:
-            async with waits:
-                return await self._parts(limit_bytes)
+            async with asyncio.timeout(timeout_s):
+                return await (self._protocol() if declared is not None else self._pieces(limit_bytes))
         except TimeoutError as error:
             raise BodyTooSlow(timeout_s=timeout_s) from error
+        except OSError as error:
+            raise ClientGone from error
 
-    async def _parts(self, limit_bytes: int) -> bytes:
-        message = await self._receive()
-        if message["type"] == "http.request" and not message.get("more_body"):  # nearly always
-            first: bytes = message.get("body", b"")
-            if len(first) > limit_bytes:
-                raise PayloadTooLarge(limit_bytes=limit_bytes)
-            return first
-        parts, size = [], 0
-        while True:
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            part = message.get("body", b"")
-            size += len(part)
+    async def _pieces(self, limit_bytes: int) -> bytes:
+        """Read a body of undeclared length."""
+        pieces, size = [], 0
+        async for piece in self._protocol:
+            size += len(piece)
             if size > limit_bytes:
                 raise PayloadTooLarge(limit_bytes=limit_bytes)
-            parts.append(part)
-            if not message.get("more_body"):
-                return b"".join(parts)
-            message = await self._receive()
+            pieces.append(piece)
+        return b"".join(pieces)
 
     async def gone(self) -> None:
-        """Return when the client has closed the connection; to be called after the body was read."""
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        """Return when the client has closed the connection."""
+        await self._protocol.client_disconnect()
+
+    def send(self, reply: Reply) -> None:
+        """Answer the request."""
+        head = [("content-type", reply.media_type), ("x-request-id", self.trace.request_id), *reply.headers]
+        self._protocol.response_bytes(reply.status, head, reply.body)
 
 
 @dataclass(frozen=True)

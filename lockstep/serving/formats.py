@@ -13,7 +13,7 @@ from typing import Any
 from lockstep.errors import RequestInvalid
 from lockstep.run.plan import Column
 from lockstep.scoring.signature import Signature
-from lockstep.serving.columns import build_rows, require
+from lockstep.serving.columns import build_rows, check_rows, require
 from lockstep.serving.json_body import json_kind, parse_json_object
 from lockstep.serving.rows import Rows, empty_rows
 
@@ -53,6 +53,8 @@ def _decode_split(value: Any, name: str, signature: Signature) -> Rows:
 
 
 def _from_rows(names: Sequence[str], rows: Sequence[Sequence[Any]], signature: Signature) -> Rows:
+    if names == signature.names and rows:  # as a client does that reads the signature
+        return check_rows(list(zip(*rows, strict=True)), len(rows), signature)
     wanted = {column.name for column in signature.inputs}
     if twice := sorted({n for n in names if n in wanted and names.count(n) > 1}):
         raise RequestInvalid(f"columns are given twice: {', '.join(twice)}")
@@ -70,7 +72,7 @@ def _decode_records(value: Any, name: str, signature: Signature) -> Rows:
         return empty_rows(signature)
     if not value[0].keys() >= signature.required_names:
         require(value[0], signature)
-    return build_rows({c.name: _field(value, c, name) for c in signature.inputs}, signature)
+    return check_rows([_field(value, c, name) for c in signature.inputs], len(value), signature)
 
 
 def _field(records: Sequence[dict[str, Any]], column: Column, name: str) -> list[Any]:

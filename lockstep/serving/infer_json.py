@@ -117,8 +117,12 @@ def json_values(tensor: Mapping[str, Any], column: Column) -> Values:
     name, datatype, shape = column.name, tensor.get("datatype"), tensor.get("shape")
     rows = declared_rows(column, datatype, shape)
     elements = [rows, *(column.shape or ())]
+    if "binary_data_size" in parameters_of(tensor, f"input {name!r}"):
+        raise RequestInvalid(f"input {name!r}: binary data needs the header Inference-Header-Content-Length")
     values = _flat(tensor.get("data"), elements, name=name)
-    return in_rows(narrowed(values, str(datatype), name=name), column)
+    if datatype != datatype_of(column):  # its own datatype is read as such when the batch is built
+        values = narrowed(values, str(datatype), name=name)
+    return in_rows(values, column)
 
 
 def _flat(data: Any, shape: Sequence[int], *, name: str) -> list[Any]:

@@ -37,7 +37,8 @@ class LaneLimits:
         batch_rows, batch_bytes: Most rows and bytes of a micro-batch; a larger request runs in slices.
         waiting_requests, waiting_bytes: What may wait; further requests are told to come back.
         inline_s: Batches that take no longer run on the event loop.
-        slice_share: Part of the SLO that one micro-batch may take, and so the longest that a request waits for another.
+        slice_s: What a micro-batch may take, if it has more than a block of rows: the longest that a request waits for
+            another that came before it and is less urgent.
     """
 
     slo_s: float = 1.0
@@ -46,7 +47,7 @@ class LaneLimits:
     waiting_requests: int = 1024
     waiting_bytes: int = 256 * 2**20
     inline_s: float = 0.001
-    slice_share: float = 0.25
+    slice_s: float = 0.025
 
 
 @dataclass(eq=False, slots=True)
@@ -198,7 +199,7 @@ class ScoringLane:
         limits, block = self.limits, self._scorer.block_rows
         if not self.cost.batches:
             return block
-        within = self.cost.rows_within(limits.slo_s * limits.slice_share, most=limits.batch_rows)
+        within = self.cost.rows_within(limits.slice_s, most=limits.batch_rows)
         return max(within, min(block, limits.batch_rows))
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 # Enough rounds to fit how long rows take.
 WARM_UP_ROUNDS = 5
-WARM_UP_BLOCKS = (1, 4)
+WARM_UP_BLOCKS = (1, 16)
 
 
 def load_version(
@@ -50,7 +50,7 @@ def load_version(
     path = fetch_artifact(identity, settings.cache_root)
     title = f"{identity.name} version {identity.version}"
     require_environment(path, declared.environment, title=title)
-    scorer = load_scorer(path, execution=_execution(path, declared, title=title))
+    scorer = load_scorer(path, execution=_execution(path, declared, title=title), search=True)
     version = LoadedVersion(identity, scorer, ScoringLane(scorer, limits))
     warm_up(version, path)
     return version
@@ -97,7 +97,7 @@ def warm_up(version: LoadedVersion, path: Path) -> None:
     if reasons and example is not None:
         row, reason = next(iter(reasons.items()))
         raise ArtifactInvalid(version.title, f"it does not score its own input example: row {row}: {reason}")
-    drawn = model_sample(artifact, rows=version.scorer.block_rows * max(WARM_UP_BLOCKS)) if not reasons else None
+    drawn = model_sample(artifact, rows=version.scorer.block_rows * max(WARM_UP_BLOCKS))
     if drawn is not None:
         _measure(version, widened(drawn[0], version.signature))
 
@@ -105,6 +105,8 @@ def warm_up(version: LoadedVersion, path: Path) -> None:
 def _measure(version: LoadedVersion, sample: pa.RecordBatch) -> None:
     """Time the model; the first round is not counted, since much is set up in it."""
     sizes = (1, *(version.scorer.block_rows * blocks for blocks in WARM_UP_BLOCKS))
+    version.scorer.score(sample, where="the sample")  # finds the block sizes for lone rows and for many
+    version.scorer.blocks.settle()
     for counted in (False, *[True] * WARM_UP_ROUNDS):
         for size in sizes:
             clock = time.perf_counter()

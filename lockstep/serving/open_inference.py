@@ -6,9 +6,11 @@ import orjson
 
 from lockstep import __version__
 from lockstep.scoring.backends import Arrays
-from lockstep.serving.answering import ask
+from lockstep.serving.answering import Decode, ask
 from lockstep.serving.data_plane import Content, DataPlane, Question
-from lockstep.serving.exchange import JSON, Accepted, Exchange, Reply
+from lockstep.serving.exchange import JSON, OCTETS, Accepted, Exchange, Reply
+from lockstep.serving.infer_binary import EXTENSION, binary_outputs, decode_binary, encode_binary
+from lockstep.serving.infer_binary import HEADER as BINARY_HEADER
 from lockstep.serving.infer_json import InferRequest, decode_infer, encode_infer
 from lockstep.serving.router import Route
 from lockstep.serving.tensors import model_metadata
@@ -16,6 +18,8 @@ from lockstep.serving.versions import LoadedVersion
 
 EDGE = "open_inference"
 SERVICE_UNAVAILABLE = 503
+HEADER = BINARY_HEADER.lower()
+EXTENSIONS = [EXTENSION, "model_repository"]
 MODEL, VERSION = "/v2/models/{name}", "/v2/models/{name}/versions/{version}"
 
 
@@ -35,7 +39,7 @@ def open_inference_routes(plane: DataPlane) -> list[Route]:
 
 def _server_routes(plane: DataPlane) -> list[Route]:
     async def metadata(_: Exchange) -> Reply:
-        return _json({"name": "lockstep", "version": __version__, "extensions": []})
+        return _json({"name": "lockstep", "version": __version__, "extensions": EXTENSIONS})
 
     async def live(_: Exchange) -> Reply:
         if plane.live:
@@ -58,7 +62,8 @@ def _server_routes(plane: DataPlane) -> list[Route]:
 
 
 def _model_routes(plane: DataPlane) -> list[Route]:
-    bodies = Accepted({JSON: _question}, default=JSON)
+    # Triton's client says octet-stream of a request with binary outputs alone too, and nothing of a JSON one.
+    bodies = Accepted({JSON: _json_question, OCTETS: _json_question}, default=JSON)
 
     async def metadata(exchange: Exchange) -> Reply:
         name, version = exchange.params["name"], exchange.params.get("version")
@@ -72,8 +77,11 @@ def _model_routes(plane: DataPlane) -> list[Route]:
         return _json({"name": target.identity.name, "ready": True})
 
     async def infer(exchange: Exchange) -> Reply:
-        params = exchange.params
-        decode = bodies.reader(exchange.header("content-type"))
+        params, length = exchange.params, exchange.header(HEADER)
+        if length is not None:
+            decode: Decode = partial(_binary_question, length)
+        else:
+            decode = bodies.reader(exchange.header("content-type"))
         return await ask(plane, exchange, decode, name=params["name"], version=params.get("version"))
 
     routes = []
@@ -84,10 +92,18 @@ def _model_routes(plane: DataPlane) -> list[Route]:
     return routes
 
 
-def _question(body: bytes, target: LoadedVersion) -> Question:
+def _json_question(body: bytes, target: LoadedVersion) -> Question:
     request = decode_infer(body, target.signature)
     return Question(request.rows, partial(_answer, target, request))
 
 
+def _binary_question(length: str, body: bytes, target: LoadedVersion) -> Question:
+    request = decode_binary(body, length, target.signature)
+    return Question(request.rows, partial(_answer, target, request))
+
+
 def _answer(target: LoadedVersion, request: InferRequest, outputs: Arrays) -> Content:
-    return Content(encode_infer(target.identity, request, outputs), JSON)
+    if not binary_outputs(request, target.signature):
+        return Content(encode_infer(target.identity, request, outputs), JSON)
+    body, length = encode_binary(target.identity, request, outputs)
+    return Content(body, OCTETS, ((HEADER, str(length)),))

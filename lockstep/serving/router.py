@@ -1,7 +1,7 @@
 """From method and path to the handler."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lockstep.serving.exchange import Exchange, Reply
@@ -50,8 +50,8 @@ class Match:
 class Router:
     """All routes of an endpoint."""
 
-    def __init__(self, routes: "list[Route]") -> None:
-        self.routes = routes
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self.routes = tuple(routes)
         self._patterns = [(re.compile(_pattern(route.path)), route) for route in routes]
         self._found: dict[tuple[str, str], Match] = {}
 

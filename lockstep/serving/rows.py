@@ -30,16 +30,12 @@ class PlainRows:
         columns: Of a plain column the values, null or NaN for missing, of Python types that Arrow reads as the column's
             type; of a tensor column its `(rows, *shape)` array.
         num_rows: Rows.
+        nbytes: About how much memory the values take.
     """
 
     columns: tuple[Values, ...]
     num_rows: int
-
-    @property
-    def nbytes(self) -> int:
-        """About how much memory the values take."""
-        arrays = sum(column.nbytes for column in self.columns if isinstance(column, np.ndarray))
-        return arrays + VALUE_BYTES * self.num_rows * len(self.columns)
+    nbytes: int
 
 
 Rows: TypeAlias = PlainRows | pa.RecordBatch
@@ -72,7 +68,8 @@ def slice_rows(rows: Rows, start: int, count: int) -> Rows:
     if start == 0 and count >= rows.num_rows:
         return rows
     stop = min(start + count, rows.num_rows)
-    return PlainRows(tuple(column[start:stop] for column in rows.columns), stop - start)
+    columns = tuple(column[start:stop] for column in rows.columns)
+    return PlainRows(columns, stop - start, rows.nbytes * (stop - start) // rows.num_rows)
 
 
 def empty_rows(signature: Signature) -> pa.RecordBatch:

@@ -1,22 +1,26 @@
 """The server process: a socket taken before anything slow, and a stop that lets running requests finish."""
 
-import contextlib
+import asyncio
 import logging
+import os
 import signal
 import socket
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable
+from typing import Any
 
-import uvicorn
-from uvicorn.server import HANDLED_SIGNALS
+from granian._granian import SocketHolder
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.server.embed import Server
 
+from lockstep.serving.app import Application
 from lockstep.serving.errors import PortUnavailable
-from lockstep.serving.exchange import App
 
-GRACE_S = 30
-# Longer than the idle time of usual connection pools, so that the client closes first.
-KEEP_ALIVE_S = 75
+GRACE_S = 30.0
 BACKLOG = 1024
+# For the head of a request, and for an idle connection; longer than usual connection pools keep one.
+HEADER_TIMEOUT_MS = 75_000
+LARGEST_HEAD_BYTES = 64 * 2**10
 
 _log = logging.getLogger("lockstep.serving")
 
@@ -52,40 +56,60 @@ def url_of(sock: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class Server(uvicorn.Server):
-    """uvicorn's server; a stop signal is an ordinary end (uvicorn raises it again once it has stopped)."""
+class BoundServer(Server):
+    """Granian's server on a socket that is bound already, which its own constructor cannot be given."""
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Stop on SIGINT and SIGTERM while the server runs; a second SIGINT does not wait."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self.handle_exit) for number in HANDLED_SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def __init__(self, sock: socket.socket, app: Application) -> None:
+        host, port = sock.getsockname()[:2]
+        super().__init__(
+            app,
+            address=host,
+            port=port,
+            interface=Interfaces.RSGI,
+            http=HTTPModes.http1,
+            websockets=False,
+            backlog=BACKLOG,
+            http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS, max_buffer_size=LARGEST_HEAD_BYTES),
+            log_enabled=False,
+        )
+        self._given = sock
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and say where once connections are accepted."""
-        await super().startup(sockets)
-        for sock in sockets or ():
-            _log.info("ready on %s", url_of(sock))
+    def _init_shared_socket(self) -> None:
+        self._given.listen(BACKLOG)
+        self._given.setblocking(False)
+        descriptor = os.dup(self._given.fileno())  # which Granian closes
+        self._shd: Any = SocketHolder(descriptor, False, BACKLOG)  # type: ignore[call-arg]
+
+    def _drop_shared_socket(self) -> None:
+        self._shd = None
 
 
-def build_server(app: App) -> Server:
-    """Build the server of an application; run it with `server.run(sockets=[sock])`."""
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        ws="none",
-        lifespan="on",
-        backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=GRACE_S,
-    )
-    return Server(config)
+async def serve(
+    sock: socket.socket, app: Application, *, grace_s: float = GRACE_S, ready: Callable[[], None] | None = None
+) -> None:
+    """Serve until SIGTERM or SIGINT, then let running requests finish; a second signal does not wait.
+
+    Args:
+        sock: From `bind`.
+        app: Started with the server and closed after its last request.
+        grace_s: Longest time to wait for running requests.
+        ready: Called once requests are taken.
+    """
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    server = BoundServer(sock, app)
+    app.start()
+    running = loop.create_task(server.serve())
+    _log.info("ready on %s", url_of(sock))
+    if ready is not None:
+        ready()
+    await stop.wait()
+    stop.clear()
+    drained = loop.create_task(app.drain(grace_s=grace_s))
+    hurried = loop.create_task(stop.wait())
+    await asyncio.wait({drained, hurried}, return_when=asyncio.FIRST_COMPLETED)
+    hurried.cancel()
+    server.stop()  # type: ignore[no-untyped-call]
+    await running
+    app.close()

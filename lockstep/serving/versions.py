@@ -2,8 +2,6 @@
 
 import asyncio
 import functools
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from lockstep.run.plan import ModelIdentity
@@ -31,6 +29,11 @@ class LoadedVersion:
     retired: bool = False
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @functools.cached_property
+    def number(self) -> str:
+        """The version's number as text."""
+        return str(self.identity.version)
+
     @property
     def signature(self) -> Signature:
         """Inputs and outputs."""
@@ -40,9 +43,9 @@ class LoadedVersion:
     def headers(self) -> tuple[tuple[str, str], ...]:
         """The headers of an answer that name the model, the same on all edges."""
         return (
-            ("X-Lockstep-Model-Name", self.identity.name.encode("ascii", "replace").decode()),
-            ("X-Lockstep-Model-Version", str(self.identity.version)),
-            ("X-Lockstep-Model-Digest", self.identity.digest),
+            ("x-lockstep-model-name", self.identity.name.encode("ascii", "replace").decode()),
+            ("x-lockstep-model-version", self.number),
+            ("x-lockstep-model-digest", self.identity.digest),
         )
 
     @property
@@ -50,16 +53,16 @@ class LoadedVersion:
         """What messages call it."""
         return f"{self.identity.name} version {self.identity.version}"
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
+    def __enter__(self) -> "LoadedVersion":
         """Keep the version for as long as a request is answered, even when it is swapped for another meanwhile."""
         self.answering += 1
-        try:
-            yield
-        finally:
-            self.answering -= 1
-            if self.retired and not self.answering:
-                self._idle.set()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let it go; after the last request a retired version ends."""
+        self.answering -= 1
+        if self.retired and not self.answering:
+            self._idle.set()
 
     async def retire(self) -> None:
         """Wait until its last request is answered, then give its memory back."""

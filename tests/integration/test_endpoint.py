@@ -1,5 +1,6 @@
 """`lockstep serve` as a user meets it: real processes, real HTTP, MLflow's own client."""
 
+import asyncio
 import contextlib
 import datetime as dt
 import http.client
@@ -13,6 +14,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import httpx2
 import mlflow.pyfunc
 import numpy as np
 import pandas as pd
@@ -22,7 +24,7 @@ from mlflow.pyfunc import scoring_server
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from world import CONSTANT, GOOD, NOT_A_NUMBER, ROWS, World, customers
 
-from tests.unit.serving.toy import call
+from tests.unit.serving.toy import Answer
 
 DAY = "2024-01-03"
 FEATURES = ["city", "age", "spend"]
@@ -96,6 +98,18 @@ def test_every_answer_names_the_model(endpoint: Endpoint, frame: pd.DataFrame) -
     assert (answer["model_name"], answer["model_version"]) == ("churn", str(GOOD))
 
 
+def asked_in_process(app: Any, path: str, body: bytes | None = None, content_type: str | None = None) -> Answer:
+    """Send one request through an ASGI application."""
+
+    async def ask() -> httpx2.Response:
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://mlflow") as client:
+            kind = {"content-type": content_type} if content_type else {}
+            return await client.request("GET" if body is None else "POST", path, content=body, headers=kind)
+
+    found = asyncio.run(ask())
+    return Answer(found.status_code, dict(found.headers), found.content)
+
+
 BODIES: dict[str, tuple[str, str]] = {
     "split": ("application/json", '{"dataframe_split": {"columns": ["spend", "city", "age"], "data": [[1, "x", 3]]}}'),
     "NaN": ("application/json", '{"dataframe_split": {"columns": ["spend", "city", "age"], "data": [[NaN, "x", 3]]}}'),
@@ -123,7 +137,7 @@ BODIES: dict[str, tuple[str, str]] = {
 @pytest.mark.filterwarnings("ignore")
 def test_invocations_answers_as_mlflows_server_does(case: str, endpoint: Endpoint, model: Any) -> None:
     content_type, body = BODIES[case]
-    theirs = call(scoring_server.init(model), "/invocations", body.encode(), headers={"content-type": content_type})
+    theirs = asked_in_process(scoring_server.init(model), "/invocations", body.encode(), content_type)
     status, _, ours = endpoint.ask("/invocations", body, {"Content-Type": content_type})
     assert status == theirs.status
     if status == 200:
@@ -138,7 +152,7 @@ def test_invocations_answers_as_mlflows_server_does(case: str, endpoint: Endpoin
 
 @pytest.mark.parametrize("path", ["/ping", "/health", "/version"])
 def test_operational_answers_are_mlflows_to_the_byte(path: str, endpoint: Endpoint, model: Any) -> None:
-    theirs = call(scoring_server.init(model), path)
+    theirs = asked_in_process(scoring_server.init(model), path)
     connection = http.client.HTTPConnection(*endpoint.address, timeout=30)
     with contextlib.closing(connection):
         connection.request("GET", path)
@@ -152,9 +166,12 @@ def test_metrics_and_log_tell_what_happened_and_hold_no_data(endpoint: Endpoint,
     _, _, text = endpoint.ask("/metrics")
     for name in ("lockstep_requests_total", "lockstep_stage_seconds_bucket", "lockstep_model_info"):
         assert name in text
-    log = endpoint.log.read_text()
-    assert "POST '/invocations' 200 rows=400" in log
-    assert "id=find-me" in log
+    deadline = time.monotonic() + 10
+    while '"id":"find-me"' not in (log := endpoint.log.read_text()):
+        assert time.monotonic() < deadline, log
+        time.sleep(0.05)
+    (line,) = [json.loads(text) for text in log.splitlines() if '"id":"find-me"' in text]
+    assert (line["path"], line["status"], line["rows"], line["version"]) == ("/invocations", 200, 400, str(GOOD))
     assert "bern" not in log
 
 
@@ -185,8 +202,10 @@ def test_a_stop_signal_lets_a_running_request_finish(world: World, frame: pd.Dat
             time.sleep(0.5)
             running.process.send_signal(signal.SIGTERM)
             time.sleep(0.5)
-            with pytest.raises(OSError, match="refused"):
-                socket.create_connection(running.address, timeout=5)
+            status, headers, answer = running.ask("/v2/models/churn/infer", tensors(frame.iloc[:1]))
+            assert (status, answer["error"]) == (503, "the server is not ready: it is stopping; try again later")
+            assert headers["retry-after"] == "1"
+            assert running.ask("/v2/health/ready")[0] == 503
             sock.sendall(body[100:])
             answer = b""
             while chunk := sock.recv(65536):

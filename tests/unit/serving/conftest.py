@@ -7,10 +7,12 @@ import pytest
 
 from lockstep.scoring.scorer import Scorer
 from lockstep.scoring.signature import Signature
-from lockstep.serving.app import build_app
-from lockstep.serving.data_plane import DataPlane, Limits, ServedModel
+from lockstep.serving.data_plane import DataPlane, Limits
+from lockstep.serving.fleet import Fleet, ModelSlot
+from lockstep.serving.lane import ScoringLane
 from lockstep.serving.metrics import Metrics
-from tests.unit.serving.toy import BLOCK_ROWS, IDENTITY, ROW, SIGNATURE, ToyBackend
+from lockstep.serving.versions import LoadedVersion
+from tests.unit.serving.toy import BLOCK_ROWS, IDENTITY, ROW, SIGNATURE, ToyBackend, app_of
 
 MakePlane = Callable[[Limits], DataPlane]
 
@@ -35,7 +37,8 @@ def make_plane(scorer: Scorer) -> Iterator[MakePlane]:
     made: list[DataPlane] = []
 
     def make(limits: Limits) -> DataPlane:
-        plane = DataPlane(ServedModel(IDENTITY, scorer), metrics=Metrics.create(IDENTITY), limits=limits)
+        version = LoadedVersion(IDENTITY, scorer, ScoringLane(scorer))
+        plane = DataPlane(Fleet([ModelSlot(IDENTITY.name, current=version)]), metrics=Metrics(), limits=limits)
         made.append(plane)
         return plane
 
@@ -51,4 +54,4 @@ def plane(make_plane: MakePlane) -> DataPlane:
 
 @pytest.fixture
 def app(plane: DataPlane) -> Any:
-    return build_app(plane)
+    return app_of(plane)

@@ -9,9 +9,14 @@ import pytest
 from lockstep.errors import RequestInvalid
 from lockstep.run.plan import Column
 from lockstep.scoring.signature import ARROW_TYPES, Signature
-from lockstep.serving.columns import KINDS, build_batch, empty_batch, read_column
+from lockstep.serving.columns import KINDS, build_rows, read_column
+from lockstep.serving.rows import empty_rows, to_batch
 
 NAN = float("nan")
+
+
+def batch_of(columns: dict[str, list[object]], signature: Signature) -> pa.RecordBatch:
+    return to_batch([build_rows(columns, signature)], signature)
 
 
 def test_every_signature_type_has_a_kind() -> None:
@@ -37,7 +42,8 @@ def test_every_signature_type_has_a_kind() -> None:
     ],
 )
 def test_values_are_read_as_the_declared_type(dtype: str, values: list[object], expected: list[object]) -> None:
-    column = read_column(Column(name="x", dtype=dtype), values)
+    signature = Signature((Column(name="x", dtype=dtype),), ())
+    column = to_batch([build_rows({"x": values}, signature)], signature).column("x")
     assert column.type == ARROW_TYPES[dtype]
     assert column.to_pylist() == expected
 
@@ -74,35 +80,35 @@ def test_a_misfit_names_field_and_row_and_not_the_value(dtype: str, bad: object,
 
 def test_columns_are_ordered_and_extras_dropped(signature: Signature, row: dict[str, object]) -> None:
     shuffled = {name: [row[name]] for name in sorted(row, reverse=True)}
-    batch = build_batch({**shuffled, "colour": ["red", "blue"]}, signature)
+    batch = batch_of({**shuffled, "colour": ["red", "blue"]}, signature)
     assert batch.schema == signature.schema
     assert batch.num_rows == 1
 
 
 def test_a_column_that_is_not_required_may_be_left_out(signature: Signature, row: dict[str, object]) -> None:
     del row["note"]
-    assert build_batch({name: [value] for name, value in row.items()}, signature).column("note").to_pylist() == [None]
+    assert batch_of({name: [value] for name, value in row.items()}, signature).column("note").to_pylist() == [None]
 
 
 def test_missing_columns_are_named_with_their_type(signature: Signature, row: dict[str, object]) -> None:
     del row["seats"], row["at"]
     with pytest.raises(RequestInvalid, match=r"lacks 2 of .*'seats' \(integer\), 'at' \(datetime\)"):
-        build_batch({name: [value] for name, value in row.items()}, signature)
+        batch_of({name: [value] for name, value in row.items()}, signature)
 
 
 def test_many_missing_columns_are_not_all_listed() -> None:
     wide = Signature(tuple(Column(name=f"c{i}", dtype="double") for i in range(40)), ())
     with pytest.raises(RequestInvalid, match=r"lacks 40 .* and 30 more$"):
-        build_batch({}, wide)
+        batch_of({}, wide)
 
 
 def test_columns_of_different_length_are_refused(signature: Signature, row: dict[str, object]) -> None:
     columns = {name: [value] for name, value in row.items()}
     with pytest.raises(RequestInvalid, match="'carrier' has 1 values, 'rate' has 2"):
-        build_batch({**columns, "rate": [1.0, 2.0]}, signature)
+        batch_of({**columns, "rate": [1.0, 2.0]}, signature)
 
 
 def test_an_empty_batch_has_the_schema(signature: Signature) -> None:
-    batch = empty_batch(signature)
+    batch = empty_rows(signature)
     assert (batch.num_rows, batch.schema) == (0, signature.schema)
     assert isinstance(batch, pa.RecordBatch)

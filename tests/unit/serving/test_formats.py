@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 from lockstep.errors import RequestInvalid
 from lockstep.scoring.scorer import Scorer
 from lockstep.scoring.signature import Signature
-from lockstep.serving.formats import decode_csv, decode_json
-from lockstep.serving.tensors import DATATYPES, decode_infer
-from tests.unit.serving.toy import BLOCK_ROWS, SIGNATURE, ToyBackend
+from lockstep.serving.tensors import DATATYPES
+from tests.unit.serving.toy import BLOCK_ROWS, SIGNATURE, ToyBackend, csv_batch, infer_batch, json_batch
 
 Rows = list[dict[str, Any]]
 
@@ -81,9 +80,9 @@ def encodings(rows: Rows) -> dict[str, pa.RecordBatch]:
         "inputs": {"inputs": columns},
         "inputs with NaN": {"inputs": nan},
     }
-    decoded = {name: decode_json(_dump(body), SIGNATURE) for name, body in jsons.items()}
-    decoded["csv"] = decode_csv(_csv(rows), SIGNATURE)
-    decoded["open inference"] = decode_infer(_dump(_tensors(rows)), SIGNATURE).batch
+    decoded = {name: json_batch(_dump(body), SIGNATURE) for name, body in jsons.items()}
+    decoded["csv"] = csv_batch(_csv(rows), SIGNATURE)
+    decoded["open inference"] = infer_batch(_dump(_tensors(rows)))
     return decoded
 
 
@@ -102,7 +101,7 @@ def test_a_row_scores_the_same_bits_in_a_request_of_any_size(rows: Rows, size: i
     scorer = Scorer(ToyBackend(), SIGNATURE, block_rows=BLOCK_ROWS)
 
     def score(part: Rows) -> np.ndarray[Any, np.dtype[np.float64]]:
-        return scorer.score(decode_json(_dump({"dataframe_records": part}), SIGNATURE)).values
+        return scorer.score(json_batch(_dump({"dataframe_records": part}), SIGNATURE)).values
 
     whole = score(rows)
     parts = np.concatenate([score(rows[start : start + size]) for start in range(0, len(rows), size)])
@@ -119,26 +118,26 @@ def test_a_row_scores_the_same_bits_in_a_request_of_any_size(rows: Rows, size: i
     ],
 )
 def test_no_rows_is_an_empty_batch(body: dict[str, Any]) -> None:
-    batch = decode_json(_dump(body), SIGNATURE)
+    batch = json_batch(_dump(body), SIGNATURE)
     assert (batch.num_rows, batch.schema) == (0, SIGNATURE.schema)
 
 
 def test_csv_with_a_header_only_is_an_empty_batch() -> None:
-    assert decode_csv(",".join(SIGNATURE.schema.names).encode(), SIGNATURE).num_rows == 0
+    assert csv_batch(",".join(SIGNATURE.schema.names).encode(), SIGNATURE).num_rows == 0
 
 
 def test_inputs_of_single_values_are_one_row(row: dict[str, Any]) -> None:
-    assert decode_json(_dump({"inputs": row}), SIGNATURE).num_rows == 1
+    assert json_batch(_dump({"inputs": row}), SIGNATURE).num_rows == 1
 
 
 def test_extra_columns_are_dropped_in_every_encoding(row: dict[str, Any]) -> None:
-    plain = decode_json(_dump({"dataframe_records": [row]}), SIGNATURE)
+    plain = json_batch(_dump({"dataframe_records": [row]}), SIGNATURE)
     wider = [{"colour": "red", **row, "size": 3}]
     split = {"columns": list(wider[0]), "data": [list(wider[0].values())]}
-    assert decode_json(_dump({"dataframe_records": wider}), SIGNATURE).equals(plain)
-    assert decode_json(_dump({"dataframe_split": split}), SIGNATURE).equals(plain)
-    assert decode_json(_dump({"inputs": {k: [v] for k, v in wider[0].items()}}), SIGNATURE).equals(plain)
-    assert decode_csv(_csv(wider), SIGNATURE).equals(plain)
+    assert json_batch(_dump({"dataframe_records": wider}), SIGNATURE).equals(plain)
+    assert json_batch(_dump({"dataframe_split": split}), SIGNATURE).equals(plain)
+    assert json_batch(_dump({"inputs": {k: [v] for k, v in wider[0].items()}}), SIGNATURE).equals(plain)
+    assert csv_batch(_csv(wider), SIGNATURE).equals(plain)
 
 
 def _with(row: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -177,21 +176,21 @@ def _with(row: dict[str, Any], **changes: Any) -> dict[str, Any]:
 )
 def test_what_does_not_fit_the_protocol_is_refused(body: bytes, message: str, signature: Signature) -> None:
     with pytest.raises(RequestInvalid, match=message):
-        decode_json(body, signature)
+        json_batch(body, signature)
 
 
 @pytest.mark.parametrize("form", ["dataframe_records", "instances"])
 def test_a_record_that_lacks_a_column_is_refused_as_it_would_be_alone(form: str, row: dict[str, Any]) -> None:
     short = {name: value for name, value in row.items() if name != "rate"}
     with pytest.raises(RequestInvalid, match="row 1: lacks column 'rate'; send null"):
-        decode_json(_dump({form: [row, short]}), SIGNATURE)
+        json_batch(_dump({form: [row, short]}), SIGNATURE)
     with pytest.raises(RequestInvalid, match="lacks 1 of the model's input columns"):
-        decode_json(_dump({form: [short]}), SIGNATURE)
+        json_batch(_dump({form: [short]}), SIGNATURE)
 
 
 def test_a_record_may_lack_a_column_that_is_not_required(row: dict[str, Any]) -> None:
     short = {name: value for name, value in row.items() if name != "note"}
-    batch = decode_json(_dump({"dataframe_records": [short, _with(row, note="x")]}), SIGNATURE)
+    batch = json_batch(_dump({"dataframe_records": [short, _with(row, note="x")]}), SIGNATURE)
     assert batch.column("note").to_pylist() == [None, "x"]
 
 
@@ -208,7 +207,7 @@ def test_a_record_may_lack_a_column_that_is_not_required(row: dict[str, Any]) ->
 )
 def test_bad_csv_is_refused(body: bytes, message: str) -> None:
     with pytest.raises(RequestInvalid, match=message):
-        decode_csv(body, SIGNATURE)
+        csv_batch(body, SIGNATURE)
 
 
 @pytest.mark.parametrize("cell", ["4711x", "1_0", "0x12", "True"])
@@ -216,18 +215,18 @@ def test_a_csv_cell_that_is_no_number_is_refused_without_showing_it(cell: str, r
     with pytest.raises(
         RequestInvalid, match="field 'distance', row 0: expected a number or null, got a string"
     ) as caught:
-        decode_csv(_csv([_with(row, distance=cell)]), SIGNATURE)
+        csv_batch(_csv([_with(row, distance=cell)]), SIGNATURE)
     assert cell not in str(caught.value)
 
 
 def test_csv_text_that_looks_missing_is_text_and_only_an_empty_cell_is_missing(row: dict[str, Any]) -> None:
     rows = [_with(row, carrier="NA"), _with(row, carrier="nan"), _with(row, carrier="")]
-    assert decode_csv(_csv(rows), SIGNATURE).column("carrier").to_pylist() == ["NA", "nan", None]
+    assert csv_batch(_csv(rows), SIGNATURE).column("carrier").to_pylist() == ["NA", "nan", None]
 
 
 @pytest.mark.parametrize("cell", ["", "NaN", "nan", "NA", "null"])
 def test_a_missing_number_in_csv_is_missing(cell: str, row: dict[str, Any]) -> None:
-    batch = decode_csv(_csv([_with(row, distance=cell, wet=cell, seats=cell)]), SIGNATURE)
+    batch = csv_batch(_csv([_with(row, distance=cell, wet=cell, seats=cell)]), SIGNATURE)
     assert [batch.column(name).to_pylist() for name in ("distance", "wet", "seats")] == [[None]] * 3
 
 
@@ -235,4 +234,4 @@ def test_pandas_csv_reads_back_exactly(row: dict[str, Any]) -> None:
     import pandas as pd
 
     frame = pd.DataFrame([_with(row, distance=0.1 + 0.2), _with(row, distance=None)])
-    assert decode_csv(frame.to_csv(index=False).encode(), SIGNATURE).column("distance").to_pylist() == [0.1 + 0.2, None]
+    assert csv_batch(frame.to_csv(index=False).encode(), SIGNATURE).column("distance").to_pylist() == [0.1 + 0.2, None]

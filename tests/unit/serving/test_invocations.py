@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 
 from lockstep.scoring.scorer import Scorer
-from lockstep.serving.app import build_app
 from lockstep.serving.data_plane import DataPlane, Limits
-from lockstep.serving.formats import decode_json
-from tests.unit.serving.toy import SIGNATURE, call
+from tests.unit.serving.toy import SIGNATURE, app_of, call, json_batch
 
 JSON = {"content-type": "application/json"}
 SECRET = "secret 4711"
@@ -24,7 +22,7 @@ def records(*rows: dict[str, Any]) -> bytes:
 def test_scores_come_back_as_records_bit_for_bit(app: Any, scorer: Scorer, row: dict[str, Any]) -> None:
     body = records(row, {**row, "rate": None})
     answer = call(app, "/invocations", body, headers=JSON)
-    expected = scorer.score(decode_json(body, SIGNATURE)).values.tolist()
+    expected = scorer.score(json_batch(body, SIGNATURE)).values.tolist()
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
     assert answer.json() == {"predictions": [{"probability": value} for value in expected]}
@@ -35,7 +33,12 @@ def test_the_answer_names_the_model_and_the_stages(app: Any, row: dict[str, Any]
     assert headers["x-lockstep-model-name"] == "toy"
     assert headers["x-lockstep-model-version"] == "3"
     assert headers["x-lockstep-model-digest"] == "d" * 64
-    assert [part.split(";")[0] for part in headers["server-timing"].split(", ")] == ["decode", "score", "encode"]
+    assert [part.split(";")[0] for part in headers["server-timing"].split(", ")] == [
+        "decode",
+        "queue",
+        "compute",
+        "encode",
+    ]
 
 
 def test_no_rows_get_no_predictions(app: Any) -> None:
@@ -46,7 +49,7 @@ def test_no_rows_get_no_predictions(app: Any) -> None:
 def test_health_is_the_body_of_mlflow(path: str, app: Any, plane: DataPlane) -> None:
     answer = call(app, path)
     assert (answer.status, answer.body, answer.headers["content-type"]) == (200, b"\n", "application/json")
-    plane.ready = False
+    plane.stopping = True
     assert call(app, path).status == 404
 
 
@@ -122,7 +125,7 @@ def test_many_rows_without_a_score_are_not_all_listed(app: Any, row: dict[str, A
 
 
 def test_a_body_over_the_limit_is_413(make_plane: Callable[[Limits], DataPlane], row: dict[str, Any]) -> None:
-    app = build_app(make_plane(Limits(body_bytes=100)))
+    app = app_of(make_plane(Limits(body_bytes=100)))
     declared = call(app, "/invocations", b"x", headers={**JSON, "content-length": "101"})
     in_pieces = call(app, "/invocations", [b"x" * 60, b"x" * 60], headers=JSON)
     for answer in (declared, in_pieces):
@@ -135,9 +138,9 @@ def test_a_large_body_is_answered_the_same_from_the_threads(
     make_plane: Callable[[Limits], DataPlane], row: dict[str, Any]
 ) -> None:
     rows = [{**row, "flight": number} for number in range(500)]
-    inline = call(build_app(make_plane(Limits(inline_bytes=10**9))), "/invocations", records(*rows), headers=JSON)
-    apart = call(build_app(make_plane(Limits(inline_bytes=0))), "/invocations", records(*rows), headers=JSON)
-    one_by_one = [call(build_app(make_plane(Limits())), "/invocations", records(r), headers=JSON) for r in rows[:20]]
+    inline = call(app_of(make_plane(Limits(inline_bytes=10**9))), "/invocations", records(*rows), headers=JSON)
+    apart = call(app_of(make_plane(Limits(inline_bytes=0))), "/invocations", records(*rows), headers=JSON)
+    one_by_one = [call(app_of(make_plane(Limits())), "/invocations", records(r), headers=JSON) for r in rows[:20]]
     assert inline.status == 200
     assert inline.body == apart.body
     assert [a.json()["predictions"][0] for a in one_by_one] == inline.json()["predictions"][:20]
@@ -150,7 +153,7 @@ def test_an_unexpected_error_is_500_and_neither_answer_nor_log_holds_its_message
         raise KeyError(SECRET)
 
     monkeypatch.setattr(plane, "answer", explode)
-    answer = call(build_app(plane), "/invocations", records(row), headers={**JSON, "x-request-id": "r-1"})
+    answer = call(app_of(plane), "/invocations", records(row), headers={**JSON, "x-request-id": "r-1"})
     assert answer.status == 500
     assert answer.json()["message"] == "internal error; the server's log has it under request id r-1"
     assert "KeyError" in caplog.text

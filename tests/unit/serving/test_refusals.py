@@ -1,12 +1,10 @@
-"""Models that the endpoint or parity cannot take are refused before anything is loaded or scored."""
+"""Models that parity cannot take are refused before anything is scored."""
 
 import pytest
 
-from lockstep.errors import ArtifactInvalid
 from lockstep.run.plan import Column
 from lockstep.serving.errors import OutputNotComparable
 from lockstep.serving.parity import require_comparable
-from lockstep.serving.startup import refuse_tensor_inputs
 from tests.unit.serving.toy import IDENTITY
 
 VECTOR = Column(name="embedding", dtype="float", shape=(4,))
@@ -19,10 +17,3 @@ def test_only_numbers_are_compared(output: Column, kind: str) -> None:
     require_comparable(IDENTITY)
     with pytest.raises(OutputNotComparable, match=f"of model toy version 3 is a {kind}"):
         require_comparable(IDENTITY.model_copy(update={"outputs": (output,)}))
-
-
-def test_the_endpoint_takes_no_tensor_but_may_answer_one() -> None:
-    refuse_tensor_inputs(IDENTITY)
-    refuse_tensor_inputs(IDENTITY.model_copy(update={"outputs": (VECTOR,)}))
-    with pytest.raises(ArtifactInvalid, match=r"toy version 3 .* input 'embedding' is a float tensor"):
-        refuse_tensor_inputs(IDENTITY.model_copy(update={"inputs": (VECTOR,)}))

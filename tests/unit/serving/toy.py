@@ -1,7 +1,8 @@
-"""A toy model over every column type, and a way to call an ASGI application without a socket."""
+"""A toy model over every column type, and a way to call an application without a socket."""
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,15 @@ import pyarrow as pa
 from lockstep.run.plan import Column, ModelIdentity
 from lockstep.scoring.backends import Arrays, Encoded, Group
 from lockstep.scoring.signature import Signature
+from lockstep.serving.access_log import AccessLog
+from lockstep.serving.app import Application, operations_routes
+from lockstep.serving.data_plane import DataPlane
+from lockstep.serving.formats import decode_csv, decode_json
+from lockstep.serving.infer_json import decode_infer
+from lockstep.serving.invocations import invocations_routes
+from lockstep.serving.open_inference import open_inference_routes
+from lockstep.serving.router import Route
+from lockstep.serving.rows import to_batch
 
 INPUTS = (
     Column(name="carrier", dtype="string"),
@@ -67,6 +77,21 @@ class ToyBackend:
         return (np.where(names == "YY", np.nan, out),)
 
 
+def json_batch(body: bytes, signature: Signature = SIGNATURE) -> pa.RecordBatch:
+    """What a body of MLflow's protocol comes to."""
+    return to_batch([decode_json(body, signature)], signature)
+
+
+def csv_batch(body: bytes, signature: Signature = SIGNATURE) -> pa.RecordBatch:
+    """What CSV comes to."""
+    return to_batch([decode_csv(body, signature)], signature)
+
+
+def infer_batch(body: bytes, signature: Signature = SIGNATURE) -> pa.RecordBatch:
+    """What an inference request comes to."""
+    return to_batch([decode_infer(body, signature).rows], signature)
+
+
 @dataclass(frozen=True)
 class Answer:
     status: int
@@ -85,7 +110,7 @@ def call(
     headers: dict[str, str] | None = None,
     method: str | None = None,
 ) -> Answer:
-    """Send one request through an ASGI application; a list of bodies is sent in pieces."""
+    """Send one request through an application; a list of bodies is sent in pieces."""
     return asyncio.run(acall(app, path, body, headers=headers, method=method))
 
 
@@ -97,36 +122,50 @@ async def acall(
     headers: dict[str, str] | None = None,
     method: str | None = None,
 ) -> Answer:
-    pieces = body if isinstance(body, list) else [body or b""]
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": method or ("GET" if body is None else "POST"),
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()],
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 80),
-    }
-    waiting = [
-        {"type": "http.request", "body": piece, "more_body": place < len(pieces) - 1}
-        for place, piece in enumerate(pieces)
-    ]
-    sent: list[dict[str, Any]] = []
+    protocol = Wire(body if isinstance(body, list) else [body or b""])
+    given = {name.lower(): value for name, value in (headers or {}).items()}
+    if not isinstance(body, list):
+        given.setdefault("content-length", str(len(body or b"")))
+    path, _, query = path.partition("?")
+    await app.__rsgi__(Head(method or ("GET" if body is None else "POST"), path, query, given), protocol)
+    assert protocol.answer is not None
+    return protocol.answer
 
-    async def receive() -> dict[str, Any]:
-        if waiting:
-            return waiting.pop(0)
-        return {"type": "http.disconnect"}
 
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
+def app_of(plane: DataPlane, *more: Route, log: AccessLog | None = None) -> Application:
+    """The protocols over a data plane, without a registry behind it."""
+    routes = [*invocations_routes(plane), *open_inference_routes(plane), *operations_routes(plane), *more]
+    return Application(plane, routes, log=log or AccessLog())
 
-    await app(scope, receive, send)
-    start = sent[0]
-    found = {name.decode().lower(): value.decode() for name, value in start["headers"]}
-    return Answer(start["status"], found, b"".join(m.get("body", b"") for m in sent[1:]))
+
+@dataclass
+class Head:
+    """The head of a request, as the server hands it over."""
+
+    method: str
+    path: str
+    query_string: str
+    headers: dict[str, str]
+    client: str = "127.0.0.1:1"
+
+
+class Wire:
+    """The rest of a request, and what was answered. The client stays until it has its answer."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.pieces = pieces
+        self.answer: Answer | None = None
+
+    async def __call__(self) -> bytes:
+        return b"".join(self.pieces)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self.pieces:
+            yield piece
+
+    async def client_disconnect(self) -> None:
+        await asyncio.Event().wait()
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        assert self.answer is None
+        self.answer = Answer(status, {name.lower(): value for name, value in headers}, body)

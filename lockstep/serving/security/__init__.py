@@ -1,0 +1,1 @@
+"""Who may ask the endpoint, how much, and over what: the same for every protocol."""

@@ -1,0 +1,65 @@
+"""`serving.yaml`: what an endpoint serves, where, and within which bounds."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from lockstep.specs.loading import validate
+from lockstep.specs.spec import ModelRef
+from lockstep.specs.strict import Strict
+
+
+class ServedModel(Strict):
+    """One model of the endpoint, named by a spec or by the registry."""
+
+    spec: str | None = Field(None, description="Scoring spec whose model is served, exactly as its runs score.")
+    model: ModelRef | None = Field(None, description="Registered model, when there is no spec.")
+    alias: str | None = Field(None, min_length=1, description="Serve this alias instead of the spec's.")
+    version: int | None = Field(None, ge=1, description="Serve exactly this version; no alias is followed.")
+    versions: tuple[int, ...] = Field((), description="Further versions that requests may name.")
+    slo_ms: float = Field(1000, gt=0, description="Requests that would be answered later than this are refused (503).")
+    batch_rows: int = Field(65_536, ge=1, description="Most rows of a micro-batch.")
+    slice_ms: float = Field(25, gt=0, description="Longest time of a micro-batch of more than one block.")
+    waiting_requests: int = Field(1024, ge=1, description="Requests that may wait for the model.")
+
+    @model_validator(mode="after")
+    def _is_named_once(self) -> Self:
+        if (self.spec is None) == (self.model is None):
+            raise ValueError("give either 'spec' or 'model'")
+        if self.alias is not None and self.version is not None:
+            raise ValueError("'alias' and 'version' exclude each other")
+        return self
+
+
+class ServingLimits(Strict):
+    """Bounds of the whole endpoint."""
+
+    body_mib: int = Field(16, ge=1, description="Largest request body, in MiB.")
+    body_timeout_s: float = Field(30, gt=0, description="Longest time for a request body to arrive.")
+    in_progress: int = Field(256, ge=1, description="Requests at a time; further ones get 503.")
+    grace_s: float = Field(30, ge=0, description="Longest wait for running requests when the endpoint stops.")
+    stuck_s: float = Field(
+        60, gt=0, description="Liveness fails when a micro-batch runs so long beyond its prediction."
+    )
+
+
+class Serving(Strict):
+    """An endpoint."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65_535, description="Port; 0 takes a free one.")
+    models: tuple[ServedModel, ...] = Field(min_length=1, description="What is served.")
+    default: str | None = Field(None, description="Registered model behind /invocations; none: the only one.")
+    workers: int = Field(1, ge=1, le=64, description="Processes behind the port, each with its own copy of the models.")
+    follow_s: float = Field(10, ge=0, description="Seconds between looks whether an alias moved; 0: never.")
+    limits: ServingLimits = Field(default_factory=ServingLimits)
+
+
+def load_serving(path: Path) -> Serving:
+    """Read a `serving.yaml`.
+
+    Raises:
+        SpecError: The file is not there, no YAML, or has a wrong field.
+    """
+    return validate(Serving, path)
