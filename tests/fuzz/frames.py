@@ -7,7 +7,7 @@ Coverage-guided by atheris, which has an environment of its own kind: install it
 
 for each of `binary`, `grpc`, `parquet`, of `tensors`, which builds well-formed frames around tensors that are not and
 sends them both ways, and of `damaged`, which changes a few bytes of valid Parquet files. Whatever comes must be refused
-as a `RequestInvalid` or become a valid batch of the model's schema; anything else ends the run and leaves the input in a
+as a `RequestInvalid` or become a valid batch of the schema; anything else ends the run and leaves the input in a
 file. Memory is printed now and then. The inputs that reached something new are kept in var/fuzz-corpus/, from where the
 next run goes on.
 """
