@@ -13,10 +13,10 @@ import pyarrow as pa
 from lockstep.errors import RequestInvalid
 from lockstep.run.plan import Column
 from lockstep.scoring.signature import Signature, arrow_type
-from lockstep.serving.columns import read_column, require
+from lockstep.serving.columns import build_rows, require
 from lockstep.serving.infer_json import rows_of
 from lockstep.serving.raw_tensors import Numbers, RawTexts, as_values, read_elements, text_array, widened
-from lockstep.serving.rows import PlainRows, Rows, Values, to_batch
+from lockstep.serving.rows import Rows, Values, to_batch
 from lockstep.serving.tensors import declared_rows
 
 # Up to here one more object for each value costs less than an Arrow array for each column.
@@ -79,8 +79,8 @@ def _array(given: Given, column: Column) -> pa.Array:
         return _number_array(given, column)
     if column.shape is None and column.dtype == "string" and isinstance(given, RawTexts):
         return text_array(given, name=column.name)
-    values = read_column(column, _values(given, column))
-    return to_batch([PlainRows((values,), len(values))], Signature((column,), ())).column(0)
+    signature = Signature((column,), ())
+    return to_batch([build_rows({column.name: _values(given, column)}, signature)], signature).column(0)
 
 
 def _number_array(given: Numbers, column: Column) -> pa.Array:

@@ -4,9 +4,7 @@ Prints its ports as a line of JSON once it takes requests; ends on SIGTERM after
 """
 
 import argparse
-import asyncio
 import json
-import signal
 import time
 from pathlib import Path
 
@@ -20,15 +18,14 @@ from lockstep.scoring.backends import Arrays, Backend, Encoded, Group
 from lockstep.scoring.outputs import numpy_dtype
 from lockstep.scoring.scorer import Scorer
 from lockstep.scoring.signature import Signature
-from lockstep.serving.app import build_app
 from lockstep.serving.data_plane import DataPlane, Limits
 from lockstep.serving.fleet import Fleet, ModelSlot
-from lockstep.serving.grpc.server import build_grpc_server
+from lockstep.serving.grpc.server import GrpcServer, build_grpc_server
 from lockstep.serving.lane import LaneLimits, ScoringLane
 from lockstep.serving.metrics import Metrics
-from lockstep.serving.server import bind, build_server
+from lockstep.serving.server import bind, serve
 from lockstep.serving.versions import LoadedVersion
-from tests.unit.serving.toy import BLOCK_ROWS, IDENTITY, ToyBackend
+from tests.unit.serving.toy import BLOCK_ROWS, IDENTITY, ToyBackend, app_of
 
 GRACE_S = 10.0
 ECHOED = (
@@ -109,20 +106,17 @@ async def main(options: argparse.Namespace) -> None:
     limits = Limits(body_bytes=options.body_bytes, in_progress=options.in_progress)
     plane = build_plane(limits)
     tls = credentials(options.tls, mutual=options.mutual)
-    server = build_grpc_server(
-        plane, host=options.host, port=options.port, limits=limits, credentials=tls, share_port=options.share_port
-    )
-    await server.start()
+    made: list[GrpcServer] = []
+
+    def grpc_server() -> GrpcServer:
+        host, port, shared = options.host, options.port, options.share_port
+        made.append(build_grpc_server(plane, host=host, port=port, limits=limits, credentials=tls, share_port=shared))
+        return made[0]
+
     with bind("127.0.0.1", 0) as sock:
-        http, stopped = build_server(build_app(plane)), asyncio.Event()
-        loop = asyncio.get_running_loop()
-        http.handle_exit = lambda *_: loop.call_soon_threadsafe(stopped.set)  # type: ignore[method-assign]
-        running = asyncio.create_task(http.serve(sockets=[sock]))
-        print(json.dumps({"grpc": server.port, "http": sock.getsockname()[1]}), flush=True)
-        await stopped.wait()
-        await server.stop(GRACE_S)  # before the data plane, which the HTTP server closes
-        http.should_exit = True
-        await running
+        ports = {"http": sock.getsockname()[1]}
+        tell = lambda: print(json.dumps({**ports, "grpc": made[0].port}), flush=True)  # noqa: E731
+        await serve(sock, app_of(plane), grpc=grpc_server, grace_s=GRACE_S, ready=tell)
 
 
 if __name__ == "__main__":
@@ -134,5 +128,4 @@ if __name__ == "__main__":
     parser.add_argument("--share-port", action="store_true")
     parser.add_argument("--body-bytes", type=int, default=16 * 2**20)
     parser.add_argument("--in-progress", type=int, default=256)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     uvloop.run(main(parser.parse_args()))

@@ -90,7 +90,7 @@ def observed(method: str, answer: Answer[RequestT, ResponseT], observer: Observe
 
     async def handle(request: RequestT, context: Any) -> ResponseT:
         call = _call(method, context)
-        observer.metrics.in_progress.inc()
+        observer.metrics.in_progress += 1
         failure, status = None, OK
         try:
             return await answer(request, call)
@@ -101,7 +101,7 @@ def observed(method: str, answer: Answer[RequestT, ResponseT], observer: Observe
             failure = _failure(error, call.trace)
             status = failure.status
         finally:
-            observer.metrics.in_progress.dec()
+            observer.metrics.in_progress -= 1
             observer.record(call, status)
             context.set_trailing_metadata(((REQUEST_ID, call.trace.request_id), *call.headers))
         named = (REQUEST_ID, call.trace.request_id)

@@ -1,5 +1,6 @@
 """The methods of the Open Inference Protocol over one data plane."""
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -81,7 +82,7 @@ class InferenceServicer:
             An `inference.ModelInferResponse`.
         """
         plane, trace = self._plane, call.trace
-        with plane.admission():
+        with plane.admitted:
             apart = len(message) > plane.limits.inline_bytes
             request = None if apart else parse_infer(message)
             name, version = asked_model(message) if request is None else (request.model_name, request.model_version)
@@ -92,16 +93,18 @@ class InferenceServicer:
             def decode(given: bytes) -> GrpcInfer:
                 return decode_infer(request or parse_infer(given), target.signature)
 
-            with target.held():
-                with trace.stage("decode"):
-                    asked = await plane.run(decode, message, apart=apart)
+            with target:
+                clock = time.perf_counter()
+                asked = await plane.run(decode, message, apart=apart)
+                trace.stages_s["decode"] = time.perf_counter() - clock
                 outputs = await plane.answer(target, asked.request.rows, trace=trace)
 
                 def encode(scores: Arrays) -> bytes:
                     return bytes(encode_infer(target.identity, asked, scores).SerializeToString())
 
-                with trace.stage("encode"):
-                    answer = await plane.run(encode, outputs, apart=apart)
+                clock = time.perf_counter()
+                answer = await plane.run(encode, outputs, apart=apart)
+                trace.stages_s["encode"] = time.perf_counter() - clock
             call.headers = (*call.headers, ("server-timing", trace.server_timing))
             return answer
 
@@ -117,8 +120,8 @@ class InferenceServicer:
 
 def _note(call: Call, target: LoadedVersion) -> None:
     """Note who answers, for the log, the metrics and the trailing metadata."""
-    call.trace.model, call.trace.version = target.identity.name, str(target.identity.version)
-    call.headers = tuple((name.lower(), value) for name, value in target.headers)
+    call.trace.model, call.trace.version = target.identity.name, target.number
+    call.headers = target.headers
 
 
 def _indexed(slot: ModelSlot) -> list[pb.RepositoryIndexResponse.ModelIndex]:

@@ -142,7 +142,7 @@ MODEL = IDENTITY.model_copy(update={"outputs": OUTPUTS})
 
 
 def asked(*, raw: bool, **fields: Any) -> GrpcInfer:
-    return GrpcInfer(InferRequest(PlainRows((), 2), "q", **fields), raw)
+    return GrpcInfer(InferRequest(PlainRows((), 2, 0), "q", **fields), raw)
 
 
 def test_the_response_is_typed_or_raw_as_the_request_was() -> None:
