@@ -30,6 +30,7 @@ def command(
     config: Annotated[Path | None, typer.Option(help="A serving.yaml, instead of specs; options win over it.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on [default: 127.0.0.1].")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0: a free one [default: 8080].")] = None,
+    grpc_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of gRPC; without it, none.")] = None,
     alias: Annotated[str | None, typer.Option(help="Serve this alias instead of the spec's.")] = None,
     model_version: ModelVersion = None,
     workers: Annotated[int | None, typer.Option(min=1, max=64, help="Processes behind the port [default: 1].")] = None,
@@ -48,7 +49,7 @@ def command(
         raise typer.BadParameter("give --alias or --model-version, not both")
     if not is_json(os.environ):  # which is configured by then
         logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
-    wanted = {"host": host, "port": port, "workers": workers}
+    wanted = {"host": host, "port": port, "workers": workers, "grpc_port": grpc_port}
     bounds = {"body_mib": max_body_mib, "in_progress": max_in_progress}
     serving = _configuration(names or [], config, alias=alias, version=model_version)
     limits = serving.limits.model_copy(update={name: value for name, value in bounds.items() if value is not None})
@@ -93,7 +94,8 @@ def _serve(serving: "Serving", sock: socket.socket, place: "Place | None") -> No
     from lockstep.serving.server import serve
 
     endpoint = build_endpoint(serving, settings(), place)
-    uvloop.run(serve(sock, endpoint.app, grace_s=serving.limits.grace_s, ready=place.ready if place else None))
+    ready = place.ready if place is not None else None
+    uvloop.run(serve(sock, endpoint.app, grpc=endpoint.grpc, grace_s=serving.limits.grace_s, ready=ready))
 
 
 def _run_workers(serving: "Serving", sock: socket.socket) -> None:

@@ -1,6 +1,7 @@
 """An endpoint put together from its configuration."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from lockstep.serving.access_log import AccessLog
 from lockstep.serving.app import Application, Beside, operations_routes
 from lockstep.serving.data_plane import DataPlane, Limits
 from lockstep.serving.fleet import Fleet, ModelSlot
+from lockstep.serving.grpc.server import GrpcServer, build_grpc_server
 from lockstep.serving.lane import LaneLimits
 from lockstep.serving.loading import load_version, resolve
 from lockstep.serving.metrics import Metrics
@@ -37,10 +39,12 @@ class Endpoint:
     Attributes:
         app: What the server calls.
         repository: What changes the served versions.
+        grpc: Builds the gRPC server, in the event loop; none: there is none.
     """
 
     app: Application
     repository: Repository
+    grpc: Callable[[], GrpcServer] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,11 @@ def build_endpoint(serving: Serving, settings: Settings, place: Place | None = N
     if place is not None:
         beside.append(partial(repository.keep_up, every_s=KEEP_UP_S))
         beside.append(partial(write_snapshots, place.folder, metrics, every_s=SNAPSHOT_S))
-    return Endpoint(Application(plane, routes, log=AccessLog(), beside=beside), repository)
+    log = AccessLog()
+    grpc = None
+    if serving.grpc_port is not None:
+        grpc = partial(_grpc_server, plane, serving, log=log, shared=place is not None)
+    return Endpoint(Application(plane, routes, log=log, beside=beside), repository, grpc)
 
 
 def declared_model(served: ServedModel, settings: Settings) -> ModelRef:
@@ -133,6 +141,12 @@ def limits_of(serving: Serving) -> Limits:
         body_timeout_s=bounds.body_timeout_s,
         in_progress=bounds.in_progress,
         stuck_s=bounds.stuck_s,
+    )
+
+
+def _grpc_server(plane: DataPlane, serving: Serving, *, log: AccessLog, shared: bool) -> GrpcServer:
+    return build_grpc_server(
+        plane, host=serving.host, port=serving.grpc_port or 0, limits=plane.limits, log=log, share_port=shared
     )
 
 

@@ -12,16 +12,15 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
-
-import pyarrow as pa
 
 from lockstep.scoring.scorer import ScoredBatch, Scorer
 from lockstep.serving.cost import Cost
 from lockstep.serving.errors import ClientGone, DeadlinePassed, Overloaded
-from lockstep.serving.rows import Rows, slice_rows, to_batch
+from lockstep.serving.rows import Rows
 from lockstep.serving.trace import NEVER
+from lockstep.serving.work import Failed, Scored, Share, Work, cut, score_shares
 
 Gone = Callable[[], Awaitable[None]]
 
@@ -48,54 +47,6 @@ class LaneLimits:
     waiting_bytes: int = 256 * 2**20
     inline_s: float = 0.001
     slice_s: float = 0.025
-
-
-@dataclass(eq=False, slots=True)
-class Work:
-    """Rows of one request on their way through the lane.
-
-    Attributes:
-        rows: Checked rows.
-        answered: Gets the scores.
-        due: When they should be there, by `time.monotonic`: what orders the queue.
-        expires: When nobody waits for them any more.
-        arrived: When they came.
-        label: What the log of inferences calls them.
-        started: When the model first had some of them.
-        done: Rows that are scored.
-        parts: Their scores.
-        compute_s: Seconds of the micro-batches that they were in.
-    """
-
-    rows: Rows
-    answered: "asyncio.Future[ScoredBatch]"
-    due: float
-    expires: float
-    arrived: float
-    label: object = None
-    started: float = 0.0
-    done: int = 0
-    parts: list[ScoredBatch] = field(default_factory=list)
-    compute_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """Part of a micro-batch: `count` rows of a request, from its row `start` on."""
-
-    work: Work
-    start: int
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A micro-batch that ran: whose rows they are, the rows, the scores, and the seconds it took."""
-
-    shares: Sequence[Share]
-    batch: pa.RecordBatch
-    scores: ScoredBatch
-    seconds: float
 
 
 class ScoringLane:
@@ -213,9 +164,9 @@ class ScoringLane:
         predicted = self.cost.predict(sum(share.count for share in shares))
         self._running_since, self._running_until = now, now + predicted
         if self.cost.batches and predicted <= self.limits.inline_s:
-            self._finish(loop, *_scored_or_error(self._scorer, shares))
+            self._finish(loop, *score_shares(self._scorer, shares))
             return
-        running = self._thread.submit(_scored_or_error, self._scorer, shares)
+        running = self._thread.submit(score_shares, self._scorer, shares)
         running.add_done_callback(lambda ended: loop.call_soon_threadsafe(lambda: self._finish(loop, *ended.result())))
 
     def _take(self, now: float) -> list[Share]:
@@ -242,7 +193,7 @@ class ScoringLane:
             rows_left, bytes_left = rows_left - taken, bytes_left - taken * row_bytes
         return shares
 
-    def _finish(self, loop: asyncio.AbstractEventLoop, done: Sequence[Scored], failed: Sequence["Failed"]) -> None:
+    def _finish(self, loop: asyncio.AbstractEventLoop, done: Sequence[Scored], failed: Sequence[Failed]) -> None:
         """Give everybody their scores, and start the next micro-batch."""
         self._running_since = None
         for failure in failed:
@@ -266,7 +217,7 @@ class ScoringLane:
         start = 0
         for share in scored.shares:
             work = share.work
-            work.parts.append(_cut(scored.scores, start, share.count))
+            work.parts.append(cut(scored.scores, start, share.count))
             work.done += share.count
             work.compute_s += scored.seconds
             start += share.count
@@ -282,42 +233,8 @@ class ScoringLane:
         self._thread.shutdown(wait=True, cancel_futures=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A request whose rows could not be scored, by itself."""
-
-    work: Work
-    error: Exception
-
-
-def _scored_or_error(scorer: Scorer, shares: Sequence[Share]) -> tuple[list[Scored], list[Failed]]:
-    """Score a micro-batch; when it fails as a whole, halve it, so that only the culprit fails.
-
-    Rows for which the model raises are found by the Scorer itself; this is for what fails around it.
-    """
-    clock = time.perf_counter()
-    try:
-        batch = to_batch([slice_rows(s.work.rows, s.start, s.count) for s in shares], scorer.signature)
-        scores = scorer.score(batch, where="the request")
-    except Exception as error:  # noqa: BLE001 - whatever it is, the other requests are not at fault
-        if len(shares) == 1:
-            return [], [Failed(shares[0].work, error)]
-        half = len(shares) // 2
-        first, second = _scored_or_error(scorer, shares[:half]), _scored_or_error(scorer, shares[half:])
-        return [*first[0], *second[0]], [*first[1], *second[1]]
-    return [Scored(shares, batch, scores, time.perf_counter() - clock)], []
-
-
 async def _drop(work: Work, gone: Gone) -> None:
     """Forget work once its client went away."""
     await gone()
     if not work.answered.done():
         work.answered.set_exception(ClientGone())
-
-
-def _cut(scores: ScoredBatch, start: int, rows: int) -> ScoredBatch:
-    if start == 0 and rows == len(scores.outputs[0]):
-        return scores
-    stop = start + rows
-    reasons = {row - start: why for row, why in scores.reasons.items() if start <= row < stop} if scores.reasons else {}
-    return ScoredBatch(tuple(array[start:stop] for array in scores.outputs), reasons)

@@ -15,9 +15,12 @@ from granian.server.embed import Server
 
 from lockstep.serving.app import Application
 from lockstep.serving.errors import PortUnavailable
+from lockstep.serving.grpc.server import GrpcServer
 
 GRACE_S = 30.0
 BACKLOG = 1024
+# For calls that are in progress still when a second signal comes.
+HURRIED_S = 0.0
 # For the head of a request, and for an idle connection; longer than usual connection pools keep one.
 HEADER_TIMEOUT_MS = 75_000
 LARGEST_HEAD_BYTES = 64 * 2**10
@@ -85,13 +88,19 @@ class BoundServer(Server):
 
 
 async def serve(
-    sock: socket.socket, app: Application, *, grace_s: float = GRACE_S, ready: Callable[[], None] | None = None
+    sock: socket.socket,
+    app: Application,
+    *,
+    grpc: Callable[[], GrpcServer] | None = None,
+    grace_s: float = GRACE_S,
+    ready: Callable[[], None] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then let running requests finish; a second signal does not wait.
 
     Args:
         sock: From `bind`.
         app: Started with the server and closed after its last request.
+        grpc: Builds the gRPC server beside it; none: there is none.
         grace_s: Longest time to wait for running requests.
         ready: Called once requests are taken.
     """
@@ -99,6 +108,10 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     server = BoundServer(sock, app)
+    called = grpc() if grpc is not None else None
+    if called is not None:
+        await called.start()
+        _log.info("ready for gRPC on port %d", called.port)
     app.start()
     running = loop.create_task(server.serve())
     _log.info("ready on %s", url_of(sock))
@@ -109,7 +122,9 @@ async def serve(
     drained = loop.create_task(app.drain(grace_s=grace_s))
     hurried = loop.create_task(stop.wait())
     await asyncio.wait({drained, hurried}, return_when=asyncio.FIRST_COMPLETED)
-    hurried.cancel()
+    if called is not None:
+        await called.stop(HURRIED_S if hurried.done() else grace_s)
     server.stop()  # type: ignore[no-untyped-call]
+    hurried.cancel()
     await running
     app.close()

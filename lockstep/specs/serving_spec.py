@@ -49,11 +49,21 @@ class Serving(Strict):
 
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65_535, description="Port; 0 takes a free one.")
+    grpc_port: int | None = Field(None, ge=0, le=65_535, description="Port of gRPC; 0 takes a free one; none: no gRPC.")
     models: tuple[ServedModel, ...] = Field(min_length=1, description="What is served.")
     default: str | None = Field(None, description="Registered model behind /invocations; none: the only one.")
     workers: int = Field(1, ge=1, le=64, description="Processes behind the port, each with its own copy of the models.")
     follow_s: float = Field(10, ge=0, description="Seconds between looks whether an alias moved; 0: never.")
     limits: ServingLimits = Field(default_factory=ServingLimits)
+
+    @model_validator(mode="after")
+    def _ports_are_shared(self) -> Self:
+        if self.workers > 1 and self.grpc_port == 0:
+            raise ValueError("'grpc_port' 0 would give each of several workers a port of its own; name one")
+        names = [served.spec or (served.model.name if served.model else "") for served in self.models]
+        if len(set(names)) < len(names):
+            raise ValueError("'models' names one twice; further versions of a model belong into its 'versions'")
+        return self
 
 
 def load_serving(path: Path) -> Serving:

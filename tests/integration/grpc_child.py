@@ -20,7 +20,7 @@ from lockstep.scoring.scorer import Scorer
 from lockstep.scoring.signature import Signature
 from lockstep.serving.data_plane import DataPlane, Limits
 from lockstep.serving.fleet import Fleet, ModelSlot
-from lockstep.serving.grpc.server import build_grpc_server
+from lockstep.serving.grpc.server import GrpcServer, build_grpc_server
 from lockstep.serving.lane import LaneLimits, ScoringLane
 from lockstep.serving.metrics import Metrics
 from lockstep.serving.server import bind, serve
@@ -106,14 +106,17 @@ async def main(options: argparse.Namespace) -> None:
     limits = Limits(body_bytes=options.body_bytes, in_progress=options.in_progress)
     plane = build_plane(limits)
     tls = credentials(options.tls, mutual=options.mutual)
-    server = build_grpc_server(
-        plane, host=options.host, port=options.port, limits=limits, credentials=tls, share_port=options.share_port
-    )
-    await server.start()
+    made: list[GrpcServer] = []
+
+    def grpc_server() -> GrpcServer:
+        host, port, shared = options.host, options.port, options.share_port
+        made.append(build_grpc_server(plane, host=host, port=port, limits=limits, credentials=tls, share_port=shared))
+        return made[0]
+
     with bind("127.0.0.1", 0) as sock:
-        ports = {"grpc": server.port, "http": sock.getsockname()[1]}
-        await serve(sock, app_of(plane), grace_s=GRACE_S, ready=lambda: print(json.dumps(ports), flush=True))
-    await server.stop(1.0)
+        ports = {"http": sock.getsockname()[1]}
+        tell = lambda: print(json.dumps({**ports, "grpc": made[0].port}), flush=True)  # noqa: E731
+        await serve(sock, app_of(plane), grpc=grpc_server, grace_s=GRACE_S, ready=tell)
 
 
 if __name__ == "__main__":

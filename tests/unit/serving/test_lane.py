@@ -18,7 +18,8 @@ from lockstep.scoring.scorer import Scorer
 from lockstep.scoring.signature import Signature
 from lockstep.serving.cost import Cost
 from lockstep.serving.errors import ClientGone, DeadlinePassed, Overloaded
-from lockstep.serving.lane import LaneLimits, Scored, ScoringLane
+from lockstep.serving.lane import LaneLimits, ScoringLane
+from lockstep.serving.work import Scored
 
 BLOCK_ROWS = 4
 CULPRIT, NAN_AT = 666.0, 13.0

@@ -1,0 +1,94 @@
+"""Rows of requests on their way through a lane: put together to micro-batches, scored, and given out again."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from lockstep.scoring.scorer import ScoredBatch, Scorer
+from lockstep.serving.rows import Rows, slice_rows, to_batch
+
+
+@dataclass(eq=False, slots=True)
+class Work:
+    """Rows of one request on their way through the lane.
+
+    Attributes:
+        rows: Checked rows.
+        answered: Gets the scores.
+        due: When they should be there, by `time.monotonic`: what orders the queue.
+        expires: When nobody waits for them any more.
+        arrived: When they came.
+        label: What the log of inferences calls them.
+        started: When the model first had some of them.
+        done: Rows that are scored.
+        parts: Their scores.
+        compute_s: Seconds of the micro-batches that they were in.
+    """
+
+    rows: Rows
+    answered: "asyncio.Future[ScoredBatch]"
+    due: float
+    expires: float
+    arrived: float
+    label: object = None
+    started: float = 0.0
+    done: int = 0
+    parts: list[ScoredBatch] = field(default_factory=list)
+    compute_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Part of a micro-batch: `count` rows of a request, from its row `start` on."""
+
+    work: Work
+    start: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A micro-batch that ran: whose rows they are, the rows, the scores, and the seconds it took."""
+
+    shares: Sequence[Share]
+    batch: pa.RecordBatch
+    scores: ScoredBatch
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A request whose rows could not be scored, by itself."""
+
+    work: Work
+    error: Exception
+
+
+def score_shares(scorer: Scorer, shares: Sequence[Share]) -> tuple[list[Scored], list[Failed]]:
+    """Score a micro-batch; when it fails as a whole, halve it, so that only the culprit fails.
+
+    Rows for which the model raises are found by the Scorer itself; this is for what fails around it.
+    """
+    clock = time.perf_counter()
+    try:
+        batch = to_batch([slice_rows(s.work.rows, s.start, s.count) for s in shares], scorer.signature)
+        scores = scorer.score(batch, where="the request")
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other requests are not at fault
+        if len(shares) == 1:
+            return [], [Failed(shares[0].work, error)]
+        half = len(shares) // 2
+        first, second = score_shares(scorer, shares[:half]), score_shares(scorer, shares[half:])
+        return [*first[0], *second[0]], [*first[1], *second[1]]
+    return [Scored(shares, batch, scores, time.perf_counter() - clock)], []
+
+
+def cut(scores: ScoredBatch, start: int, rows: int) -> ScoredBatch:
+    """Return the scores of some rows of a micro-batch."""
+    if start == 0 and rows == len(scores.outputs[0]):
+        return scores
+    stop = start + rows
+    reasons = {row - start: why for row, why in scores.reasons.items() if start <= row < stop} if scores.reasons else {}
+    return ScoredBatch(tuple(array[start:stop] for array in scores.outputs), reasons)
