@@ -81,6 +81,9 @@ ENVIRONMENTS = {
     "serving-text": Environment("text", "serving", pip_arguments=("--no-deps",), holds_package=False),
     "mlserver": Environment("mlserver", "mlserver", holds_package=False),
     "mlserver-text": Environment("text", "mlserver", pip_arguments=("--no-deps",), holds_package=False),
+    # Other people's clients of the endpoint.
+    "client-triton": Environment("client-triton", "client-triton", holds_package=False),
+    "client-kserve": Environment("client-kserve", "client-kserve", holds_package=False),
 }
 
 
