@@ -34,7 +34,7 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 .NOTPARALLEL:
 .PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift setup-browser python java data train text drift \
 	demo up test test-unit test-publish test-spark test-integration test-browser pictures test-gpu test-dags test-training test-kills test-faults \
-	test-operations \
+	test-operations test-swaps \
 	bench bench-table bench-serving setup-bench setup-bench-serving \
 	lint fmt type lock docs hooks clean distclean
 
@@ -149,6 +149,9 @@ test-gpu: setup-dev ## On a GPU, and the same lines on the processor; without a 
 test-kills: java setup-dev ## kill -9 at KILLS random moments (SEED repeats them), each run resumed and compared
 	@LOCKSTEP_KILLS=$(KILLS) LOCKSTEP_KILL_SEED=$(SEED) $(BIN)/python -m pytest tests/integration/test_kills.py \
 		--timeout 7200 $(PYTEST_ARGS)
+
+test-swaps: setup java setup-dev ## A hundred hot swaps of the endpoint's model under load
+	@LOCKSTEP_SWAPS=100 $(BIN)/python -m pytest -s tests/integration/test_swaps.py --timeout 600 $(PYTEST_ARGS)
 
 test-operations: setup java setup-dev ## kill -9, outages and people at the buttons, on a real stack; half an hour
 	@$(BIN)/python -m pytest tests/operations --timeout 1800 $(PYTEST_ARGS)
