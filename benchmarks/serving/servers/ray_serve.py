@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from benchmarks.job import Job
-from benchmarks.serving.sample import one_thread_model, score_array
+from benchmarks.serving.servers.calling import Caller
 
 LOOPBACK = "127.0.0.1"
 JSON = "application/json"
@@ -29,7 +29,7 @@ class Scores:
     """The model in a replica."""
 
     def __init__(self, job: str) -> None:
-        self.model = one_thread_model(Job.from_json(job))
+        self.model = Caller(Job.from_json(job))
 
     async def __call__(self, request: Request) -> Response:
         """Score a row, or say that the model is loaded."""
@@ -38,7 +38,7 @@ class Scores:
         asked: dict[str, Any] = orjson.loads(await request.body())
         text = asked.get("text")
         row = np.array([text]) if text is not None else np.array([asked["features"]], dtype=np.float32)
-        return Response(orjson.dumps({"score": score_array(self.model, row)}), media_type=JSON)
+        return Response(orjson.dumps({"score": await self.model.score(row)}), media_type=JSON)
 
 
 if __name__ == "__main__":
