@@ -6,8 +6,9 @@ not through a proxy, which would cost them another hop. Ray's own channels are o
 
 import os
 import secrets
-import signal
 import sys
+import tempfile
+import threading
 from typing import Any
 
 import numpy as np
@@ -44,9 +45,8 @@ class Scores:
 if __name__ == "__main__":
     port, proxy_port = int(sys.argv[1]), int(sys.argv[2])
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(16)
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    # Its sockets need a short path.
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _temp_dir=tempfile.gettempdir())
     serve.start(http_options={"host": LOOPBACK, "port": proxy_port})
     serve.run(Scores.bind(os.environ["BENCHMARK_JOB"]), name="scores", route_prefix="/")
-    signal.sigwait({signal.SIGTERM, signal.SIGINT})
-    serve.shutdown()
-    ray.shutdown()
+    threading.Event().wait()
