@@ -35,12 +35,12 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 .PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift setup-browser python java data train text drift \
 	demo up test test-unit test-publish test-spark test-integration test-browser pictures test-gpu test-dags test-training test-kills test-faults \
 	test-operations test-swaps \
-	bench bench-table bench-serving setup-bench setup-bench-serving \
+	bench bench-table bench-serving bench-serving-table setup-bench setup-bench-serving \
 	lint fmt type lock docs hooks clean distclean
 
 help: ## List the targets
 	@printf 'Lockstep. First: make demo\n\n'
-	@awk -F ':.*## ' '/^## /{printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^## /{printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## /{printf "  %-19s %s\n", $$1, $$2}' Makefile
 	@printf '\nVariables: PYTHON=%s, PYTEST_ARGS="-k name -x", WORKERS=2, UPGRADE=1 (for lock)\n' '$(PYTHON)'
 
 ## Set up (again and again: what is done is not done twice)
@@ -173,6 +173,9 @@ bench-serving: CLIENTS = 1 32 64
 bench-serving: setup-bench-serving ## The endpoint beside its peers: WORKLOAD, SYSTEM, CLIENTS, SECONDS, ROUNDS
 	@$(BIN)/python -m benchmarks.serving --workload '$(WORKLOAD)' $(if $(SYSTEM),--system '$(SYSTEM)') \
 		--clients '$(CLIENTS)' --seconds $(SECONDS) --rounds $(ROUNDS) --results benchmarks/results/serving.json
+
+bench-serving-table: setup-data ## Write docs/benchmarks-endpoint.md from benchmarks/results/serving.json
+	@$(BIN)/python -m benchmarks.serving.page
 
 bench-table: setup-bench ## Write docs/benchmarks.md and its plots from benchmarks/results/
 	@.venv/bench/bin/python -m benchmarks.table

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from subprocess import PIPE, STDOUT
 
 ROOT = Path(__file__).resolve().parent.parent
 LINE_EVERY_S = 10.0  # where no terminal shows a moving line
@@ -180,8 +181,7 @@ def set_up(environment: Environment) -> None:
 def stamp_path(environment: Environment) -> Path:
     """Return the stamp; its name changes with the lock, the package's metadata and the place of the environment."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    facts = [lock.read_text() for lock in environment.locks]
-    facts += [str(environment.home), repr(environment.pip_arguments)]
+    facts = [*(lock.read_text() for lock in environment.locks), str(environment.home), repr(environment.pip_arguments)]
     if environment.holds_package:
         facts += [repr(project["build-system"]), repr(project["project"]), repr(project["tool"]["setuptools"])]
     return environment.home / f".installed-{environment.name}-{sha256(chr(0).join(facts).encode()).hexdigest()[:16]}"
@@ -233,13 +233,7 @@ def pip_install(environment: Environment, arguments: Sequence[str], *, progress:
     with (
         log.open("a") as out,
         subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            cwd=ROOT,
-            env={**os.environ, **variables},
-            pass_fds=[lock_fd],
+            command, stdout=PIPE, stderr=STDOUT, text=True, cwd=ROOT, env=os.environ | variables, pass_fds=[lock_fd]
         ) as pip,
     ):
         try:
