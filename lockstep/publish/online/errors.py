@@ -1,0 +1,79 @@
+"""What can go wrong with an online store; whatever it is, what is live in the warehouse stays.
+
+PublishError
+└── OnlineStoreError
+    ├── OnlineStoreUnavailable   (retryable) it cannot be opened, reached, read or written
+    ├── OnlineStoreBehind        (retryable or not) the rows are live, and not in the store
+    ├── OnlineRowsUnfit          these rows cannot be looked up by this key
+    ├── NewerOnline              it has rows of a run that was planned later
+    └── OtherWarehouse           it has rows of a table of the same name in another warehouse
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+
+from lockstep.errors import PublishError
+
+
+class OnlineStoreError(PublishError):
+    """An online store was not loaded; the publication in the warehouse stays."""
+
+
+class OnlineStoreUnavailable(OnlineStoreError):
+    """The store cannot be opened, reached, read or written."""
+
+    retryable = True
+
+    def __init__(self, location: str, *, reason: str) -> None:
+        super().__init__(f"online store {location} cannot be used: {reason}")
+
+
+class OnlineStoreBehind(OnlineStoreError):
+    """Rows are live in the warehouse, and the store could not be loaded with them."""
+
+    def __init__(self, table: str, *, partition: str, location: str, holds: str, reason: str, retryable: bool) -> None:
+        self.retryable = retryable
+        advice = (
+            "Run the same command again: it only loads the store."
+            if retryable
+            else "Mend that, then run `lockstep online sync` for the spec."
+        )
+        super().__init__(
+            f"partition {partition} of {table} is live in the warehouse, and the online store {location} could not be "
+            f"loaded with it: {reason}. The publication stays; of that day the store has {holds}. {advice}"
+        )
+
+
+class OnlineRowsUnfit(OnlineStoreError):
+    """The rows of a partition cannot be looked up by the key that the spec names."""
+
+    def __init__(self, table: str, *, partition: str, problem: str) -> None:
+        super().__init__(
+            f"partition {partition} of {table} cannot be looked up online: {problem}. Change 'online' in the spec"
+        )
+
+
+class NewerOnline(OnlineStoreError):
+    """The store has, or had, rows of this partition by a run that was planned later."""
+
+    def __init__(self, table: str, *, partition: str, token: int, newest: int) -> None:
+        super().__init__(
+            f"partition {partition} of {table} was not loaded into the online store: the fencing token is {token}, and "
+            f"rows of a run planned later (token {newest}) were loaded before. What the store has stays"
+        )
+
+
+class OtherWarehouse(OnlineStoreError):
+    """A table of this name, of another warehouse, is in the store; its tokens cannot be compared."""
+
+    def __init__(self, table: str, *, expected: str, got: str) -> None:
+        super().__init__(
+            f"table {table} in the online store is that of warehouse {got}, and this one is in {expected}. If it "
+            "moved, forget the old one with `lockstep online drop` and load anew with `lockstep online sync`"
+        )
+
+
+def repeated_keys(table: str, partition: dt.date, key: Sequence[str]) -> OnlineRowsUnfit:
+    """Return the error of rows that share their key."""
+    problem = f"several of its rows have the same {', '.join(key)}"
+    return OnlineRowsUnfit(table, partition=partition.isoformat(), problem=problem)
