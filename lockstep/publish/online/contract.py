@@ -18,7 +18,6 @@ CHUNK_ROWS = 20_000
 # A load that was begun and has shown no sign of life for so long is over.
 ABANDONED_S = 3_600
 GIVEN_UP = "this load took so long that it was given up for dead"
-NOTHING = "no rows"
 
 
 class Maker(Record):
@@ -172,7 +171,7 @@ class OnlineStore(Protocol):
         """
 
     def drop_partition(self, table: str, partition: dt.date, fence: Fence) -> bool:
-        """Forget the rows of a partition, unless they are of a newer run; return whether there were any."""
+        """Forget the rows of a partition, unless they are of a newer run or another warehouse; return if it did."""
 
     def trim(self, table: str, keep_days: int) -> int:
         """Forget all but the newest partitions of a table; return how many were forgotten."""
@@ -204,7 +203,7 @@ def decide(
     """
     if fence is not None:
         check_warehouse(load.table, fence, warehouse=load.warehouse)
-        if fence.token > load.token and fence.run_key != load.run_key:
+        if shuts_out(fence, load.fence):
             day = load.partition.isoformat()
             raise NewerOnline(load.table, partition=day, token=load.token, newest=fence.token)
     if newer >= load.keep_days:
@@ -212,6 +211,14 @@ def decide(
     if there is not None and (there.run_key, there.shape) == (load.run_key, load.shape):
         return "renew" if load.token > there.token else "unchanged"
     return "load"
+
+
+def shuts_out(before: Fence | None, fence: Fence) -> bool:
+    """Whether a partition was loaded with something that a publication may not touch."""
+    if before is None:
+        return False
+    newer = before.token > fence.token and before.run_key != fence.run_key
+    return newer or before.warehouse != fence.warehouse
 
 
 def check_warehouse(table: str, fence: Fence, *, warehouse: str) -> None:

@@ -6,11 +6,12 @@ PublishError
     ├── OnlineStoreBehind        (retryable or not) the rows are live, and not in the store
     ├── OnlineRowsUnfit          these rows cannot be looked up by this key
     ├── NewerOnline              it has rows of a run that was planned later
+    ├── LedgerBehind             ... and the ledger does not know that run
     └── OtherWarehouse           it has rows of a table of the same name in another warehouse
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lockstep.errors import PublishError
 
@@ -31,16 +32,17 @@ class OnlineStoreUnavailable(OnlineStoreError):
 class OnlineStoreBehind(OnlineStoreError):
     """Rows are live in the warehouse, and the store could not be loaded with them."""
 
-    def __init__(self, table: str, *, partition: str, location: str, holds: str, reason: str, retryable: bool) -> None:
+    def __init__(self, table: str, *, location: str, reasons: Mapping[str, str], retryable: bool) -> None:
         self.retryable = retryable
+        lines = "\n".join(f"  {partition}: {reason}" for partition, reason in reasons.items())
         advice = (
             "Run the same command again: it only loads the store."
             if retryable
-            else "Mend that, then run `lockstep online sync` for the spec."
+            else "Mend that, and load the store with `lockstep online sync`."
         )
         super().__init__(
-            f"partition {partition} of {table} is live in the warehouse, and the online store {location} could not be "
-            f"loaded with it: {reason}. The publication stays; of that day the store has {holds}. {advice}"
+            f"table {table} is live in the warehouse as it should be, and the online store {location} is behind:\n"
+            f"{lines}\nThe publication stays. {advice}"
         )
 
 
@@ -60,6 +62,17 @@ class NewerOnline(OnlineStoreError):
         super().__init__(
             f"partition {partition} of {table} was not loaded into the online store: the fencing token is {token}, and "
             f"rows of a run planned later (token {newest}) were loaded before. What the store has stays"
+        )
+
+
+class LedgerBehind(OnlineStoreError):
+    """The store has rows of a run that was planned later than all that the ledger knows."""
+
+    def __init__(self, table: str, *, partition: str, token: int) -> None:
+        super().__init__(
+            f"partition {partition} of {table} has the token {token} in the ledger, and the online store has rows with "
+            "a later one: the warehouse was replaced, or restored from a backup. What the store has stays. To forget "
+            "it, use `lockstep online drop`"
         )
 
 

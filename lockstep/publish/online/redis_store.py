@@ -27,6 +27,7 @@ from lockstep.publish.online.contract import (
     Outcome,
     PartitionLoad,
     decide,
+    shuts_out,
 )
 from lockstep.publish.online.errors import OnlineStoreUnavailable, repeated_keys
 from lockstep.publish.online.redis_layout import MARK, TableNames, TableState, parse_live, password, reason
@@ -135,7 +136,7 @@ class RedisStore:
 
         def drop(pipe: Pipeline, state: TableState) -> bool:
             before, there = state.fences.get(partition), state.live.get(partition)
-            if before is not None and before.token > fence.token and before.run_key != fence.run_key:
+            if shuts_out(before, fence):
                 return False
             if before is None or before.token <= fence.token:
                 _put_fence(pipe, names, partition=partition, fence=fence)

@@ -21,6 +21,7 @@ from lockstep.publish.online.contract import (
     LoadedPartition,
     Outcome,
     PartitionLoad,
+    shuts_out,
 )
 from lockstep.publish.online.errors import OnlineStoreUnavailable, repeated_keys
 from lockstep.publish.online.sqlite_tables import (
@@ -154,7 +155,7 @@ class SqliteStore:
         """Forget the rows of a partition, unless they are of a newer run; see `OnlineStore`."""
         with self._writing(durable=True) as connection:
             before = fence_of(connection, table, partition)
-            if before is not None and before.token > fence.token and before.run_key != fence.run_key:
+            if shuts_out(before, fence):
                 return False
             kept = fence if before is None or before.token <= fence.token else before
             had = forget(connection, table, [partition])

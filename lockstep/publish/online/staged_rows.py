@@ -1,6 +1,6 @@
 """From the published rows of a partition to the keys and bytes of an online store."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -22,13 +22,13 @@ class StagedRows:
     """The published rows of a partition; see `OnlineRows`.
 
     Attributes:
-        source: The rows, with their stamps.
+        read: Gives the rows, with their stamps; asked only if they are wanted.
         shape: What of them is kept.
         where: Table and partition, for messages.
         counted: How many rows there are, by the ledger.
     """
 
-    source: ds.Dataset | pa.Table
+    read: Callable[[], ds.Dataset | pa.Table]
     shape: OnlineShape
     where: tuple[str, str]
     counted: int
@@ -81,14 +81,18 @@ class StagedRows:
 
     def _batches(self, wanted: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         names = [name for name in wanted if name in self._schema.names]
-        if isinstance(self.source, pa.Table):
-            yield from self.source.select(names).to_batches(max_chunksize=rows)
+        if isinstance(self._source, pa.Table):
+            yield from self._source.select(names).to_batches(max_chunksize=rows)
         else:
-            yield from (b for b in self.source.to_batches(columns=names, batch_size=rows) if b.num_rows)
+            yield from (b for b in self._source.to_batches(columns=names, batch_size=rows) if b.num_rows)
+
+    @cached_property
+    def _source(self) -> ds.Dataset | pa.Table:
+        return self.read()
 
     @property
     def _schema(self) -> pa.Schema:
-        return self.source.schema
+        return self._source.schema
 
     @property
     def _there(self) -> list[str]:

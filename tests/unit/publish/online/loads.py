@@ -46,7 +46,7 @@ def load(
         "run_key": run_key,
         "warehouse": WAREHOUSE,
         "shape": shape,
-        "content": StagedRows(found, shape, (table, partition.isoformat()), found.num_rows),
+        "content": StagedRows(lambda: found, shape, (table, partition.isoformat()), found.num_rows),
         "keep_days": 1,
         "published_at": NOW,
         "now": NOW,
