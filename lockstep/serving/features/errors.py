@@ -36,6 +36,7 @@ class FeatureSourceUnavailable(LockstepError):
     retryable = True
 
     def __init__(self, source: str, *, reason: str) -> None:
+        self.reason = reason
         super().__init__(f"feature source {source} gave no answer: {reason}")
 
 
