@@ -15,10 +15,14 @@ from lockstep.serving.features.errors import LookupUnavailable
 from lockstep.serving.features.lookup import Day, Hit, Lookup, LookupRequest, answer, days_asked
 
 # So many keys take less time than a thread would; more are looked up beside the event loop.
-INLINE_KEYS = 32
+INLINE_KEYS = 64
 # How often it is looked whether the file is still the one that is open, in seconds.
 LOOK_S = 1.0
-QUERY = "SELECT content FROM prediction_rows WHERE load_id = ? AND key = ?"
+# How many keys a statement asks for.
+SIZES = (1, 4, 16, 64, 256)
+MOST_KEYS = SIZES[-1]
+QUERY = "SELECT key, content FROM prediction_rows WHERE load_id = ? AND key IN ({})"
+QUERIES = {size: QUERY.format(", ".join("?" * size)) for size in SIZES}
 PAGES_BYTES = 2**30
 
 
@@ -131,17 +135,25 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _hits(connection: sqlite3.Connection, days: Sequence[Day], keys: Sequence[bytes]) -> list[Hit | None]:
+    """Ask the newest day, and each older one for what is still missing."""
     hits: list[Hit | None] = [None] * len(keys)
     missing: Sequence[int] = range(len(keys))
     for day in days:
-        load, still = int(day.loaded.load), []
+        found = _found(connection, int(day.loaded.load), [keys[row] for row in missing])
         for row in missing:
-            found = connection.execute(QUERY, (load, keys[row])).fetchone()
-            if found is None:
-                still.append(row)
-            else:
-                hits[row] = (day, found[0])
-        missing = still
+            if (content := found.get(keys[row])) is not None:
+                hits[row] = (day, content)
+        missing = [row for row in missing if hits[row] is None]
         if not missing:
             break
     return hits
+
+
+def _found(connection: sqlite3.Connection, load: int, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    for start in range(0, len(keys), MOST_KEYS):
+        some = keys[start : start + MOST_KEYS]
+        # Few different statements, so that each is prepared once: the last key fills up.
+        size = next(size for size in SIZES if size >= len(some))
+        found.update(connection.execute(QUERIES[size], (load, *some, *some[-1:] * (size - len(some)))))
+    return found
