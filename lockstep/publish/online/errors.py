@@ -13,11 +13,21 @@ PublishError
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
-from lockstep.errors import PublishError
+from lockstep.errors import EnvironmentFault, PublishError
 
 
 class OnlineStoreError(PublishError):
     """An online store was not loaded; the publication in the warehouse stays."""
+
+
+class OnlineClientMissing(EnvironmentFault):
+    """The client of a kind of store is not installed."""
+
+    def __init__(self, kind: str, *, module: str) -> None:
+        super().__init__(
+            f"online store {kind} needs the package {module}, which is not installed in this environment. "
+            f"Install it with: pip install {module}"
+        )
 
 
 class OnlineStoreUnavailable(OnlineStoreError):

@@ -80,7 +80,7 @@ class RedisStore:
                 self._stage(client, load, own)
                 done = self._changed(names, lambda pipe, state: _flip(pipe, state, load, own=own), own=own)
             except RedisError:
-                raise  # it may be the partition by now; if it is not, it expires
+                raise  # the rows may be the partition by now; if they are not, they expire
             except BaseException:
                 client.unlink(names.rows(own))
                 raise
@@ -129,7 +129,8 @@ class RedisStore:
                     return result
                 except WatchError:
                     pipe.reset()
-        raise OnlineStoreUnavailable(self.location, reason=f"others change table {names.table} all the time")
+        # No error of ours: an answer may have been lost, so what was loaded must not be deleted.
+        raise RedisError(f"others change table {names.table} all the time")
 
     def drop_partition(self, table: str, partition: dt.date, fence: Fence) -> bool:
         """Forget the rows of a partition, unless they are of a newer run; see `OnlineStore`."""

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from lockstep.errors import ExtraMissing
 from lockstep.publish.online.contract import OnlineStore
+from lockstep.publish.online.errors import OnlineClientMissing
 
 SQLITE = "sqlite:///"
 
@@ -42,10 +42,10 @@ def open_online_store(location: str, *, wait_s: float) -> OnlineStore:
         wait_s: How long an operation waits for other writers, in seconds.
 
     Raises:
-        ExtraMissing: The client of this kind of store is not installed.
+        OnlineClientMissing: The client of this kind of store is not installed.
     """
     kind = urlsplit(location).scheme
     try:
         return ONLINE_STORES[kind](location, wait_s)
     except ModuleNotFoundError as error:
-        raise ExtraMissing(f"online store {kind}", module=str(error.name), extra="redis") from error
+        raise OnlineClientMissing(kind, module=str(error.name)) from error

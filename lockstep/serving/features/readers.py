@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from lockstep.errors import ExtraMissing
+from lockstep.publish.online.errors import OnlineClientMissing
 from lockstep.publish.online.stores import sqlite_path
 from lockstep.serving.features.lookup import OnlineReader
 
@@ -30,10 +30,10 @@ def open_reader(location: str) -> OnlineReader:
         location: As `LOCKSTEP_ONLINE_STORE` has it.
 
     Raises:
-        ExtraMissing: The client of this kind of store is not installed.
+        OnlineClientMissing: The client of this kind of store is not installed.
     """
     kind = urlsplit(location).scheme
     try:
         return READERS[kind](location)
     except ModuleNotFoundError as error:
-        raise ExtraMissing(f"online store {kind}", module=str(error.name), extra="redis") from error
+        raise OnlineClientMissing(kind, module=str(error.name)) from error
