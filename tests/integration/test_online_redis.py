@@ -5,19 +5,23 @@ import contextlib
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lockstep.publish.online.errors import OnlineStoreUnavailable
+from lockstep.publish.online.errors import OnlineStoreBehind, OnlineStoreUnavailable
 from lockstep.publish.online.stores import open_online_store
+from lockstep.run.exit_codes import TEMPORARY, exit_code
 from lockstep.serving.features.errors import LookupUnavailable
 from lockstep.serving.features.lookup import LookupRequest
 from lockstep.serving.features.readers import open_reader
+from lockstep.steps.publish import publish
 from tests.integration.online_leftovers import leftovers
 from tests.integration.redis_server import LosingProxy, RedisServer, needs_redis, redis_running
 from tests.unit.publish.online.loads import TABLE, load
 from tests.unit.publish.online.promises import look
+from tests.unit.steps.runs import make_run, make_settings, pass_audit
 
 pytestmark = needs_redis
 
@@ -128,3 +132,23 @@ def test_an_answer_that_is_lost_costs_no_row(
             found = look(open_reader(redis.location), LookupRequest(TABLE, {"id": [0, 5]}))
             assert [one and one.run_key for one in found.provenance] == [f"run{token}"] * 2
         assert leftovers(redis.location, store) == 0
+
+
+def test_a_publication_outlives_an_outage_and_its_repetition_only_loads(tmp_path: Path) -> None:
+    asked = LookupRequest("parcel_scores", {"id": [0, 39]})
+    with redis_running(tmp_path / "redis") as server:
+        settings = replace(make_settings(tmp_path), online_stores={"default": server.location}, warehouse_wait_s=1.0)
+        folder = pass_audit(make_run(tmp_path, online={}, reporting={}))
+        server.kill()
+        for _ in range(2):
+            with pytest.raises(OnlineStoreBehind, match="the same command again") as caught:
+                publish(folder, settings)
+            assert exit_code(caught.value) == TEMPORARY
+        server.start()
+        facts = [publish(folder, settings) for _ in range(2)]
+        assert [(one["outcome"], one["online"]["outcome"]) for one in facts] == [
+            ("noop", "loaded"),
+            ("noop", "unchanged"),
+        ]
+        found = look(open_reader(server.location), asked)
+        assert [one and one.run_key for one in found.provenance] == [folder.path.name] * 2
