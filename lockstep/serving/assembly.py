@@ -105,7 +105,7 @@ def build_endpoint(serving: Serving, settings: Settings, place: Place | None = N
     log = AccessLog()
     grpc = None
     if serving.grpc_port is not None:
-        grpc = partial(_grpc_server, plane, serving, log=log, shared=place is not None)
+        grpc = partial(_grpc_server, plane, repository, serving, log=log, shared=place is not None)
     return Endpoint(Application(plane, routes, log=log, beside=beside), repository, grpc)
 
 
@@ -144,10 +144,11 @@ def limits_of(serving: Serving) -> Limits:
     )
 
 
-def _grpc_server(plane: DataPlane, serving: Serving, *, log: AccessLog, shared: bool) -> GrpcServer:
-    return build_grpc_server(
-        plane, host=serving.host, port=serving.grpc_port or 0, limits=plane.limits, log=log, share_port=shared
-    )
+def _grpc_server(
+    plane: DataPlane, repository: Repository, serving: Serving, *, log: AccessLog, shared: bool
+) -> GrpcServer:
+    host, port = serving.host, serving.grpc_port or 0
+    return build_grpc_server(plane, repository, host=host, port=port, limits=plane.limits, log=log, share_port=shared)
 
 
 def _fill(slot: ModelSlot, served: ServedModel, source: Source, wanted: Wanted | None) -> None:  # noqa: PLR0917

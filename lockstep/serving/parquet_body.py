@@ -5,7 +5,7 @@ bounded before it is parsed, the headers of the pages before one is decompressed
 before they are written out.
 """
 
-from typing import Any
+from collections.abc import Iterable
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,13 +15,9 @@ from lockstep.scoring.signature import Signature, described, fits
 from lockstep.serving.arrow_rows import fitted, text_bytes
 from lockstep.serving.columns import require
 from lockstep.serving.errors import DecodedTooLarge
-from lockstep.serving.parquet_pages import PagesInvalid, measure_pages
+from lockstep.serving.parquet_pages import FileDamaged, RowGroup, measure_pages, read_footer
 from lockstep.serving.rows import Rows
 
-MAGIC = b"PAR1"
-TAIL_BYTES = 8
-# Of hundreds of columns in some row groups; parsed it takes many times as much.
-FOOTER_BYTES = 2**20
 DECODED_BYTES = 256 * 2**20
 # What a decoded value takes at most, apart from text: itself, and where its list and its text end.
 VALUE_BYTES = 16
@@ -41,10 +37,9 @@ def decode_parquet(body: bytes, signature: Signature, *, most_bytes: int = DECOD
         RequestInvalid: The body is not Parquet or does not fit the signature.
         DecodedTooLarge: It holds too much.
     """
-    _check_footer(body)
     try:
         return _read(body, signature, most_bytes=most_bytes)
-    except PagesInvalid as error:
+    except FileDamaged as error:
         raise _malformed(str(error)) from error
     except (pa.ArrowException, OSError, ValueError, KeyError, IndexError, OverflowError) as error:
         # Arrow's own words may quote what is in the file.
@@ -55,73 +50,60 @@ def _malformed(problem: str) -> RequestInvalid:
     return RequestInvalid(f"the body is not a valid Parquet file: {problem}")
 
 
-def _check_footer(body: bytes) -> None:
-    if len(body) < len(MAGIC) + TAIL_BYTES or not body.startswith(MAGIC) or not body.endswith(MAGIC):
-        raise _malformed("it does not begin and end with PAR1")
-    length = int.from_bytes(body[-TAIL_BYTES : -len(MAGIC)], "little")
-    if length > FOOTER_BYTES:
-        raise _malformed(f"its footer is longer than {FOOTER_BYTES} bytes")
-
-
 def _read(body: bytes, signature: Signature, *, most_bytes: int) -> Rows:
-    metadata, leaves = _declared(body, signature, most_bytes=most_bytes)
-    rows = metadata.num_rows
+    groups = read_footer(body)
+    file = pq.ParquetFile(pa.BufferReader(body), arrow_extensions_enabled=False)
+    rows, columns = file.metadata.num_rows, file.metadata.schema
+    if rows != sum(group.rows for group in groups):
+        raise FileDamaged("its footer declares two numbers of rows")
+    leaves = _leaves(columns, _chosen(file.schema_arrow, signature))
+    if rows * len(signature.inputs) * VALUE_BYTES > most_bytes:
+        raise DecodedTooLarge(limit_bytes=most_bytes)
     if not rows or not leaves:
         arrays = [pa.nulls(rows, field.type) for field in signature.schema]
         return pa.RecordBatch.from_arrays(arrays, schema=signature.schema)
-    paths = [leaf.path for leaf in leaves]
+    _bound(body, groups, {leaf: columns.column(leaf) for leaf in leaves}, most_bytes=most_bytes)
     # Texts stay in dictionaries until it is known how long they are once written out.
-    texts = [leaf.path for leaf in leaves if not leaf.max_repetition_level]
-    file = pq.ParquetFile(
+    texts = [columns.column(leaf).path for leaf in leaves if not columns.column(leaf).max_repetition_level]
+    source = pq.ParquetFile(
         pa.BufferReader(body), read_dictionary=texts, pre_buffer=False, arrow_extensions_enabled=False
     )
+    batches = source.iter_batches(
+        BATCH_ROWS,
+        row_groups=[number for number, group in enumerate(groups) if group.rows],  # the others may have no pages
+        columns=[columns.column(leaf).path for leaf in leaves],
+        use_threads=False,
+    )
+    return _joined(batches, signature, rows=rows, most_bytes=most_bytes)
+
+
+def _joined(batches: Iterable[pa.RecordBatch], signature: Signature, *, rows: int, most_bytes: int) -> pa.RecordBatch:
     decoded: list[pa.RecordBatch] = []
     left, place = most_bytes, 0
-    for batch in file.iter_batches(BATCH_ROWS, row_groups=_filled(metadata), columns=paths, use_threads=False):
+    for batch in batches:
         left -= sum(text_bytes(array) for array in batch.columns)
         if left < 0:
             raise DecodedTooLarge(limit_bytes=most_bytes)
         decoded.append(fitted(batch, signature, first=place))
         place += batch.num_rows
     if place != rows:
-        raise _malformed("it holds another number of rows than its footer declares")
+        raise FileDamaged("it holds another number of rows than its footer declares")
     return pa.concat_batches(decoded)
 
 
-def _declared(body: bytes, signature: Signature, *, most_bytes: int) -> tuple[pq.FileMetaData, list[Any]]:
-    """Check what a file says of itself; return that, and the leaf columns to read."""
-    file = pq.ParquetFile(pa.BufferReader(body), arrow_extensions_enabled=False)
-    metadata, chosen = file.metadata, _chosen(file.schema_arrow, signature)
-    if metadata.num_rows < 0:
-        raise _malformed("it has a negative number of rows")
-    if metadata.num_rows * len(signature.inputs) * VALUE_BYTES > most_bytes:
-        raise DecodedTooLarge(limit_bytes=most_bytes)
-    leaves = _leaves(metadata, chosen)
+def _bound(body: bytes, groups: list[RowGroup], leaves: dict[int, pq.ColumnSchema], *, most_bytes: int) -> None:
+    """Refuse a file of which the leaf columns decode to too much; plain texts that repeat are counted later."""
     left = most_bytes
-    for number in _filled(metadata):
-        group = metadata.row_group(number)
-        for leaf in leaves:
-            left -= _decoded_bytes(body, group.column(leaf), metadata.schema.column(leaf))
+    for group in groups:
+        for number, leaf in leaves.items() if group.rows else ():
+            if number >= len(group.chunks):
+                raise FileDamaged("a row group lacks a column")
+            pages = measure_pages(body, *group.chunks[number])
+            left -= pages.size_bytes + pages.values * VALUE_BYTES
+            if leaf.max_repetition_level and leaf.physical_type == "BYTE_ARRAY":
+                left -= pages.values * pages.dictionary_bytes  # Arrow writes the texts of a list out at once
             if left < 0:
                 raise DecodedTooLarge(limit_bytes=most_bytes)
-    return metadata, [metadata.schema.column(leaf) for leaf in leaves]
-
-
-def _filled(metadata: pq.FileMetaData) -> list[int]:
-    """Return the numbers of the row groups that have rows; others may have no pages."""
-    return [number for number in range(metadata.num_row_groups) if metadata.row_group(number).num_rows > 0]
-
-
-def _decoded_bytes(body: bytes, chunk: pq.ColumnChunkMetaData, leaf: pq.ColumnSchema) -> int:
-    """Return how much a column chunk decodes to at most, but for plain texts that repeat; they are counted later."""
-    start, dictionary = chunk.data_page_offset, chunk.dictionary_page_offset
-    if dictionary is not None and 0 < dictionary < start:
-        start = dictionary
-    pages = measure_pages(memoryview(body), start, chunk.total_compressed_size)
-    decoded = pages.size_bytes + pages.values * VALUE_BYTES
-    if leaf.max_repetition_level and leaf.physical_type == "BYTE_ARRAY":
-        decoded += pages.values * pages.dictionary_bytes  # Arrow writes the texts of a list out at once
-    return decoded
 
 
 def _chosen(schema: pa.Schema, signature: Signature) -> frozenset[str]:
@@ -140,11 +122,11 @@ def _chosen(schema: pa.Schema, signature: Signature) -> frozenset[str]:
     return chosen
 
 
-def _leaves(metadata: pq.FileMetaData, chosen: frozenset[str]) -> list[int]:
+def _leaves(columns: pq.ParquetSchema, chosen: frozenset[str]) -> list[int]:
     """Return the numbers of the leaf columns that belong to the chosen columns, as Arrow picks them by their path."""
     found = []
-    for leaf in range(metadata.num_columns):
-        path = metadata.schema.column(leaf).path
+    for leaf in range(len(columns)):
+        path = columns.column(leaf).path
         prefixes = {path, *(path[:place] for place, character in enumerate(path) if character == ".")}
         if prefixes & chosen:
             found.append(leaf)

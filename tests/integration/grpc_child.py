@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import uvloop
 
+from lockstep.errors import ModelNotFound
 from lockstep.run.plan import Column, ModelIdentity
 from lockstep.scoring.backends import Arrays, Backend, Encoded, Group
 from lockstep.scoring.outputs import numpy_dtype
@@ -23,6 +24,8 @@ from lockstep.serving.fleet import Fleet, ModelSlot
 from lockstep.serving.grpc.server import GrpcServer, build_grpc_server
 from lockstep.serving.lane import LaneLimits, ScoringLane
 from lockstep.serving.metrics import Metrics
+from lockstep.serving.repository import Repository, Source
+from lockstep.serving.repository_edge import repository_routes
 from lockstep.serving.server import bind, serve
 from lockstep.serving.versions import LoadedVersion
 from tests.unit.serving.toy import BLOCK_ROWS, IDENTITY, ToyBackend, app_of
@@ -40,6 +43,7 @@ ECHOED = (
     Column(name="codes", dtype="uint8", shape=(3,)),
     Column(name="words", dtype="string", shape=(2,)),
 )
+Columns = tuple[Column, ...]
 SECONDS = (Column(name="seconds", dtype="double"),)
 
 
@@ -75,24 +79,37 @@ class SleepBackend:
         return (np.full(len(arrays[0]), float(self.blocks)),)
 
 
-def model(name: str, backend: Backend, inputs: tuple[Column, ...], outputs: tuple[Column, ...]) -> ModelSlot:
+def version(name: str, number: int, backend: Backend, inputs: Columns, outputs: Columns) -> LoadedVersion:
     identity = ModelIdentity(
-        name=name, version=3, alias="champion", digest="e" * 64, location="/nowhere", inputs=inputs, outputs=outputs
+        name=name, version=number, digest=f"{number:064x}", location="/nowhere", inputs=inputs, outputs=outputs
     )
     scorer = Scorer(backend, Signature(inputs, outputs), block_rows=BLOCK_ROWS)
     # Long deadlines: what a test does not ask for does not happen.
-    return ModelSlot(name, current=LoadedVersion(identity, scorer, ScoringLane(scorer, LaneLimits(slo_s=30.0))))
+    return LoadedVersion(identity, scorer, ScoringLane(scorer, LaneLimits(slo_s=30.0)))
 
 
-def build_plane(limits: Limits) -> DataPlane:
+def build_fleet() -> Fleet:
     outputs = tuple(column.model_copy(update={"name": f"{column.name}_out"}) for column in ECHOED)
-    slots = [
-        model("toy", ToyBackend(), IDENTITY.inputs, IDENTITY.outputs),
-        model("echo", EchoBackend(), ECHOED, outputs),
-        model("sleep", SleepBackend(), SECONDS, (Column(name="blocks", dtype="double"),)),
-        ModelSlot("absent"),
+    found = [
+        version("toy", 3, ToyBackend(), IDENTITY.inputs, IDENTITY.outputs),
+        version("echo", 3, EchoBackend(), ECHOED, outputs),
+        version("sleep", 3, SleepBackend(), SECONDS, (Column(name="blocks", dtype="double"),)),
     ]
-    return DataPlane(Fleet(slots), metrics=Metrics(), limits=limits)
+    return Fleet([*(ModelSlot(each.identity.name, current=each) for each in found), ModelSlot("absent")])
+
+
+def absent() -> Source:
+    """A model that is not loaded yet, of which the registry has the versions 1 and 2."""
+
+    def resolve(number: int | None) -> ModelIdentity:
+        if number not in {None, 1, 2}:
+            raise ModelNotFound("absent", wanted=f"version {number}", tracking_uri="nowhere")
+        return version("absent", number or 2, ToyBackend(), IDENTITY.inputs, IDENTITY.outputs).identity
+
+    def load(identity: ModelIdentity) -> LoadedVersion:
+        return version("absent", identity.version, ToyBackend(), IDENTITY.inputs, IDENTITY.outputs)
+
+    return Source(resolve, load)
 
 
 def credentials(folder: Path | None, *, mutual: bool) -> grpc.ServerCredentials | None:
@@ -104,19 +121,30 @@ def credentials(folder: Path | None, *, mutual: bool) -> grpc.ServerCredentials 
 
 async def main(options: argparse.Namespace) -> None:
     limits = Limits(body_bytes=options.body_bytes, in_progress=options.in_progress)
-    plane = build_plane(limits)
+    plane = DataPlane(build_fleet(), metrics=Metrics(), limits=limits)
+    repository = Repository(plane.fleet, {"absent": absent()}, metrics=plane.metrics)
     tls = credentials(options.tls, mutual=options.mutual)
     made: list[GrpcServer] = []
 
     def grpc_server() -> GrpcServer:
-        host, port, shared = options.host, options.port, options.share_port
-        made.append(build_grpc_server(plane, host=host, port=port, limits=limits, credentials=tls, share_port=shared))
-        return made[0]
+        server = build_grpc_server(
+            plane,
+            repository,
+            host=options.host,
+            port=options.port,
+            limits=limits,
+            credentials=tls,
+            share_port=options.share_port,
+        )
+        made.append(server)
+        return server
 
     with bind("127.0.0.1", 0) as sock:
         ports = {"http": sock.getsockname()[1]}
         tell = lambda: print(json.dumps({**ports, "grpc": made[0].port}), flush=True)  # noqa: E731
-        await serve(sock, app_of(plane), grpc=grpc_server, grace_s=GRACE_S, ready=tell)
+        await serve(
+            sock, app_of(plane, *repository_routes(plane, repository)), grpc=grpc_server, grace_s=GRACE_S, ready=tell
+        )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import math
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -132,16 +133,15 @@ def test_a_good_answer_names_who_gave_it(stub: Any) -> None:
     found = dict(call.trailing_metadata())
     assert found["x-request-id"] == "q-1"
     assert (found["x-lockstep-model-name"], found["x-lockstep-model-version"]) == ("toy", "3")
-    assert found["x-lockstep-model-digest"] == "e" * 64
+    assert found["x-lockstep-model-digest"] == f"{3:064x}"
     assert found["server-timing"].startswith("decode;dur=")
     _, call = stub.ModelInfer.with_call(toy_request(), metadata=(("x-request-id", "not a safe id"),))
     assert len(dict(call.trailing_metadata())["x-request-id"]) == 32
 
 
-def test_what_is_not_there_is_unimplemented(running: Child, stub: Any) -> None:
-    assert failed(stub.RepositoryModelLoad, pb.RepositoryModelLoadRequest()).code() is StatusCode.UNIMPLEMENTED
+def test_what_is_not_there_is_unimplemented(running: Child) -> None:
     with grpc.insecure_channel(running.target) as channel:
-        for method in ("/inference.GRPCInferenceService/ModelStreamInfer", "/other.Service/Call"):
+        for method in ("/inference.GRPCInferenceService/ModelStreamInfer", "/inference.Other/ModelInfer", "/a/b"):
             assert failed(channel.unary_unary(method), b"").code() is StatusCode.UNIMPLEMENTED
 
 
@@ -163,3 +163,35 @@ def test_the_metrics_count_calls(running: Child, stub: Any) -> None:
     _, text = rest(running, "/metrics")
     assert 'lockstep_requests_total{arm="",edge="grpc",model="toy",status="200",version="3"}' in text
     assert 'lockstep_requests_total{arm="",edge="grpc",model="",status="404",version=""}' in text
+
+
+def test_models_are_loaded_and_unloaded_in_kserves_way_and_in_tritons(tmp_path: Path) -> None:
+    with child(tmp_path) as changing, grpc.insecure_channel(changing.target) as channel:
+        stub = changing.stub(channel)
+        request = toy_request(model_name="absent")
+        assert failed(stub.ModelInfer, request).code() is StatusCode.UNAVAILABLE
+        loaded = stub.RepositoryModelLoad(pb.RepositoryModelLoadRequest(repository_name="absent"))  # field 1
+        assert (loaded.model_name, loaded.isLoaded) == ("absent", True)
+        assert stub.ModelInfer(request).model_version == "2"
+        assert stub.ServerReady(pb.ServerReadyRequest()).ready is True
+        other = pb.RepositoryModelLoadRequest(model_name="absent")
+        other.parameters["version"].string_param = "1"
+        stub.RepositoryModelLoad(other)
+        assert stub.ModelInfer(request).model_version == "1"
+        other.parameters["version"].int64_param = 7
+        assert failed(stub.RepositoryModelLoad, other).code() is StatusCode.NOT_FOUND
+        other.parameters["version"].string_param = "newest"
+        assert failed(stub.RepositoryModelLoad, other).code() is StatusCode.INVALID_ARGUMENT
+        other.parameters["config"].string_param = "{}"
+        assert "no parameter but version" in failed(stub.RepositoryModelLoad, other).details()
+        for unknown in (stub.RepositoryModelLoad, stub.RepositoryModelUnload):
+            kind = (
+                pb.RepositoryModelLoadRequest
+                if unknown is stub.RepositoryModelLoad
+                else pb.RepositoryModelUnloadRequest
+            )
+            assert failed(unknown, kind(model_name="toy2")).code() is StatusCode.NOT_FOUND
+        gone = pb.RepositoryModelUnloadRequest(model_name="absent")
+        gone.parameters["unload_dependents"].bool_param = False  # Triton's client always says
+        assert stub.RepositoryModelUnload(gone).isUnloaded is True
+        assert failed(stub.ModelInfer, request).code() is StatusCode.UNAVAILABLE

@@ -13,6 +13,7 @@ from lockstep.serving.errors import PortUnavailable
 from lockstep.serving.grpc.calls import Observer
 from lockstep.serving.grpc.health import Health
 from lockstep.serving.grpc.servicer import SERVICE, Admit, InferenceServicer, admit_all, inference_handlers
+from lockstep.serving.repository import Repository
 
 # Names and tensor descriptions around the raw contents: what a message may have on top of the largest body.
 HEADROOM_BYTES = 64 * 2**10
@@ -49,6 +50,7 @@ class GrpcServer:
 
 def build_grpc_server(
     plane: DataPlane,
+    repository: Repository,
     *,
     host: str,
     port: int,
@@ -63,6 +65,7 @@ def build_grpc_server(
 
     Args:
         plane: Answers.
+        repository: Changes what is served.
         host: Address or name to listen on.
         port: Port; 0 takes any free one.
         limits: Bounds of messages and calls.
@@ -79,7 +82,7 @@ def build_grpc_server(
         options=_options(limits, share_port=share_port),
         maximum_concurrent_rpcs=limits.in_progress * CALLS_PER_REQUEST,
     )
-    servicer, own_health = InferenceServicer(plane, admit), Health(plane)
+    servicer, own_health = InferenceServicer(plane, repository, admit=admit), Health(plane)
     server.add_generic_rpc_handlers((inference_handlers(servicer, Observer(plane.metrics, log)),))
     health_pb2_grpc.add_HealthServicer_to_server(own_health, server)
     if with_reflection:

@@ -1,32 +1,46 @@
 """The methods of the Open Inference Protocol over one data plane."""
 
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, Protocol
 
 import grpc
 from google.protobuf.message import Message
 
 from lockstep import __version__
+from lockstep.errors import RequestInvalid
 from lockstep.scoring.backends import Arrays
 from lockstep.serving.data_plane import DataPlane
 from lockstep.serving.errors import NotReady
-from lockstep.serving.fleet import ModelSlot
 from lockstep.serving.grpc import open_inference_pb2 as pb
 from lockstep.serving.grpc.calls import Call, Observer, observed
 from lockstep.serving.grpc.codec import GrpcInfer, decode_infer, encode_infer, encode_metadata
 from lockstep.serving.grpc.wire import asked_model, parse, parse_infer
+from lockstep.serving.repository import Repository
+from lockstep.serving.repository_edge import repository_index
+from lockstep.serving.trace import Trace
 from lockstep.serving.versions import LoadedVersion
 
 SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
-READY, UNAVAILABLE = "READY", "UNAVAILABLE"
-
-# Checks that a client may do something (`infer`, `read`; none: open to all) with a model (empty: with none in
-# particular), or raises; may note in the call's trace who it is.
-Admit = Callable[[Call, str | None, str], None]
+VERSION_DIGITS = 9
 
 
-def admit_all(_call: Call, _action: str | None, _model: str) -> None:
+class Permit(Protocol):
+    """What an admitted call may do on."""
+
+    def charge_rows(self, rows: int) -> None:
+        """Count the rows of the call, once they are known and before they are scored; may raise."""
+
+    def covering(self, operation: str, trace: Trace) -> AbstractContextManager[None]:
+        """Run the call in this: whatever is to be known of its end is noted."""
+
+
+# Checks that a client may do something (`infer`, `read`, `admin`) with a model (empty: with none in particular).
+Admit = Callable[[Call, str, str], Permit | None]
+
+
+def admit_all(_call: Call, _action: str, _model: str) -> None:
     """Let everybody do everything."""
 
 
@@ -35,11 +49,13 @@ class InferenceServicer:
 
     Args:
         plane: Answers.
+        repository: Changes what is served.
         admit: Asked before anything is done for a client.
     """
 
-    def __init__(self, plane: DataPlane, admit: Admit = admit_all) -> None:
+    def __init__(self, plane: DataPlane, repository: Repository, *, admit: Admit = admit_all) -> None:
         self._plane = plane
+        self._repository = repository
         self._admit = admit
 
     async def server_live(self, _: pb.ServerLiveRequest, _call: Call) -> pb.ServerLiveResponse:
@@ -50,9 +66,8 @@ class InferenceServicer:
         """Say whether requests are taken."""
         return pb.ServerReadyResponse(ready=self._plane.ready)
 
-    async def model_ready(self, request: pb.ModelReadyRequest, call: Call) -> pb.ModelReadyResponse:
+    async def model_ready(self, request: pb.ModelReadyRequest, _call: Call) -> pb.ModelReadyResponse:
         """Say whether a model takes requests; one that is not served is an error."""
-        self._admit(call, None, request.name)
         try:
             self._find(request.name, request.version)
         except NotReady:
@@ -65,11 +80,11 @@ class InferenceServicer:
 
     async def model_metadata(self, request: pb.ModelMetadataRequest, call: Call) -> pb.ModelMetadataResponse:
         """Describe a model's inputs and outputs."""
-        self._admit(call, "read", request.name)
-        target = self._find(request.name, request.version)
-        _note(call, target)
-        versions = [loaded.identity.version for loaded in self._plane.fleet.slot(target.identity.name).versions]
-        return encode_metadata(target.identity, versions)
+        with self._admitted(call, "read", request.name):
+            target = self._find(request.name, request.version)
+            _note(call, target)
+            versions = [loaded.identity.version for loaded in self._plane.fleet.slot(target.identity.name).versions]
+            return encode_metadata(target.identity, versions)
 
     async def model_infer(self, message: bytes, call: Call) -> bytes:
         """Score rows.
@@ -81,54 +96,93 @@ class InferenceServicer:
         Returns:
             An `inference.ModelInferResponse`.
         """
-        plane, trace = self._plane, call.trace
+        plane = self._plane
         with plane.admitted:
             apart = len(message) > plane.limits.inline_bytes
             request = None if apart else parse_infer(message)
             name, version = asked_model(message) if request is None else (request.model_name, request.model_version)
-            self._admit(call, "infer", name)
-            target = self._find(name, version)
-            _note(call, target)
+            with self._admitted(call, "infer", name) as permit, self._find(name, version) as target:
+                _note(call, target)
+                return await self._scored(request or message, call, target, permit=permit)
 
-            def decode(given: bytes) -> GrpcInfer:
-                return decode_infer(request or parse_infer(given), target.signature)
+    async def _scored(
+        self, request: pb.ModelInferRequest | bytes, call: Call, target: LoadedVersion, *, permit: Permit | None
+    ) -> bytes:
+        plane, trace, apart = self._plane, call.trace, isinstance(request, bytes)
 
-            with target:
-                clock = time.perf_counter()
-                asked = await plane.run(decode, message, apart=apart)
-                trace.stages_s["decode"] = time.perf_counter() - clock
-                outputs = await plane.answer(target, asked.request.rows, trace=trace)
+        def decode(given: pb.ModelInferRequest | bytes) -> GrpcInfer:
+            return decode_infer(parse_infer(given) if isinstance(given, bytes) else given, target.signature)
 
-                def encode(scores: Arrays) -> bytes:
-                    return bytes(encode_infer(target.identity, asked, scores).SerializeToString())
+        clock = time.perf_counter()
+        asked = await plane.run(decode, request, apart=apart)
+        trace.stages_s["decode"] = time.perf_counter() - clock
+        if permit is not None:
+            permit.charge_rows(asked.request.rows.num_rows)
+        outputs = await plane.answer(target, asked.request.rows, trace=trace)
 
-                clock = time.perf_counter()
-                answer = await plane.run(encode, outputs, apart=apart)
-                trace.stages_s["encode"] = time.perf_counter() - clock
-            call.headers = (*call.headers, ("server-timing", trace.server_timing))
-            return answer
+        def encode(scores: Arrays) -> bytes:
+            return bytes(encode_infer(target.identity, asked, scores).SerializeToString())
+
+        clock = time.perf_counter()
+        answer = await plane.run(encode, outputs, apart=apart)
+        trace.stages_s["encode"] = time.perf_counter() - clock
+        call.headers = (*call.headers, ("server-timing", trace.server_timing))
+        return answer
 
     async def repository_index(self, request: pb.RepositoryIndexRequest, call: Call) -> pb.RepositoryIndexResponse:
         """List the models and their loaded versions."""
-        self._admit(call, "read", "")
-        found = [model for slot in self._plane.fleet for model in _indexed(slot)]
-        return pb.RepositoryIndexResponse(models=[m for m in found if m.state == READY or not request.ready])
+        with self._admitted(call, "read", ""):
+            listed = repository_index(self._repository, ready=request.ready)
+            return pb.RepositoryIndexResponse(models=[pb.RepositoryIndexResponse.ModelIndex(**m) for m in listed])
+
+    async def model_load(self, request: pb.RepositoryModelLoadRequest, call: Call) -> pb.RepositoryModelLoadResponse:
+        """Let the version of a model's alias answer, or the one that a parameter names."""
+        name, version = _model_of(request), _version_of(request)
+        with self._admitted(call, "admin", name):
+            _note(call, await self._repository.load(name, version=version))
+        return pb.RepositoryModelLoadResponse(model_name=name, isLoaded=True)
+
+    async def model_unload(
+        self, request: pb.RepositoryModelUnloadRequest, call: Call
+    ) -> pb.RepositoryModelUnloadResponse:
+        """Stop serving a model."""
+        name = _model_of(request)
+        with self._admitted(call, "admin", name):
+            await self._repository.unload(name)
+        return pb.RepositoryModelUnloadResponse(model_name=name, isUnloaded=True)
 
     def _find(self, name: str, version: str) -> LoadedVersion:
         return self._plane.find(name or None, version or None)
+
+    @contextmanager
+    def _admitted(self, call: Call, action: str, model: str) -> Iterator[Permit | None]:
+        permit = self._admit(call, action, model)
+        with permit.covering(call.method.rpartition("/")[2], call.trace) if permit is not None else nullcontext():
+            yield permit
+
+
+def _model_of(request: pb.RepositoryModelLoadRequest | pb.RepositoryModelUnloadRequest) -> str:
+    """Return the model that a request names in one of the two ways."""
+    return request.model_name or request.repository_name
+
+
+def _version_of(request: pb.RepositoryModelLoadRequest) -> int | None:
+    """Return which version is to be loaded, from the parameter `version`; none: the alias's."""
+    if not request.parameters.keys() <= {"version"}:
+        raise RequestInvalid("a model is loaded as it is: there is no parameter but version")
+    if "version" not in request.parameters:
+        return None
+    given = request.parameters["version"]
+    text = str(getattr(given, given.WhichOneof("parameter_choice") or "string_param"))
+    if not text.isascii() or not text.isdecimal() or len(text) > VERSION_DIGITS:
+        raise RequestInvalid("the parameter version must be the number of a version")
+    return int(text)
 
 
 def _note(call: Call, target: LoadedVersion) -> None:
     """Note who answers, for the log, the metrics and the trailing metadata."""
     call.trace.model, call.trace.version = target.identity.name, target.number
     call.headers = target.headers
-
-
-def _indexed(slot: ModelSlot) -> list[pb.RepositoryIndexResponse.ModelIndex]:
-    index = pb.RepositoryIndexResponse.ModelIndex
-    if not slot.versions:
-        return [index(name=slot.name, state=UNAVAILABLE, reason="no version is loaded")]
-    return [index(name=slot.name, version=str(v.identity.version), state=READY) for v in slot.versions]
 
 
 def inference_handlers(servicer: InferenceServicer, observer: Observer) -> grpc.GenericRpcHandler:
@@ -140,6 +194,8 @@ def inference_handlers(servicer: InferenceServicer, observer: Observer) -> grpc.
         "ServerMetadata": servicer.server_metadata,
         "ModelMetadata": servicer.model_metadata,
         "RepositoryIndex": servicer.repository_index,
+        "RepositoryModelLoad": servicer.model_load,
+        "RepositoryModelUnload": servicer.model_unload,
     }
     handlers = {name: _handler(name, answer, observer) for name, answer in answers.items()}
     # Its messages stay bytes here: they are parsed where a large one keeps nobody waiting.

@@ -2,7 +2,7 @@
 
 from grpc import StatusCode
 
-from lockstep.errors import LockstepError, RequestInvalid
+from lockstep.errors import LockstepError, ModelNotFound, RegistryError, RegistryUnavailable, RequestInvalid
 from lockstep.serving.errors import (
     ClientGone,
     DeadlinePassed,
@@ -13,11 +13,19 @@ from lockstep.serving.errors import (
     PayloadTooLarge,
     RowsRefused,
 )
+from lockstep.serving.security.errors import Forbidden, RateLimited, SignersUnknown, Unauthenticated
 
 # From error to status; the first class that fits counts.
 CODES: tuple[tuple[type[LockstepError], StatusCode], ...] = (
     (ModelUnknown, StatusCode.NOT_FOUND),
+    (ModelNotFound, StatusCode.NOT_FOUND),
+    (Unauthenticated, StatusCode.UNAUTHENTICATED),
+    (SignersUnknown, StatusCode.UNAVAILABLE),
+    (Forbidden, StatusCode.PERMISSION_DENIED),
+    (RateLimited, StatusCode.RESOURCE_EXHAUSTED),
     (NothingToRollBackTo, StatusCode.FAILED_PRECONDITION),
+    (RegistryUnavailable, StatusCode.UNAVAILABLE),
+    (RegistryError, StatusCode.FAILED_PRECONDITION),
     (PayloadTooLarge, StatusCode.RESOURCE_EXHAUSTED),
     (RequestInvalid, StatusCode.INVALID_ARGUMENT),
     (RowsRefused, StatusCode.INVALID_ARGUMENT),

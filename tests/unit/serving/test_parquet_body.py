@@ -1,5 +1,6 @@
 """Parquet bodies: the same rows as JSON, within bounds, and one error for whatever is wrong with a file."""
 
+import base64
 import datetime as dt
 import io
 from collections.abc import Sequence
@@ -18,7 +19,8 @@ from lockstep.run.plan import Column
 from lockstep.scoring.signature import Signature
 from lockstep.serving import infer_json
 from lockstep.serving.errors import DecodedTooLarge
-from lockstep.serving.parquet_body import DECODED_BYTES, FOOTER_BYTES, decode_parquet
+from lockstep.serving.parquet_body import DECODED_BYTES, decode_parquet
+from lockstep.serving.parquet_pages import FOOTER_BYTES
 from lockstep.serving.rows import to_batch
 from tests.unit.serving.tensor_requests import ALL_TYPES, Sent, json_request, same_rows, tensors
 from tests.unit.serving.toy import IDENTITY, ROW, SIGNATURE
@@ -130,7 +132,7 @@ REFUSED: dict[str, tuple[bytes, Signature, str]] = {
     "JSON": (b'{"inputs": [4711]}', X, "does not begin and end with PAR1"),
     "the start only": (x([1.0])[:20], X, "does not begin and end with PAR1"),
     "nothing between": (b"PAR1" * 3, X, "its footer is longer than"),
-    "an empty footer": (b"PAR1" + bytes(4) + b"PAR1", X, "Arrow cannot read it"),
+    "an empty footer": (b"PAR1" + bytes(4) + b"PAR1", X, "its footer: cut off"),
     "a long footer": (LONG, X, "its footer is longer than"),
     "encrypted": (x([1.0])[:-4] + b"PARE", X, "does not begin and end with PAR1"),
     "texts by what they share": (
@@ -139,6 +141,19 @@ REFUSED: dict[str, tuple[bytes, Signature, str]] = {
         "texts are in the encoding DELTA_BYTE_ARRAY",
     ),
 }  # fmt: skip
+
+
+# Its footer has a histogram of another length than its column; pyarrow's object for that column ends the process.
+ENDS_THE_PROCESS = base64.b64decode(
+    "UEFSMRUEFQAVAkwVABUAEgAAABUAFQ4VEiwVBBUQFQYVBhw2BAAAAAcYAgAAAAQAABUEGSw1ABgGc2NoZW1hFQIAFQIlChgBeAAWBBkcGRwmABwV"
+    "Chk1AAYQGRgBeBUCFgQWVBZaJiYmCBw2BAAZLBUEFQAVAgAVABUQFQIAPCkGGSYEAAAAABZUFgQmCBZaACggcGFycXVldC1jcHAtYXJyb3cgdmVy"
+    "c2lvbiAyNS4wLjEZHBwAAACIAAAAUEFSMQ=="
+)
+
+
+def test_a_file_that_pyarrows_metadata_does_not_survive_is_refused() -> None:
+    with pytest.raises(RequestInvalid, match="is not a valid Parquet file"):
+        decode_parquet(ENDS_THE_PROCESS, X)
 
 
 @pytest.mark.parametrize("case", REFUSED)

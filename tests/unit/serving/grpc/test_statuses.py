@@ -3,9 +3,10 @@
 import pytest
 from grpc import StatusCode
 
-from lockstep.errors import LockstepError, RequestInvalid
+from lockstep.errors import ArtifactInvalid, LockstepError, ModelNotFound, RegistryUnavailable, RequestInvalid
 from lockstep.serving import errors
 from lockstep.serving.grpc.statuses import DETAILS_BYTES, code_of, details_of, pushback
+from lockstep.serving.security.errors import Forbidden, RateLimited, RowsOverBurst, SignersUnknown, Unauthenticated
 
 CASES: list[tuple[LockstepError, StatusCode]] = [
     (RequestInvalid("x"), StatusCode.INVALID_ARGUMENT),
@@ -18,6 +19,15 @@ CASES: list[tuple[LockstepError, StatusCode]] = [
     (errors.NotReady("m", reason="x"), StatusCode.UNAVAILABLE),
     (errors.DeadlinePassed(predicted=True), StatusCode.DEADLINE_EXCEEDED),
     (errors.ClientGone(), StatusCode.CANCELLED),
+    (ModelNotFound("m", wanted="version 9", tracking_uri="x"), StatusCode.NOT_FOUND),
+    (RegistryUnavailable("x", reason="y"), StatusCode.UNAVAILABLE),
+    (ArtifactInvalid("m", "x"), StatusCode.FAILED_PRECONDITION),
+    (Unauthenticated("missing"), StatusCode.UNAUTHENTICATED),
+    (SignersUnknown(retry_after_s=3), StatusCode.UNAVAILABLE),
+    (Forbidden("c", action="infer", model="m"), StatusCode.PERMISSION_DENIED),
+    (RateLimited(wait_s=0.5), StatusCode.RESOURCE_EXHAUSTED),
+    (RowsOverBurst(rows=2, burst=1), StatusCode.INVALID_ARGUMENT),
+    (errors.DecodedTooLarge(limit_bytes=1), StatusCode.RESOURCE_EXHAUSTED),
     (errors.RowsUnscorable({0: "x"}, rows=1), StatusCode.INTERNAL),
     (LockstepError("x"), StatusCode.INTERNAL),
 ]
