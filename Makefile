@@ -37,13 +37,13 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 .NOTPARALLEL:
 .PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift setup-browser python java data train text drift \
 	demo up test test-unit test-publish test-spark test-integration test-browser pictures test-gpu test-dags test-training test-kills test-faults \
-	test-operations test-clients fuzz setup-clients \
-	bench bench-table bench-serving setup-bench setup-bench-serving \
+	test-operations test-swaps test-clients fuzz setup-clients \
+	bench bench-table bench-serving bench-serving-table setup-bench setup-bench-serving \
 	lint fmt type lock docs hooks clean distclean
 
 help: ## List the targets
 	@printf 'Lockstep. First: make demo\n\n'
-	@awk -F ':.*## ' '/^## /{printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^## /{printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## /{printf "  %-19s %s\n", $$1, $$2}' Makefile
 	@printf '\nVariables: PYTHON=%s, PYTEST_ARGS="-k name -x", WORKERS=2, UPGRADE=1 (for lock)\n' '$(PYTHON)'
 
 ## Set up (again and again: what is done is not done twice)
@@ -165,6 +165,9 @@ test-kills: java setup-dev ## kill -9 at KILLS random moments (SEED repeats them
 	@LOCKSTEP_KILLS=$(KILLS) LOCKSTEP_KILL_SEED=$(SEED) $(BIN)/python -m pytest tests/integration/test_kills.py \
 		--timeout 7200 $(PYTEST_ARGS)
 
+test-swaps: setup java setup-dev ## A hundred hot swaps of the endpoint's model under load
+	@LOCKSTEP_SWAPS=100 $(BIN)/python -m pytest -s tests/integration/test_swaps.py --timeout 600 $(PYTEST_ARGS)
+
 test-operations: setup java setup-dev ## kill -9, outages and people at the buttons, on a real stack; half an hour
 	@$(BIN)/python -m pytest tests/operations --timeout 1800 $(PYTEST_ARGS)
 
@@ -185,6 +188,9 @@ bench-serving: CLIENTS = 1 32 64
 bench-serving: setup-bench-serving ## The endpoint beside its peers: WORKLOAD, SYSTEM, CLIENTS, SECONDS, ROUNDS
 	@$(BIN)/python -m benchmarks.serving --workload '$(WORKLOAD)' $(if $(SYSTEM),--system '$(SYSTEM)') \
 		--clients '$(CLIENTS)' --seconds $(SECONDS) --rounds $(ROUNDS) --results benchmarks/results/serving.json
+
+bench-serving-table: setup-data ## Write docs/benchmarks-endpoint.md from benchmarks/results/serving.json
+	@$(BIN)/python -m benchmarks.serving.page
 
 bench-table: setup-bench ## Write docs/benchmarks.md and its plots from benchmarks/results/
 	@.venv/bench/bin/python -m benchmarks.table

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from subprocess import PIPE, STDOUT
 
 ROOT = Path(__file__).resolve().parent.parent
 LINE_EVERY_S = 10.0  # where no terminal shows a moving line
@@ -66,6 +67,8 @@ class Environment:
         return self.home / "bin" / "python"
 
 
+# Servers that the endpoint is measured against, and other people's clients of it.
+OTHERS = ("serving", "mlserver", "client-triton", "client-kserve")
 ENVIRONMENTS = {
     # Airflow's Spark provider asks for pyspark-client, which is left out of the lock on purpose: tools/lock.py.
     "control": Environment("control", "control", pip_arguments=("--no-deps",)),
@@ -76,14 +79,9 @@ ENVIRONMENTS = {
     "text": Environment("text", "data", pip_arguments=("--no-deps",), holds_package=False),
     "drift": Environment("drift", "data", pip_arguments=("--no-deps",), holds_package=False),
     "bench": Environment("bench", "bench", pip_arguments=("--no-deps",), base="data"),
-    # Servers that the endpoint is measured against, with the text model's weights.
-    "serving": Environment("serving", "serving", holds_package=False),
     "serving-text": Environment("text", "serving", pip_arguments=("--no-deps",), holds_package=False),
-    "mlserver": Environment("mlserver", "mlserver", holds_package=False),
     "mlserver-text": Environment("text", "mlserver", pip_arguments=("--no-deps",), holds_package=False),
-    # Other people's clients of the endpoint.
-    "client-triton": Environment("client-triton", "client-triton", holds_package=False),
-    "client-kserve": Environment("client-kserve", "client-kserve", holds_package=False),
+    **{name: Environment(name, name, holds_package=False) for name in OTHERS},
 }
 
 
@@ -183,8 +181,7 @@ def set_up(environment: Environment) -> None:
 def stamp_path(environment: Environment) -> Path:
     """Return the stamp; its name changes with the lock, the package's metadata and the place of the environment."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    facts = [lock.read_text() for lock in environment.locks]
-    facts += [str(environment.home), repr(environment.pip_arguments)]
+    facts = [*(lock.read_text() for lock in environment.locks), str(environment.home), repr(environment.pip_arguments)]
     if environment.holds_package:
         facts += [repr(project["build-system"]), repr(project["project"]), repr(project["tool"]["setuptools"])]
     return environment.home / f".installed-{environment.name}-{sha256(chr(0).join(facts).encode()).hexdigest()[:16]}"
@@ -236,13 +233,7 @@ def pip_install(environment: Environment, arguments: Sequence[str], *, progress:
     with (
         log.open("a") as out,
         subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            cwd=ROOT,
-            env={**os.environ, **variables},
-            pass_fds=[lock_fd],
+            command, stdout=PIPE, stderr=STDOUT, text=True, cwd=ROOT, env=os.environ | variables, pass_fds=[lock_fd]
         ) as pip,
     ):
         try:

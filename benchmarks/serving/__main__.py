@@ -28,6 +28,7 @@ from benchmarks.serving.turn import OPEN_CLIENTS, LoadFailed, Plan, Turn, search
 
 WORKLOADS = {"mlp20": "mlp20", "trees": "trees", "minilm": "text"}
 PREPARED_ROWS = 64
+TOOL_LATE_MS = 1.0
 NumberT = TypeVar("NumberT", int, float)
 
 
@@ -156,10 +157,12 @@ def _numbers(kind: Callable[[str], NumberT]) -> Callable[[str], list[NumberT]]:
 
 
 def _say(record: Record, seen: Measured) -> None:
-    line = (
+    late = f", tool late by {seen.late_p99_ms} ms" if (seen.late_p99_ms or 0) > TOOL_LATE_MS else ""
+    print(
         f"    {record.protocol:<18} {record.load}, {record.clients} clients: {seen.rps:,.0f}/s, p50 {seen.p50_ms} ms, "
+        f"p99 {seen.p99_ms} ms, tool {seen.tool_cpu:.0%}{late} {seen.errors or ''}",
+        flush=True,
     )
-    print(f"{line}p99 {seen.p99_ms} ms, tool {seen.tool_cpu:.0%} {seen.errors or ''}", flush=True)
 
 
 if __name__ == "__main__":

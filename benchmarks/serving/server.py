@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -56,14 +57,14 @@ def running(name: str, system: System, job: Job) -> Iterator[Server]:
     command, own = filled_in(system, job, ports=[port, *further])
     log = SCRATCH / "serving" / "logs" / f"{job.workload}-{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as out:
+    with log.open("wb") as out, tempfile.TemporaryDirectory(prefix="serving-", ignore_cleanup_errors=True) as scratch:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
             cwd=scratch_folder(name),
-            env=variables(system, job, own),
+            env={**variables(system, job, own), "TMPDIR": scratch},
             start_new_session=True,
         )
         try:

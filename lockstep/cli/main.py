@@ -18,6 +18,7 @@ from lockstep.cli import (
     history,
     labels,
     model,
+    online,
     parity,
     report,
     rollback,
@@ -75,6 +76,7 @@ app.add_typer(spec.app, name="spec")
 app.add_typer(step.app, name="step")
 app.add_typer(model.app, name="model")
 app.add_typer(canary.app, name="canary")
+app.add_typer(online.app, name="online")
 app.add_typer(report.app, name="report")
 app.add_typer(labels.app, name="labels")
 app.add_typer(trial.app, name="trial")

@@ -39,8 +39,9 @@ def rollback(
     """Make the rows live again that were published before: of a day, a range, or all that a model version made.
 
     Either all of it can be done, or nothing is begun. Each partition changes in a transaction of its own; an
-    interrupted rollback is finished by the same command.
+    interrupted rollback is finished by the same command. An online store follows.
     """
+    from lockstep.steps.online import online_after
     from lockstep.upkeep.rollback import Wanted, plan_rollback, roll_back
 
     spec, where = loaded_spec(name).spec, settings()
@@ -61,9 +62,10 @@ def rollback(
         if version is not None:
             console.note(f"would point alias {spec.model.alias} of {spec.model.name} at version {version}")
     else:
-        for entry in roll_back(warehouse, plan, where, reason=reason, now=dt.datetime.now(dt.UTC)):
-            made.append(entry)
-            console.note(f"{entry.partition}: {entry.outcome}, {entry.rows:,} rows of {_run(entry)} are live")
+        with online_after(warehouse, spec, where):
+            for entry in roll_back(warehouse, plan, where, reason=reason, now=dt.datetime.now(dt.UTC)):
+                made.append(entry)
+                console.note(f"{entry.partition}: {entry.outcome}, {entry.rows:,} rows of {_run(entry)} are live")
         if version is not None:
             _move_alias(spec, where.tracking_uri, version, console)
     if as_json:

@@ -15,7 +15,7 @@ from lockstep.specs.spec import ScoringSpec
 # Keys that decide neither a published value nor whether it is published. (What a canary publishes is in the run key.)
 NOT_RESULT: dict[str, Any] = {
     **dict.fromkeys(("description", "owner", "schedule", "reporting", "retention", "trial", "labels", "alerts"), True),
-    **dict.fromkeys(("refresh", "parity", "training"), True),
+    **dict.fromkeys(("refresh", "parity", "training", "online"), True),
     "limits": {"checks_spark_rows": True},
 }
 RUN_KEY_DIGITS = 16

@@ -1,6 +1,6 @@
 """Backends: what runs the model on one block of rows. Adding one adds a file and a line in `BACKENDS`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -69,6 +69,17 @@ class Backend(Protocol):
 
     def run(self, arrays: Arrays) -> Arrays:
         """Score encoded rows: `(rows, ...)` arrays to one `(rows, ...)` array per output of the signature."""
+
+
+class ValuesBackend(Backend, Protocol):
+    """A backend that also reads a few rows of plain values, which for them is faster than by way of Arrow."""
+
+    def encode_values(self, columns: Mapping[str, Sequence[Any]]) -> Encoded:
+        """Return what `encode` returns for the batch of the same values, to the bit.
+
+        Args:
+            columns: Of each input its values: floats or text, None and NaN for missing.
+        """
 
 
 # Backend name in the artifact's metadata -> "module:function" of its loader, imported only when it is asked for.

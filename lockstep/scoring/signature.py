@@ -55,6 +55,11 @@ class Signature:
         )
 
     @functools.cached_property
+    def takes_values(self) -> bool:
+        """Whether any value of the inputs' types can be given to the model: floats and text, for which null is fine."""
+        return all(column.shape is None and column.dtype in {"double", "float", "string"} for column in self.inputs)
+
+    @functools.cached_property
     def inputs_by_name(self) -> dict[str, Column]:
         """The inputs by their name."""
         return {column.name: column for column in self.inputs}

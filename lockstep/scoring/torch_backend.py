@@ -1,8 +1,11 @@
 """The torch backend: a `torch.export` program over integer codes and float32 numbers."""
 
+import functools
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,9 +55,33 @@ class Encoding:
             types = set(batch.schema.types)
             if len(types) == 1 and pa.types.is_floating(next(iter(types))):  # one call instead of one for each column
                 tensor = batch.to_tensor(null_to_nan=True, row_major=False)
-                return np.asarray(tensor.to_numpy()).astype(np.float32, copy=False)
+                with np.errstate(over="ignore"):
+                    return np.asarray(tensor.to_numpy()).astype(np.float32, copy=False)
         columns = [batch.column(name) for name in self.numeric]
         return SideBySide([column.to_numpy(zero_copy_only=False) for column in columns], rows=batch.num_rows)
+
+    @functools.cached_property
+    def _lookup(self) -> dict[str, dict[str | None, int]]:
+        """Value to code of each categorical column; of a value that is listed twice the first."""
+        return {
+            name: {value: place + 1 for place, value in reversed(list(enumerate(values.to_pylist())))}
+            for name, values in self.categorical.items()
+        }
+
+    def codes_of(self, columns: Mapping[str, Sequence[Any]]) -> npt.NDArray[np.int64]:
+        """Return what `codes` returns, for plain values."""
+        rows = len(next(iter(columns.values())))
+        out = np.zeros((rows, len(self.categorical)), dtype=np.int64)
+        for index, (name, known) in enumerate(self._lookup.items()):
+            out[:, index] = [known.get(value, 0) for value in columns[name]]
+        return out
+
+    def numbers_of(self, columns: Mapping[str, Sequence[Any]]) -> npt.NDArray[np.float32]:
+        """Return what `numbers` returns, for plain values."""
+        if not self.numeric:
+            return np.zeros((len(next(iter(columns.values()))), 0), dtype=np.float32)
+        with np.errstate(over="ignore"):
+            return np.array([columns[name] for name in self.numeric], dtype=np.float64).T.astype(np.float32)
 
 
 class SideBySide:
@@ -77,8 +104,9 @@ class SideBySide:
     def __getitem__(self, rows: slice) -> npt.NDArray[np.float32]:
         start, stop, _ = rows.indices(len(self))
         out = np.empty((max(stop - start, 0), self.shape[1]), dtype=np.float32, order="F")
-        for index, column in enumerate(self._columns):
-            out[:, index] = column[start:stop]
+        with np.errstate(over="ignore"):  # beyond float32 lies infinity
+            for index, column in enumerate(self._columns):
+                out[:, index] = column[start:stop]
         return out
 
 
@@ -94,6 +122,10 @@ class TorchBackend:
         """Return `(rows, n) int64` codes and `(rows, m) float32` numbers."""
         codes, numbers = self._encoding.codes(batch), self._encoding.numbers(batch)
         return Encoded((Group((codes, numbers)),))  # type: ignore[arg-type] # SideBySide is sliced, no more
+
+    def encode_values(self, columns: Mapping[str, Sequence[Any]]) -> Encoded:
+        """Return the same for a few rows of plain values."""
+        return Encoded((Group((self._encoding.codes_of(columns), self._encoding.numbers_of(columns))),))
 
     def run(self, arrays: Arrays) -> Arrays:
         """Run the network on a block.

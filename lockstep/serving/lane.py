@@ -200,7 +200,7 @@ class ScoringLane:
             if not failure.work.answered.done():
                 failure.work.answered.set_exception(failure.error)
         for scored in done:
-            self.cost.learn(scored.batch.num_rows, scored.seconds)
+            self.cost.learn(scored.rows.num_rows, scored.seconds)
             self._hand_out(scored)
         self._schedule(loop)
         for scored in done if self._on_scored is not None else ():

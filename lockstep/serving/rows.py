@@ -51,13 +51,18 @@ def to_batch(parts: Sequence[Rows], signature: Signature) -> pa.RecordBatch:
     Returns:
         The rows in the order of the parts.
     """
+    rows = merged(parts, signature)
+    return _built(rows.columns, rows.num_rows, signature) if isinstance(rows, PlainRows) else rows
+
+
+def merged(parts: Sequence[Rows], signature: Signature) -> Rows:
+    """Put the rows of several requests together: plain ones stay plain; see `to_batch`."""
     if len(parts) == 1:
-        only = parts[0]
-        return _built(only.columns, only.num_rows, signature) if isinstance(only, PlainRows) else only
+        return parts[0]
     plain = [part for part in parts if isinstance(part, PlainRows)]
     if len(plain) == len(parts):
-        merged = tuple(_joined(column) for column in zip(*(part.columns for part in plain), strict=True))
-        return _built(merged, sum(part.num_rows for part in plain), signature)
+        columns = tuple(_joined(column) for column in zip(*(part.columns for part in plain), strict=True))
+        return PlainRows(columns, sum(part.num_rows for part in plain), sum(part.nbytes for part in plain))
     return pa.concat_batches([to_batch([part], signature) for part in parts])
 
 

@@ -1,6 +1,7 @@
 """Rows of requests on their way through a lane: put together to micro-batches, scored, and given out again."""
 
 import asyncio
+import functools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,7 +9,8 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from lockstep.scoring.scorer import ScoredBatch, Scorer
-from lockstep.serving.rows import Rows, slice_rows, to_batch
+from lockstep.scoring.signature import Signature
+from lockstep.serving.rows import PlainRows, Rows, merged, slice_rows, to_batch
 
 
 @dataclass(eq=False, slots=True)
@@ -49,14 +51,28 @@ class Share:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Scored:
-    """A micro-batch that ran: whose rows they are, the rows, the scores, and the seconds it took."""
+    """A micro-batch that ran.
+
+    Attributes:
+        shares: Whose rows they are.
+        rows: The rows.
+        scores: Of them.
+        seconds: That it took.
+        signature: Of the model.
+    """
 
     shares: Sequence[Share]
-    batch: pa.RecordBatch
+    rows: Rows
     scores: ScoredBatch
     seconds: float
+    signature: Signature
+
+    @functools.cached_property
+    def batch(self) -> pa.RecordBatch:
+        """The rows as a batch, which is built when somebody wants it: scoring a few needs none."""
+        return to_batch([self.rows], self.signature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +90,18 @@ def score_shares(scorer: Scorer, shares: Sequence[Share]) -> tuple[list[Scored],
     """
     clock = time.perf_counter()
     try:
-        batch = to_batch([slice_rows(s.work.rows, s.start, s.count) for s in shares], scorer.signature)
-        scores = scorer.score(batch, where="the request")
+        rows = merged([slice_rows(s.work.rows, s.start, s.count) for s in shares], scorer.signature)
+        scores = scorer.score_values(rows.columns, rows.num_rows) if isinstance(rows, PlainRows) else None
+        if scores is None:
+            rows = to_batch([rows], scorer.signature)
+            scores = scorer.score(rows, where="the request")
     except Exception as error:  # noqa: BLE001 - whatever it is, the other requests are not at fault
         if len(shares) == 1:
             return [], [Failed(shares[0].work, error)]
         half = len(shares) // 2
         first, second = score_shares(scorer, shares[:half]), score_shares(scorer, shares[half:])
         return [*first[0], *second[0]], [*first[1], *second[1]]
-    return [Scored(shares, batch, scores, time.perf_counter() - clock)], []
+    return [Scored(shares, rows, scores, time.perf_counter() - clock, scorer.signature)], []
 
 
 def cut(scores: ScoredBatch, start: int, rows: int) -> ScoredBatch:

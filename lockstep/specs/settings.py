@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -38,6 +38,9 @@ CONNECTION = re.compile(r"[\w.-]+(/[\w$]+){0,2}", re.ASCII)
 # Project, perhaps of a domain, dataset and location.
 DATASET = re.compile(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]*/\w+(/[A-Za-z0-9-]+)?", re.ASCII)
 WEB = re.compile("https?://")
+ONLINE_STORE = "LOCKSTEP_ONLINE_STORE"
+ONLINE_STORE_URL = re.compile("sqlite:///.|rediss?://.")
+ONLINE_STORES = "sqlite:///path, redis://host:6379/0 or rediss://host:6379/0"
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -53,6 +56,7 @@ class Settings:
         warehouses: Location of each kind of warehouse, where it is known.
         warehouse_wait_s: How long to wait for a locked warehouse, in seconds.
         partition_wait_s: How long to wait for another run that computes the same partition, in seconds.
+        online_stores: Location of each online store, by name.
         cache_root: Node cache of model artifacts.
         models_root: Scoring specs.
         tracking_uri: MLflow tracking and registry URI.
@@ -76,6 +80,7 @@ class Settings:
     spark_history: str = ""
     actor: str = ""
     partition_wait_s: float = 60.0
+    online_stores: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
@@ -119,6 +124,7 @@ class Settings:
             spark_history=environ.get("LOCKSTEP_SPARK_HISTORY_URL", ""),
             actor=_actor(environ),
             partition_wait_s=_seconds(environ, "LOCKSTEP_PARTITION_WAIT_S", default=60.0),
+            online_stores=_online_stores(environ, home),
         )
 
     def warehouse(self, kind: str) -> str:
@@ -131,6 +137,17 @@ class Settings:
         if not found:
             expected = f"where the warehouse is, such as {EXAMPLES.get(kind, 'a path')} (docs/publishing.md)"
             raise SettingsError(WAREHOUSE_VARIABLES[kind], got="nothing", expected=expected)
+        return found
+
+    def online_store(self, name: str) -> str:
+        """Return where the online store of a name is.
+
+        Raises:
+            SettingsError: Nobody said so.
+        """
+        found = self.online_stores.get(name.lower())
+        if not found:
+            raise SettingsError(f"{ONLINE_STORE}_{name.upper()}", got="nothing", expected=ONLINE_STORES)
         return found
 
 
@@ -146,6 +163,19 @@ def device(environ: Mapping[str, str]) -> str:
     return wanted
 
 
+def _online_stores(environ: Mapping[str, str], home: Path) -> dict[str, str]:
+    """Return where the online stores are: the default one, and those that variables name."""
+    found = {"default": f"sqlite:///{home / 'online.db'}"}
+    for variable, value in environ.items():
+        if not value or (variable != ONLINE_STORE and not variable.startswith(f"{ONLINE_STORE}_")):
+            continue
+        _without_password(environ, variable, give_it="in REDISCLI_AUTH")
+        if not ONLINE_STORE_URL.match(value):
+            raise SettingsError(variable, got="something else (not repeated here)", expected=ONLINE_STORES)
+        found[variable.removeprefix(ONLINE_STORE).removeprefix("_").lower() or "default"] = value
+    return found
+
+
 def _actor(environ: Mapping[str, str]) -> str:
     """Return who is at work: as told, else the DAG run that Airflow names to its tasks, else the user."""
     named = environ.get("LOCKSTEP_ACTOR")
@@ -154,11 +184,16 @@ def _actor(environ: Mapping[str, str]) -> str:
     return named or airflow or environ.get("USER") or f"user {os.getuid()}"
 
 
-def _without_password(environ: Mapping[str, str], variable: str) -> str:
+def _without_password(
+    environ: Mapping[str, str],
+    variable: str,
+    *,
+    give_it: str = "in PGPASSWORD, a password file or a service file",
+) -> str:
     """Return a connection string, which plans and the ledger name, so it must not hold a secret."""
     value = environ.get(variable, "")
     if urlsplit(value).password is not None or "password=" in value.lower():
-        expected = "a connection string without a password; give that in PGPASSWORD, a password file or a service file"
+        expected = f"a connection string without a password; give that {give_it}"
         raise SettingsError(variable, got="one with a password", expected=expected)
     return value
 

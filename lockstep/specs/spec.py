@@ -11,6 +11,7 @@ from lockstep.specs.drift_spec import Drift
 from lockstep.specs.fields import CatalogProperties, ColumnType, Cron, Identifier, Location, RelativePath, Timezone
 from lockstep.specs.labels_spec import Labels
 from lockstep.specs.limits import Limits
+from lockstep.specs.online_spec import Online
 from lockstep.specs.parity_spec import Parity
 from lockstep.specs.refresh_spec import Refresh
 from lockstep.specs.retention import Retention
@@ -233,6 +234,7 @@ class ScoringSpec(Strict):
     retention: Retention = Field(default_factory=Retention)
     trial: Trial | None = Field(None, description="Models that are tried beside the champion.")
     labels: Labels | None = Field(None, description="Outcomes that the scores are compared with; none: not measured.")
+    online: Online | None = Field(None, description="Store for lookups by key that publish loads; none: none.")
     alerts: tuple[Alert, ...] = Field((), description="Who is told when a run needs a person.")
 
     @model_validator(mode="after")
@@ -245,6 +247,8 @@ class ScoringSpec(Strict):
             raise ValueError(f"columns appear twice in key, passthrough and output: {', '.join(twice)}")
         if self.output.column in self.drift.columns:
             raise ValueError(f"'drift.columns' names the score {self.output.column!r}: its limits are 'drift.score'")
+        if self.online and (problem := self.online.problem(self.key, self.partition.column, columns=names)):
+            raise ValueError(problem)
         return self
 
     @model_validator(mode="after")

@@ -115,6 +115,8 @@ def plan_run(
 def _chosen(loaded: LoadedSpec, settings: Settings, pinned: Pinned) -> ModelIdentity:
     spec, wanted = loaded.spec, loaded.spec.model
     check_shadow_tables(loaded)
+    if spec.online is not None:
+        settings.online_store(spec.online.store)
     model = resolve_model(
         settings.tracking_uri, wanted.name, alias=wanted.alias, version=pinned.version, digest=pinned.digest
     )

@@ -1,4 +1,7 @@
-"""Publish: make the audited rows live and refresh the reporting tables; then their drift beside them."""
+"""Publish: make the audited rows live and refresh the reporting tables; then their drift beside them.
+
+Last comes the online store, if the spec has one: it follows the ledger, and its failure undoes nothing.
+"""
 
 import datetime as dt
 from typing import Any
@@ -11,6 +14,7 @@ from lockstep.run.folder import AUDIT, PUBLICATION, RunFolder
 from lockstep.run.plan import Plan
 from lockstep.specs.settings import Settings
 from lockstep.steps.drift_publication import publish_drift
+from lockstep.steps.online import load_online
 from lockstep.steps.request import publish_request, refusals, warehouse_of
 
 
@@ -23,11 +27,13 @@ def publish(folder: RunFolder, settings: Settings) -> dict[str, Any]:
 
     Returns:
         Table, rows, rows replaced, outcome, token, changes of the table's columns, rows per reporting table, the newest
-        partition that is live (none: the warehouse did not say), and whether the run was live (`reused`).
+        partition that is live (none: the warehouse did not say), whether the run was live (`reused`), and what became
+        of the online store.
 
     Raises:
         StepOutOfOrder: There is no passed audit of this run's manifest.
         PublishError: The warehouse refused, or a reporting query failed. What was live stays.
+        OnlineStoreBehind: The rows are live, and the online store could not be loaded with them; repeating loads it.
     """
     plan = folder.plan(step="publish")
     _require_audit(folder, plan)
@@ -38,6 +44,7 @@ def publish(folder: RunFolder, settings: Settings) -> dict[str, Any]:
             publication = warehouse.publish(request)
         folder.write_json(PUBLICATION, publication)
         publish_drift(folder, warehouse, request)
+        online = _online(warehouse, plan, settings)
     return {
         "table": publication.table,
         "rows": publication.rows,
@@ -48,7 +55,14 @@ def publish(folder: RunFolder, settings: Settings) -> dict[str, Any]:
         "reporting": publication.reporting,
         "newest_live": _newest_live(warehouse, publication.table),
         "reused": publication.outcome == "noop",
+        **online,
     }
+
+
+def _online(warehouse: Warehouse, plan: Plan, settings: Settings) -> dict[str, Any]:
+    if plan.spec.online is None:
+        return {}
+    return load_online(warehouse, plan.spec, settings, first=plan.partition).facts(plan.partition)
 
 
 def _newest_live(warehouse: Warehouse, table: str) -> str | None:

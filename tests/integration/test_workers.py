@@ -1,23 +1,18 @@
 """Several workers behind one port: one that dies costs its running requests only, and all serve the same version."""
 
-import collections
 import contextlib
-import http.client
 import json
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import psutil
 import pytest
 from endpoints import JSON, Endpoint, serving
+from load import BODY, Load, until
 from prometheus_client.parser import text_string_to_metric_families
 from world import CONSTANT, GOOD, World
-
-BODY = json.dumps({"inputs": {"city": ["bern"], "age": [3.0], "spend": [0.1]}}).encode()
 
 
 @pytest.fixture(scope="module")
@@ -45,45 +40,6 @@ def requests_counted(endpoint: Endpoint) -> float:
 def versions(endpoint: Endpoint, connections: int = 12) -> set[str]:
     """Versions that answer; new connections, so that every worker gets some."""
     return {endpoint.ask("/invocations", BODY, JSON)[1]["x-lockstep-model-version"] for _ in range(connections)}
-
-
-def until(done: Any, *, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-class Load:
-    """Clients that ask without a pause, each over one connection, until they are told to stop."""
-
-    def __init__(self, endpoint: Endpoint, clients: int) -> None:
-        self.outcomes: collections.Counter[str] = collections.Counter()
-        self._endpoint = endpoint
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
-
-    def __enter__(self) -> "Load":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self) -> None:
-        while not self._stop.is_set():
-            connection = http.client.HTTPConnection(*self._endpoint.address, timeout=20)
-            with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
-                while not self._stop.is_set():
-                    self.outcomes["broken"] += 1
-                    connection.request("POST", "/invocations", BODY, JSON)
-                    answer = connection.getresponse()
-                    answer.read()
-                    self.outcomes["broken"] -= 1
-                    self.outcomes[str(answer.status)] += 1
 
 
 def test_a_killed_worker_costs_its_running_requests_and_is_started_again(endpoint: Endpoint) -> None:

@@ -1,6 +1,5 @@
 """The bare ASGI app: uvicorn, orjson and the model, nothing else. What all others are compared with."""
 
-import os
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -9,13 +8,12 @@ import numpy as np
 import orjson
 import uvicorn
 
-from benchmarks.job import Job
-from benchmarks.serving.sample import one_thread_model, score_array
+from benchmarks.serving.servers.calling import Caller
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-model = one_thread_model(Job.from_json(os.environ["BENCHMARK_JOB"]))
+model = Caller()
 
 
 async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -31,7 +29,7 @@ async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     asked = orjson.loads(body)
     text = asked.get("text")
     row = np.array([text]) if text is not None else np.array([asked["features"]], dtype=np.float32)
-    await _answer(send, orjson.dumps({"score": score_array(model, row)}))
+    await _answer(send, orjson.dumps({"score": await model.score(row)}))
 
 
 async def _answer(send: Send, body: bytes) -> None:

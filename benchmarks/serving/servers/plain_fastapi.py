@@ -1,7 +1,4 @@
-"""Plain FastAPI: a pydantic model in, a pydantic model out, the model between, called on the event loop.
-
-An `async def` saves the hop to a thread that a `def` would cost, which is more than such a row.
-"""
+"""Plain FastAPI: a pydantic model in, a pydantic model out, the model between."""
 
 import os
 import sys
@@ -12,10 +9,10 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from benchmarks.job import Job
-from benchmarks.serving.sample import one_thread_model, score_array
+from benchmarks.serving.servers.calling import Caller
 
 job = Job.from_json(os.environ["BENCHMARK_JOB"])
-model = one_thread_model(job)
+model = Caller(job)
 app = FastAPI()
 
 
@@ -48,14 +45,14 @@ if job.workload == "text":
     @app.post("/score")
     async def score_text(row: Text) -> Score:
         """Score a text."""
-        return Score(score=score_array(model, np.array([row.text])))
+        return Score(score=await model.score(np.array([row.text])))
 
 else:
 
     @app.post("/score")
     async def score_features(row: Features) -> Score:
         """Score a row."""
-        return Score(score=score_array(model, np.array([row.features], dtype=np.float32)))
+        return Score(score=await model.score(np.array([row.features], dtype=np.float32)))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ not through a proxy, which would cost them another hop. Ray's own channels are o
 
 import os
 import secrets
-import signal
 import sys
+import tempfile
+import threading
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from benchmarks.job import Job
-from benchmarks.serving.sample import one_thread_model, score_array
+from benchmarks.serving.servers.calling import Caller
 
 LOOPBACK = "127.0.0.1"
 JSON = "application/json"
@@ -29,7 +30,7 @@ class Scores:
     """The model in a replica."""
 
     def __init__(self, job: str) -> None:
-        self.model = one_thread_model(Job.from_json(job))
+        self.model = Caller(Job.from_json(job))
 
     async def __call__(self, request: Request) -> Response:
         """Score a row, or say that the model is loaded."""
@@ -38,15 +39,14 @@ class Scores:
         asked: dict[str, Any] = orjson.loads(await request.body())
         text = asked.get("text")
         row = np.array([text]) if text is not None else np.array([asked["features"]], dtype=np.float32)
-        return Response(orjson.dumps({"score": score_array(self.model, row)}), media_type=JSON)
+        return Response(orjson.dumps({"score": await self.model.score(row)}), media_type=JSON)
 
 
 if __name__ == "__main__":
     port, proxy_port = int(sys.argv[1]), int(sys.argv[2])
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(16)
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    # Its sockets need a short path.
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _temp_dir=tempfile.gettempdir())
     serve.start(http_options={"host": LOOPBACK, "port": proxy_port})
     serve.run(Scores.bind(os.environ["BENCHMARK_JOB"]), name="scores", route_prefix="/")
-    signal.sigwait({signal.SIGTERM, signal.SIGINT})
-    serve.shutdown()
-    ray.shutdown()
+    threading.Event().wait()

@@ -1,0 +1,1 @@
+"""What the endpoint looks up online: predictions that were published before, and features of a request."""

@@ -1,0 +1,63 @@
+"""Clients that ask an endpoint without a pause, for tests of what happens meanwhile."""
+
+import collections
+import contextlib
+import http.client
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from endpoints import JSON, Endpoint
+
+BODY = json.dumps({"inputs": {"city": ["bern"], "age": [3.0], "spend": [0.1]}}).encode()
+
+
+def until(done: Callable[[], Any], *, seconds: float = 20.0) -> None:
+    """Wait for something to become true."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+class Load:
+    """Clients, each over a connection of its own, until they are told to stop.
+
+    Attributes:
+        outcomes: Answers by status; `broken` are requests without one.
+        answers: Scores by the version that the answer names.
+    """
+
+    def __init__(self, endpoint: Endpoint, clients: int) -> None:
+        self.outcomes: collections.Counter[str] = collections.Counter()
+        self.answers: dict[str, set[float]] = collections.defaultdict(set)
+        self._endpoint = endpoint
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self) -> None:
+        while not self._stop.is_set():
+            connection = http.client.HTTPConnection(*self._endpoint.address, timeout=20)
+            with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+                while not self._stop.is_set():
+                    self.outcomes["broken"] += 1
+                    connection.request("POST", "/invocations", BODY, JSON)
+                    answer = connection.getresponse()
+                    content = answer.read()
+                    self.outcomes["broken"] -= 1
+                    self.outcomes[str(answer.status)] += 1
+                    if answer.status == 200:
+                        score = json.loads(content)["predictions"][0]["risk"]
+                        self.answers[str(answer.getheader("x-lockstep-model-version"))].add(score)
