@@ -105,7 +105,9 @@ class _Bytes:
 
 
 def _tensor(tensor: Mapping[str, Any], column: Column, binary: _Bytes) -> Given:
-    parameters = parameters_of(tensor, f"input {column.name!r}")
+    parameters = tensor.get("parameters")
+    if not isinstance(parameters, dict):
+        parameters = parameters_of(tensor, f"input {column.name!r}")
     if SIZE not in parameters:
         return json_values(tensor, column)
     if "data" in tensor:

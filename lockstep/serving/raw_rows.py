@@ -6,6 +6,7 @@ without an object for each value. Either way a value means what it means in JSON
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ from lockstep.run.plan import Column
 from lockstep.scoring.signature import Signature, arrow_type
 from lockstep.serving.columns import build_rows, require
 from lockstep.serving.infer_json import rows_of
-from lockstep.serving.raw_tensors import Numbers, RawTexts, as_values, read_elements, text_array, widened
+from lockstep.serving.raw_tensors import Numbers, RawTexts, as_values, read_elements, read_few, text_array, widened
 from lockstep.serving.rows import Rows, Values, to_batch
 from lockstep.serving.tensors import declared_rows
 
@@ -31,20 +32,24 @@ def raw_column(raw: memoryview, column: Column, *, datatype: object, shape: obje
     Raises:
         RequestInvalid: Datatype, shape and bytes do not fit each other or the column.
     """
-    count = declared_rows(column, datatype, shape) * math.prod(column.shape or ())
-    return read_elements(raw, str(datatype), count, name=column.name)
+    rows = declared_rows(column, datatype, shape)
+    if column.shape is None and rows <= PLAIN_ROWS:
+        return read_few(raw, str(datatype), rows, name=column.name)
+    return read_elements(raw, str(datatype), rows * math.prod(column.shape or ()), name=column.name)
 
 
-def rows_of_raw(columns: Mapping[str, Given], signature: Signature) -> Rows:
+def rows_of_raw(columns: Mapping[str, Any], signature: Signature) -> Rows:
     """Return the rows of input tensors, raw ones and others.
 
     Args:
-        columns: By input name: of a raw tensor what `raw_column` returned, of another what `build_rows` takes.
+        columns: `Given` by input name: of a raw tensor what `raw_column` returned, of another what `build_rows` takes.
         signature: What the model declares.
 
     Raises:
         RequestInvalid: Columns are missing, differ in length, or hold values of another type.
     """
+    if all(isinstance(given, list) for given in columns.values()):
+        return rows_of(columns, signature)
     lengths = {name: _rows_in(given, signature.inputs_by_name[name]) for name, given in columns.items()}
     rows = max(lengths.values(), default=0)
     if rows <= PLAIN_ROWS:

@@ -4,6 +4,7 @@ Bytes are little-endian, in row order and without gaps. A text is its length in 
 there is no raw null: a missing number is NaN, and a missing text can only be sent as JSON.
 """
 
+import functools
 import math
 import struct
 from dataclasses import dataclass
@@ -27,6 +28,11 @@ CODES = {
     "UINT8": "u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8",
 }  # fmt: skip
 ELEMENTS: dict[str, np.dtype[Any]] = {datatype: np.dtype(code) for datatype, code in CODES.items()}
+# As the standard library packs them, which for a few values is faster than an array.
+PACKED = {
+    "FP16": "e", "FP32": "f", "FP64": "d", "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q",
+    "UINT8": "B", "UINT16": "H", "UINT32": "I", "UINT64": "Q",
+}  # fmt: skip
 LENGTH = struct.Struct("<I")
 # What Arrow's 32-bit offsets can address.
 TEXT_BYTES = 2**31 - 1
@@ -61,12 +67,35 @@ def read_elements(raw: memoryview, datatype: str, count: int, *, name: str) -> N
         return _read_texts(raw, count, name=name)
     dtype = ELEMENTS[datatype]
     if len(raw) != count * dtype.itemsize:
-        expected = f"the shape declares {count} values of {datatype}, which are {count * dtype.itemsize} bytes"
-        raise RequestInvalid(f"input {name!r}: {expected}; got {len(raw)} bytes")
-    values = np.require(np.frombuffer(raw, dtype), requirements="A")
+        raise _wrong_size(datatype, count, len(raw), name=name)
+    values = np.frombuffer(raw, dtype)
+    if not values.flags.aligned:
+        values = values.copy()
     if datatype == "BF16":
         return (values.astype("<u4") << 16).view("<f4")
     return _truths(values, name=name) if datatype == "BOOL" else values
+
+
+def read_few(raw: memoryview, datatype: str, count: int, *, name: str) -> list[Any]:
+    """Read the elements of a small raw tensor as plain values; see `read_elements`."""
+    packed = PACKED.get(datatype)
+    if packed is None:
+        elements = read_elements(raw, datatype, count, name=name)
+        return text_list(elements, name=name) if isinstance(elements, RawTexts) else elements.tolist()
+    form = _form(packed, count)
+    if len(raw) != form.size:
+        raise _wrong_size(datatype, count, len(raw), name=name)
+    return list(form.unpack(raw))
+
+
+@functools.lru_cache(maxsize=1024)
+def _form(packed: str, count: int) -> struct.Struct:
+    return struct.Struct(f"<{count}{packed}")
+
+
+def _wrong_size(datatype: str, count: int, got: int, *, name: str) -> RequestInvalid:
+    expected = f"the shape declares {count} values of {datatype}, which are {count * ELEMENTS[datatype].itemsize} bytes"
+    return RequestInvalid(f"input {name!r}: {expected}; got {got} bytes")
 
 
 def _truths(values: Numbers, *, name: str) -> Numbers:

@@ -35,6 +35,7 @@ DATATYPES: dict[str, tuple[str, ...]] = {
     "int8": ("INT8",),
     "int16": ("INT16", "INT8", "UINT8"),
 }
+MOST_ROWS = 2**63
 # Datatypes whose values are rounded or bounded before they widen.
 NARROW: dict[str, pa.DataType] = {
     "FP16": pa.float16(), "FP32": pa.float32(), "INT8": pa.int8(), "INT16": pa.int16(), "INT32": pa.int32(),
@@ -53,7 +54,9 @@ def declared_rows(column: Column, datatype: object, shape: object) -> int:
         expected = f"the datatype does not fit; expected {' or '.join(allowed)}"
         raise RequestInvalid(f"input {column.name!r}: {expected}")
     sizes = shape if isinstance(shape, list) else None
-    whole = sizes is not None and all(type(n) is int and 0 <= n < 2**63 for n in sizes)
+    if sizes and len(sizes) == 1 and column.shape is None and type(sizes[0]) is int and 0 <= sizes[0] < MOST_ROWS:
+        return int(sizes[0])  # nearly always
+    whole = sizes is not None and all(type(n) is int and 0 <= n < MOST_ROWS for n in sizes)
     if not whole or not sizes or not _fits_shape(sizes[1:], column):
         raise RequestInvalid(f"input {column.name!r}: shape must be {_shapes(column)}")
     return int(sizes[0])

@@ -63,7 +63,7 @@ def decode_infer(request: pb.ModelInferRequest, signature: Signature) -> GrpcInf
 
 
 def _raw(tensor: pb.ModelInferRequest.InferInputTensor, raw: bytes, column: Column) -> Given:
-    if tensor.contents.ListFields():
+    if tensor.HasField("contents") and tensor.contents.ListFields():
         raise RequestInvalid(f"input {column.name!r}: has both contents and raw_input_contents; send it one way")
     return raw_column(memoryview(raw), column, datatype=tensor.datatype, shape=list(tensor.shape))
 
