@@ -14,7 +14,6 @@ from lockstep.run.logs import is_json
 if TYPE_CHECKING:
     from lockstep.specs.serving_spec import Serving
 
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 _log = logging.getLogger("lockstep.serving")
@@ -33,6 +32,8 @@ def command(
 ) -> None:
     """Serve models over HTTP: MLflow's /invocations and the Open Inference Protocol V2.
 
+    Beyond this machine it listens only when --config says how clients are known and what protects connections.
+
     An alias is followed: when it moves, the new version is fetched, checked and warmed up, and takes over between two
     requests. SIGTERM or Ctrl-C: running requests finish, exit code 0.
 
@@ -48,7 +49,7 @@ def command(
     serving = _configuration(names or [], config, alias=alias, version=model_version)
     limits = serving.limits.model_copy(update={name: value for name, value in bounds.items() if value is not None})
     given = {name: value for name, value in wanted.items() if value is not None}
-    _run(serving.model_copy(update={**given, "limits": limits}))
+    _run(serving.model_copy(update={**given, "limits": limits}), folder=config.parent if config else Path())
 
 
 def _configuration(names: list[str], config: Path | None, *, alias: str | None, version: int | None) -> "Serving":
@@ -65,20 +66,21 @@ def _configuration(names: list[str], config: Path | None, *, alias: str | None, 
     return Serving(models=tuple(ServedModel(spec=name, alias=alias, version=version) for name in names))
 
 
-def _run(serving: "Serving") -> None:
+def _run(serving: "Serving", *, folder: Path) -> None:
+    from lockstep.serving.security.exposure import check_exposure
     from lockstep.serving.server import bind
 
+    check_exposure(serving.host, serving.security)
     with bind(serving.host, serving.port) as sock:
-        if serving.host not in LOOPBACK:
-            _log.warning("listening on %s without authentication or TLS: put a gateway in front", serving.host)
         try:
             import uvloop
 
-            from lockstep.serving.assembly import build_endpoint
+            from lockstep.serving.assembly import build_endpoint, connection_bounds_of
             from lockstep.serving.server import serve
 
-            endpoint = build_endpoint(serving, settings())
-            uvloop.run(serve(sock, endpoint.app, grace_s=serving.limits.grace_s))
+            endpoint = build_endpoint(serving, settings(), folder=folder)
+            bounds = connection_bounds_of(serving)
+            uvloop.run(serve(sock, endpoint.app, grace_s=serving.limits.grace_s, bounds=bounds))
         except KeyboardInterrupt:
             pass  # stopped while it was loading; nothing was in progress
     _log.info("stopped")

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from lockstep.run.plan import ModelIdentity
 from lockstep.serving import invocations, open_inference
@@ -11,10 +12,12 @@ from lockstep.serving.app import Application, operations_routes
 from lockstep.serving.data_plane import DataPlane, Limits
 from lockstep.serving.fleet import Fleet, ModelSlot
 from lockstep.serving.lane import LaneLimits
+from lockstep.serving.listening import ConnectionBounds
 from lockstep.serving.loading import load_version, resolve
 from lockstep.serving.metrics import Metrics
 from lockstep.serving.repository import Repository, Source
 from lockstep.serving.repository_edge import repository_routes
+from lockstep.serving.security.assembly import build_security
 from lockstep.serving.versions import LoadedVersion
 from lockstep.specs.loading import find_spec
 from lockstep.specs.serving_spec import ServedModel, Serving
@@ -37,17 +40,20 @@ class Endpoint:
     repository: Repository
 
 
-def build_endpoint(serving: Serving, settings: Settings) -> Endpoint:
+def build_endpoint(serving: Serving, settings: Settings, *, folder: Path) -> Endpoint:
     """Load the models of an endpoint and put its parts together.
 
     Args:
         serving: The configuration.
         settings: Where things are.
+        folder: Where relative paths of `security` begin: that of the file it came from.
 
     Raises:
+        EnvironmentFault: A file of keys or certificates cannot be used.
         SpecError: A spec that it names is not there or invalid.
         RegistryError: The registry cannot give a model, or it cannot be loaded.
     """
+    security = build_security(serving.security, folder=folder)
     metrics = Metrics()
     slots, sources = [], {}
     for served in serving.models:
@@ -67,7 +73,8 @@ def build_endpoint(serving: Serving, settings: Settings) -> Endpoint:
         *operations_routes(plane),
     ]
     beside = [partial(repository.follow, every_s=serving.follow_s)] if serving.follow_s else []
-    return Endpoint(Application(plane, routes, log=AccessLog(), beside=beside), repository)
+    app = Application(plane, routes, log=AccessLog(), beside=beside, security=security)
+    return Endpoint(app, repository)
 
 
 def declared_model(served: ServedModel, settings: Settings) -> ModelRef:
@@ -100,9 +107,15 @@ def limits_of(serving: Serving) -> Limits:
     return Limits(
         body_bytes=bounds.body_mib * 2**20,
         body_timeout_s=bounds.body_timeout_s,
+        arriving_bytes=bounds.arriving_mib * 2**20,
         in_progress=bounds.in_progress,
         stuck_s=bounds.stuck_s,
     )
+
+
+def connection_bounds_of(serving: Serving) -> ConnectionBounds:
+    """Return the bounds of the endpoint's connections."""
+    return ConnectionBounds(connections=serving.limits.connections, idle_s=serving.limits.idle_s)
 
 
 def _fill(slot: ModelSlot, served: ServedModel, source: Source) -> None:
