@@ -16,6 +16,7 @@ from lockstep.cli import (
     canary,
     demo,
     history,
+    key,
     labels,
     model,
     parity,
@@ -73,6 +74,7 @@ app.command("vacuum")(rollback.vacuum)
 app.add_typer(spec.app, name="spec")
 app.add_typer(step.app, name="step")
 app.add_typer(model.app, name="model")
+app.add_typer(key.app, name="key")
 app.add_typer(canary.app, name="canary")
 app.add_typer(report.app, name="report")
 app.add_typer(labels.app, name="labels")

@@ -27,7 +27,8 @@ from lockstep.specs.serving_security import ANY_MODEL, Audit, Jwt, Role, Serving
 MIB = 2**20
 ONLY_GRPC = (
     "security.mtls.clients have rights over gRPC only, so over REST nobody has any: REST does not learn whose "
-    "certificate it was. Say mtls.others for what any accepted certificate may do there, or add security.api_keys or security.jwt"
+    "certificate it was. Say mtls.others for what any accepted certificate may do there, or add security.api_keys "
+    "or security.jwt"
 )
 
 _log = logging.getLogger(__name__)
