@@ -14,10 +14,12 @@ from lockstep.serving.data_plane import DataPlane, Limits
 from lockstep.serving.fleet import Fleet, ModelSlot
 from lockstep.serving.grpc.server import GrpcServer, build_grpc_server
 from lockstep.serving.lane import LaneLimits
+from lockstep.serving.listening import ConnectionBounds
 from lockstep.serving.loading import load_version, resolve
 from lockstep.serving.metrics import Metrics
 from lockstep.serving.repository import Repository, Source
 from lockstep.serving.repository_edge import repository_routes
+from lockstep.serving.security.assembly import build_security
 from lockstep.serving.versions import LoadedVersion
 from lockstep.serving.workers.board import READY, Board, Wanted
 from lockstep.serving.workers.shared_metrics import write_snapshots
@@ -64,18 +66,21 @@ class Place:
         (self.folder / READY.format(index=self.index)).touch()
 
 
-def build_endpoint(serving: Serving, settings: Settings, place: Place | None = None) -> Endpoint:
+def build_endpoint(serving: Serving, settings: Settings, *, folder: Path, place: Place | None = None) -> Endpoint:
     """Load the models of an endpoint and put its parts together.
 
     Args:
         serving: The configuration.
         settings: Where things are.
+        folder: Where relative paths of `security` begin: that of the file it came from.
         place: Of this process among several; none: there is one.
 
     Raises:
+        EnvironmentFault: A file of keys or certificates cannot be used.
         SpecError: A spec that it names is not there or invalid.
         RegistryError: The registry cannot give a model, or it cannot be loaded.
     """
+    security = build_security(serving.security, folder=folder)
     metrics = Metrics()
     slots, sources = [], {}
     for served in serving.models:
@@ -106,7 +111,7 @@ def build_endpoint(serving: Serving, settings: Settings, place: Place | None = N
     grpc = None
     if serving.grpc_port is not None:
         grpc = partial(_grpc_server, plane, repository, serving, log=log, shared=place is not None)
-    return Endpoint(Application(plane, routes, log=log, beside=beside), repository, grpc)
+    return Endpoint(Application(plane, routes, log=log, beside=beside, security=security), repository, grpc)
 
 
 def declared_model(served: ServedModel, settings: Settings) -> ModelRef:
@@ -139,9 +144,15 @@ def limits_of(serving: Serving) -> Limits:
     return Limits(
         body_bytes=bounds.body_mib * 2**20,
         body_timeout_s=bounds.body_timeout_s,
+        arriving_bytes=bounds.arriving_mib * 2**20,
         in_progress=bounds.in_progress,
         stuck_s=bounds.stuck_s,
     )
+
+
+def connection_bounds_of(serving: Serving) -> ConnectionBounds:
+    """Return the bounds of the endpoint's connections."""
+    return ConnectionBounds(connections=serving.limits.connections, idle_s=serving.limits.idle_s)
 
 
 def _grpc_server(

@@ -70,7 +70,7 @@ def invocations_routes(plane: DataPlane) -> list[Route]:
         Route("POST", "/endpoints/{name}/invocations", invocations, EDGE, "infer"),
         Route("GET", "/ping", ping, EDGE),
         Route("GET", "/health", ping, EDGE),
-        Route("GET", "/version", get_version, EDGE),
+        Route("GET", "/version", get_version, EDGE, "read"),
     ]
 
 
