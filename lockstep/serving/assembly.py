@@ -12,6 +12,7 @@ from lockstep.serving.access_log import AccessLog
 from lockstep.serving.app import Application, Beside, operations_routes
 from lockstep.serving.data_plane import DataPlane, Limits
 from lockstep.serving.fleet import Fleet, ModelSlot
+from lockstep.serving.grpc.admission import admission
 from lockstep.serving.grpc.server import GrpcServer, build_grpc_server
 from lockstep.serving.lane import LaneLimits
 from lockstep.serving.listening import ConnectionBounds
@@ -19,7 +20,8 @@ from lockstep.serving.loading import load_version, resolve
 from lockstep.serving.metrics import Metrics
 from lockstep.serving.repository import Repository, Source
 from lockstep.serving.repository_edge import repository_routes
-from lockstep.serving.security.assembly import build_security
+from lockstep.serving.security.assembly import Security, build_security
+from lockstep.serving.security.tls import grpc_credentials
 from lockstep.serving.versions import LoadedVersion
 from lockstep.serving.workers.board import READY, Board, Wanted
 from lockstep.serving.workers.shared_metrics import write_snapshots
@@ -110,7 +112,7 @@ def build_endpoint(serving: Serving, settings: Settings, *, folder: Path, place:
     log = AccessLog()
     grpc = None
     if serving.grpc_port is not None:
-        grpc = partial(_grpc_server, plane, repository, serving, log=log, shared=place is not None)
+        grpc = partial(_grpc_server, plane, repository, serving, security, log, shared=place is not None)
     return Endpoint(Application(plane, routes, log=log, beside=beside, security=security), repository, grpc)
 
 
@@ -155,11 +157,24 @@ def connection_bounds_of(serving: Serving) -> ConnectionBounds:
     return ConnectionBounds(connections=serving.limits.connections, idle_s=serving.limits.idle_s)
 
 
-def _grpc_server(
-    plane: DataPlane, repository: Repository, serving: Serving, *, log: AccessLog, shared: bool
+def _grpc_server(  # noqa: PLR0917 - all that it is made of
+    plane: DataPlane, repository: Repository, serving: Serving, security: Security, log: AccessLog, *, shared: bool
 ) -> GrpcServer:
-    host, port = serving.host, serving.grpc_port or 0
-    return build_grpc_server(plane, repository, host=host, port=port, limits=plane.limits, log=log, share_port=shared)
+    section = serving.security
+    tls = None
+    if security.tls is not None and section.tls is not None:
+        tls = grpc_credentials(security.tls, tls=section.tls, mtls=section.mtls)
+    return build_grpc_server(
+        plane,
+        repository,
+        host=serving.host,
+        port=serving.grpc_port or 0,
+        limits=plane.limits,
+        credentials=tls,
+        admit=admission(security, default=plane.fleet.default),
+        log=log,
+        share_port=shared,
+    )
 
 
 def _fill(slot: ModelSlot, served: ServedModel, source: Source, wanted: Wanted | None) -> None:  # noqa: PLR0917
