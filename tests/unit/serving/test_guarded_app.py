@@ -133,7 +133,9 @@ def test_several_credentials_are_refused_even_when_each_is_right(guarded: Guarde
     assert (answer.status, "several credentials" in answer.json()["message"]) == (401, True)
 
 
-@pytest.mark.parametrize("key", [None, "lsk_wrong", SCORER, READER, ADMIN])
+@pytest.mark.parametrize(
+    "key", [None, "lsk_wrong", SCORER, READER, ADMIN], ids=["none", "wrong", "scorer", "reader", "admin"]
+)
 @pytest.mark.parametrize(
     "path", ["/v2/models/{}", "/v2/models/{}/ready", "/v2/models/{}/infer", "/endpoints/{}/invocations"]
 )
