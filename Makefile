@@ -11,6 +11,9 @@ UPGRADE ?=
 KILLS ?= 300
 FAULTS ?= 200
 SEED ?=
+# Of `make fuzz`.
+FRAMES ?= binary grpc parquet tensors damaged
+FUZZ_SECONDS ?= 120
 # Of the browser tests' backfill, 1 to 12.
 BACKFILL_DAYS ?= 10
 export LOCKSTEP_BACKFILL_DAYS = $(BACKFILL_DAYS)
@@ -34,7 +37,7 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 .NOTPARALLEL:
 .PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift setup-browser python java data train text drift \
 	demo up test test-unit test-publish test-spark test-integration test-browser pictures test-gpu test-dags test-training test-kills test-faults \
-	test-operations test-swaps \
+	test-operations test-swaps test-clients fuzz setup-clients \
 	bench bench-table bench-serving bench-serving-table setup-bench setup-bench-serving \
 	lint fmt type lock docs hooks clean distclean
 
@@ -64,6 +67,9 @@ setup-bench: python ## Environment of the benchmarks: the data environment's ver
 
 setup-bench-serving: python setup-data setup-text ## Environments of the servers that the endpoint is measured against
 	@$(PYTHON) tools/environment.py serving serving-text mlserver mlserver-text
+
+setup-clients: python ## Environments of other people's clients of the endpoint
+	@$(PYTHON) tools/environment.py client-triton client-kserve
 
 setup-text: python setup-data ## Weights of the text model, into the data environment
 	@$(PYTHON) tools/environment.py text
@@ -145,6 +151,15 @@ test-faults: setup-dev ## FAULTS publications for each warehouse, each hurt at a
 
 test-gpu: setup-dev ## On a GPU, and the same lines on the processor; without a GPU it says which lines were not run
 	@$(BIN)/python -m pytest tests/gpu --timeout 600 $(PYTEST_ARGS)
+
+test-clients: setup-dev setup-clients ## Triton's and KServe's clients, unmodified, against the endpoint over REST and gRPC
+	@$(BIN)/python -m pytest tests/integration/test_clients.py --timeout 600 $(PYTEST_ARGS)
+
+fuzz: setup-dev ## What clients send as bytes, coverage-guided: FRAMES="binary grpc parquet tensors damaged", FUZZ_SECONDS
+	@$(BIN)/python -m pip install --quiet --upgrade --target var/fuzz -r requirements/fuzz.lock
+	@for frames in $(FRAMES); do \
+		PYTHONPATH=.:var/fuzz $(BIN)/python tests/fuzz/frames.py $$frames -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
 
 test-kills: java setup-dev ## kill -9 at KILLS random moments (SEED repeats them), each run resumed and compared
 	@LOCKSTEP_KILLS=$(KILLS) LOCKSTEP_KILL_SEED=$(SEED) $(BIN)/python -m pytest tests/integration/test_kills.py \

@@ -9,7 +9,20 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
-NAMES = ("control", "data", "training", "dev", "text", "drift", "bench", "serving", "mlserver")
+NAMES = (
+    "control",
+    "data",
+    "training",
+    "dev",
+    "text",
+    "drift",
+    "bench",
+    "serving",
+    "mlserver",
+    "client-triton",
+    "client-kserve",
+    "fuzz",
+)
 PIN = re.compile(r"[a-z0-9][a-z0-9.-]*==[0-9][0-9a-z.!]*")
 # What scores the benchmarks' models: the peers must not be faster or slower for another version of it.
 COMPUTE = ("torch", "numpy", "pandas", "scikit-learn", "tokenizers", "safetensors", "pyarrow", "pydantic")

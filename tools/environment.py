@@ -67,6 +67,8 @@ class Environment:
         return self.home / "bin" / "python"
 
 
+# Servers that the endpoint is measured against, and other people's clients of it.
+OTHERS = ("serving", "mlserver", "client-triton", "client-kserve")
 ENVIRONMENTS = {
     # Airflow's Spark provider asks for pyspark-client, which is left out of the lock on purpose: tools/lock.py.
     "control": Environment("control", "control", pip_arguments=("--no-deps",)),
@@ -77,11 +79,9 @@ ENVIRONMENTS = {
     "text": Environment("text", "data", pip_arguments=("--no-deps",), holds_package=False),
     "drift": Environment("drift", "data", pip_arguments=("--no-deps",), holds_package=False),
     "bench": Environment("bench", "bench", pip_arguments=("--no-deps",), base="data"),
-    # Servers that the endpoint is measured against, with the text model's weights.
-    "serving": Environment("serving", "serving", holds_package=False),
     "serving-text": Environment("text", "serving", pip_arguments=("--no-deps",), holds_package=False),
-    "mlserver": Environment("mlserver", "mlserver", holds_package=False),
     "mlserver-text": Environment("text", "mlserver", pip_arguments=("--no-deps",), holds_package=False),
+    **{name: Environment(name, name, holds_package=False) for name in OTHERS},
 }
 
 

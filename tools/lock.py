@@ -14,7 +14,20 @@ from pathlib import Path
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
 # In this order: dev and bench agree with data.
-NAMES = ("control", "data", "training", "dev", "text", "drift", "bench", "serving", "mlserver")
+NAMES = (
+    "control",
+    "data",
+    "training",
+    "dev",
+    "text",
+    "drift",
+    "bench",
+    "serving",
+    "mlserver",
+    "client-triton",
+    "client-kserve",
+    "fuzz",
+)
 CONSTRAINED_BY = {"dev": "data", "bench": "data"}
 
 # Not resolved at all, with what only they would bring. `pyspark-client` is a requirement of the Spark provider that the
