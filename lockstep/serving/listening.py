@@ -64,6 +64,8 @@ class BoundServer(Server):
         )
         # Connections inherit it: one whose client takes nothing of an answer ends.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, idle_ms)
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
         self._given = sock
         self._files: list[int] = []
         if tls is not None:
@@ -82,8 +84,6 @@ class BoundServer(Server):
         return f"/proc/self/fd/{descriptor}"
 
     def _init_shared_socket(self) -> None:
-        self._given.listen(BACKLOG)
-        self._given.setblocking(False)
         descriptor = os.dup(self._given.fileno())  # which Granian closes
         self._shd: Any = SocketHolder(descriptor, False, BACKLOG)  # type: ignore[call-arg]
 

@@ -43,7 +43,6 @@ async def _try_out(material: TlsMaterial) -> None:
 
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
-        sock.listen()
         server = BoundServer(sock, nothing, bounds=ConnectionBounds(), tls=material)
         running = asyncio.create_task(server.serve())
         await asyncio.to_thread(_connect, sock.getsockname()[1])
