@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from lockstep.specs.inference_log_spec import InferenceLogging
 from lockstep.specs.loading import validate
 from lockstep.specs.spec import ModelRef
 from lockstep.specs.strict import Strict
@@ -55,6 +56,7 @@ class Serving(Strict):
     workers: int = Field(1, ge=1, le=64, description="Processes behind the port, each with its own copy of the models.")
     follow_s: float = Field(10, ge=0, description="Seconds between looks whether an alias moved; 0: never.")
     limits: ServingLimits = Field(default_factory=ServingLimits)
+    log: InferenceLogging | None = Field(None, description="What is kept of answered rows; none: nothing.")
 
     @model_validator(mode="after")
     def _ports_are_shared(self) -> Self:
