@@ -14,9 +14,10 @@ from lockstep.serving.data_plane import DataPlane, Limits
 from lockstep.serving.fleet import Fleet, ModelSlot
 from lockstep.serving.grpc.admission import admission
 from lockstep.serving.grpc.server import GrpcServer, build_grpc_server
+from lockstep.serving.inference_log.log import InferenceLog
 from lockstep.serving.lane import LaneLimits
 from lockstep.serving.listening import ConnectionBounds
-from lockstep.serving.loading import load_version, resolve
+from lockstep.serving.loading import Listen, load_version, resolve
 from lockstep.serving.metrics import Metrics
 from lockstep.serving.repository import Repository, Source
 from lockstep.serving.repository_edge import repository_routes
@@ -81,19 +82,24 @@ def build_endpoint(serving: Serving, settings: Settings, *, folder: Path, place:
         EnvironmentFault: A file of keys or certificates cannot be used.
         SpecError: A spec that it names is not there or invalid.
         RegistryError: The registry cannot give a model, or it cannot be loaded.
+        LogUnwritable, SaltUnusable: The inference log cannot be kept as it is configured.
     """
     security = build_security(serving.security, folder=folder)
     metrics = Metrics()
+    kept = InferenceLog(serving.log, home=settings.home, metrics=metrics) if serving.log is not None else None
     slots, sources = [], {}
     for served in serving.models:
         declared = declared_model(served, settings)
         slots.append(ModelSlot(declared.name, None if served.version is not None else declared.alias))
-        sources[declared.name] = source_of(served, declared, settings)
+        listen = _listen(kept, served, declared, settings)
+        sources[declared.name] = source_of(served, declared, settings, metrics=metrics, listen=listen)
     fleet = Fleet(slots, default=serving.default)
     board = Board(place.folder) if place is not None else None
     posted = board.read() if board is not None else {}
     for slot, served in zip(slots, serving.models, strict=True):
         _fill(slot, served, sources[slot.name], posted.get(slot.name))
+    if kept is not None and fleet.ready:
+        kept.check_policies()
     plane = DataPlane(fleet, metrics=metrics, limits=limits_of(serving))
     repository = Repository(fleet, sources, metrics=metrics, board=board)
     repository.tell()
@@ -109,6 +115,8 @@ def build_endpoint(serving: Serving, settings: Settings, *, folder: Path, place:
     if place is not None:
         beside.append(partial(repository.keep_up, every_s=KEEP_UP_S))
         beside.append(partial(write_snapshots, place.folder, metrics, every_s=SNAPSHOT_S))
+    if kept is not None:
+        beside.append(kept.run)
     log = AccessLog()
     grpc = None
     if serving.grpc_port is not None:
@@ -122,7 +130,9 @@ def declared_model(served: ServedModel, settings: Settings) -> ModelRef:
     return found.model_copy(update={"alias": served.alias}) if served.alias else found
 
 
-def source_of(served: ServedModel, declared: ModelRef, settings: Settings) -> Source:
+def source_of(
+    served: ServedModel, declared: ModelRef, settings: Settings, *, metrics: Metrics, listen: Listen | None
+) -> Source:
     """Return where the versions of a model come from."""
     limits = LaneLimits(
         slo_s=served.slo_ms / 1000,
@@ -135,7 +145,9 @@ def source_of(served: ServedModel, declared: ModelRef, settings: Settings) -> So
         return resolve(settings, declared, version=version if version is not None else served.version)
 
     def loaded(identity: ModelIdentity) -> LoadedVersion:
-        return load_version(settings, identity, declared=declared, limits=limits)
+        version = load_version(settings, identity, declared=declared, limits=limits, listen=listen)
+        version.lane.on_rows = partial(metrics.observe_batch, identity.name, version.number)
+        return version
 
     return Source(resolved, loaded, follows=served.version is None)
 
@@ -150,6 +162,16 @@ def limits_of(serving: Serving) -> Limits:
         in_progress=bounds.in_progress,
         stuck_s=bounds.stuck_s,
     )
+
+
+def _listen(  # noqa: PLR0917
+    log: InferenceLog | None, served: ServedModel, declared: ModelRef, settings: Settings
+) -> Listen | None:
+    """Return what listens to the lanes of a model for the inference log."""
+    if log is None:
+        return None
+    sensitive = find_spec(settings.models_root, served.spec).spec.sensitive if served.spec is not None else ()
+    return partial(log.listen, precision=declared.precision, sensitive=sensitive)
 
 
 def connection_bounds_of(serving: Serving) -> ConnectionBounds:

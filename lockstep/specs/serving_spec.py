@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from lockstep.specs.inference_log_spec import InferenceLogging
 from lockstep.specs.loading import validate
 from lockstep.specs.serving_security import ServingSecurity
 from lockstep.specs.spec import ModelRef
@@ -66,6 +67,7 @@ class Serving(Strict):
     security: ServingSecurity = Field(
         default_factory=ServingSecurity, description="Who may ask, and how: docs/endpoint-security.md."
     )
+    log: InferenceLogging | None = Field(None, description="What is kept of answered rows; none: nothing.")
 
     @model_validator(mode="after")
     def _ports_are_shared(self) -> Self:
