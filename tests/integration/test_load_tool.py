@@ -129,4 +129,4 @@ def test_a_server_that_never_answers_is_given_up() -> None:
     with serving(lambda count, row: ((60.0 if count > 20 else 0.0), right(row))) as port:
         seen = load(port, rate=100, seconds=0.5)
     assert seen.errors["no answer"] > 10
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 30
