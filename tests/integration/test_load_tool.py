@@ -77,7 +77,7 @@ def test_closed_loop_counts_right_answers_and_their_latency() -> None:
     assert seen.errors == {}
     assert seen.p50_ms is not None
     assert seen.p50_ms >= 5
-    assert seen.rps == pytest.approx(1000 / seen.p50_ms, rel=0.3)
+    assert seen.rps == pytest.approx(1000 / seen.p50_ms, rel=0.5)
 
 
 def test_each_failure_is_counted_as_what_it_is() -> None:
