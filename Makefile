@@ -23,7 +23,7 @@ SYSTEM ?=
 ROWS ?=
 ROUNDS ?= 5
 MODE ?= warm
-SECONDS ?= 5
+SECONDS ?= 3
 
 # No program that is started here reports home.
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -185,6 +185,7 @@ bench: setup-bench ## Lockstep beside its peers: WORKLOAD, SYSTEM, ROWS, ROUNDS,
 
 bench-serving: WORKLOAD = mlp20 trees minilm
 bench-serving: CLIENTS = 1 32 64
+bench-serving: ROUNDS = 3
 bench-serving: setup-bench-serving ## The endpoint beside its peers: WORKLOAD, SYSTEM, CLIENTS, SECONDS, ROUNDS
 	@$(BIN)/python -m benchmarks.serving --workload '$(WORKLOAD)' $(if $(SYSTEM),--system '$(SYSTEM)') \
 		--clients '$(CLIENTS)' --seconds $(SECONDS) --rounds $(ROUNDS) --results benchmarks/results/serving.json
