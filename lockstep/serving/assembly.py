@@ -13,6 +13,7 @@ from lockstep.serving.fleet import Fleet, ModelSlot
 from lockstep.serving.lane import LaneLimits
 from lockstep.serving.loading import load_version, resolve
 from lockstep.serving.metrics import Metrics
+from lockstep.serving.openapi.edge import openapi_routes
 from lockstep.serving.repository import Repository, Source
 from lockstep.serving.repository_edge import repository_routes
 from lockstep.serving.versions import LoadedVersion
@@ -66,6 +67,7 @@ def build_endpoint(serving: Serving, settings: Settings) -> Endpoint:
         *repository_routes(plane, repository),
         *operations_routes(plane),
     ]
+    routes += openapi_routes(plane, routes)
     beside = [partial(repository.follow, every_s=serving.follow_s)] if serving.follow_s else []
     return Endpoint(Application(plane, routes, log=AccessLog(), beside=beside), repository)
 
