@@ -11,6 +11,8 @@ UPGRADE ?=
 KILLS ?= 300
 FAULTS ?= 200
 SEED ?=
+# Of `make test-schema`.
+CASES ?= 50000
 # Of the browser tests' backfill, 1 to 12.
 BACKFILL_DAYS ?= 10
 export LOCKSTEP_BACKFILL_DAYS = $(BACKFILL_DAYS)
@@ -34,7 +36,7 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 .NOTPARALLEL:
 .PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift setup-browser python java data train text drift \
 	demo up test test-unit test-publish test-spark test-integration test-browser pictures test-gpu test-dags test-training test-kills test-faults \
-	test-operations \
+	test-operations test-schema \
 	bench bench-table bench-serving setup-bench setup-bench-serving \
 	lint fmt type lock docs hooks clean distclean
 
@@ -149,6 +151,10 @@ test-gpu: setup-dev ## On a GPU, and the same lines on the processor; without a 
 test-kills: java setup-dev ## kill -9 at KILLS random moments (SEED repeats them), each run resumed and compared
 	@LOCKSTEP_KILLS=$(KILLS) LOCKSTEP_KILL_SEED=$(SEED) $(BIN)/python -m pytest tests/integration/test_kills.py \
 		--timeout 7200 $(PYTEST_ARGS)
+
+test-schema: setup-dev ## CASES requests made from the endpoint's OpenAPI page, none answered wrongly (SEED repeats them)
+	@LOCKSTEP_SCHEMA_CASES=$(CASES) $(if $(SEED),LOCKSTEP_SCHEMA_SEED=$(SEED)) $(BIN)/python -m pytest -s \
+		tests/integration/test_openapi_fuzz.py --timeout 14400 $(PYTEST_ARGS)
 
 test-operations: setup java setup-dev ## kill -9, outages and people at the buttons, on a real stack; half an hour
 	@$(BIN)/python -m pytest tests/operations --timeout 1800 $(PYTEST_ARGS)

@@ -82,7 +82,6 @@ def _path_parameters(path: str, view: View) -> list[Schema]:
     found = []
     for name in re.findall(r"\{(\w+)\}", path):
         description, values = known[name]
-        schema = {"enum": values} if values else {}
-        schema["type"] = "string"
+        schema: Schema = {"type": "string", **({"enum": values} if values else {})}
         found.append({"name": name, "in": "path", "required": True, "description": description, "schema": schema})
     return found

@@ -34,6 +34,7 @@ def infer_request_schema(signature: Signature) -> Schema:
             "outputs": {
                 "type": ["array", "null"],
                 "items": _requested_output(names),
+                "uniqueItems": True,
                 "maxItems": len(names),
                 "description": "Wanted outputs, each once; none: all.",
             },

@@ -1,22 +1,17 @@
 """JSON schemas of single values, by signature type and by tensor datatype."""
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any, TypeAlias
-
-import numpy as np
 
 from lockstep.run.plan import Column
 from lockstep.scoring.signature import WITHOUT_NULL, described
 
 Schema: TypeAlias = dict[str, Any]
 
-# BF16 is the upper half of an FP32.
-LARGEST_BF16 = float(np.array([0x7F7F0000], np.uint32).view(np.float32)[0])
-LARGEST = {
-    "FP64": float(np.finfo(np.float64).max), "FP32": float(np.finfo(np.float32).max),
-    "FP16": float(np.finfo(np.float16).max), "BF16": LARGEST_BF16,
-}  # fmt: skip
+# From where on, and below its negative, a number is nearer to infinity than to any of the datatype.
+BEYOND = {"FP32": 2.0**128 - 2.0**103, "FP16": 65_520.0, "BF16": 2.0**128 - 2.0**119}
 # Signature type -> the datatype whose range its values have.
 RANGES = {
     "double": "FP64", "float": "FP32", "float16": "FP16", "integer": "INT32", "long": "INT64", "int16": "INT16",
@@ -43,8 +38,10 @@ def element_schema(dtype: str, *, datatype: str | None = None) -> Schema:
 
 
 def _number(datatype: str) -> Schema:
-    if datatype in LARGEST:
-        return {"type": "number", "minimum": -LARGEST[datatype], "maximum": LARGEST[datatype]}
+    if datatype in BEYOND:
+        return {"type": "number", "exclusiveMinimum": -BEYOND[datatype], "exclusiveMaximum": BEYOND[datatype]}
+    if datatype == "FP64":
+        return {"type": "number", "minimum": -sys.float_info.max, "maximum": sys.float_info.max}
     bits = int(datatype.removeprefix("U").removeprefix("INT"))
     if datatype.startswith("U"):
         return {"type": "integer", "minimum": 0, "maximum": 2**bits - 1}
@@ -53,7 +50,7 @@ def _number(datatype: str) -> Schema:
 
 def or_null(schema: Schema) -> Schema:
     """Let a value be missing."""
-    return {**schema, "type": [schema["type"], "null"]}
+    return {"anyOf": [schema, {"type": "null"}]}
 
 
 def nullable(column: Column) -> bool:
