@@ -80,7 +80,7 @@ def _array(given: Given, column: Column) -> pa.Array:
     if column.shape is None and column.dtype == "string" and isinstance(given, RawTexts):
         return text_array(given, name=column.name)
     values = read_column(column, _values(given, column))
-    return to_batch([PlainRows((values,), len(values))], Signature((column,), ())).column(0)
+    return to_batch([PlainRows((values,), len(values), 0)], Signature((column,), ())).column(0)
 
 
 def _number_array(given: Numbers, column: Column) -> pa.Array:

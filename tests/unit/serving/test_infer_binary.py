@@ -198,7 +198,7 @@ RAW = (
 
 
 def asked(**fields: Any) -> InferRequest:
-    return InferRequest(PlainRows((), 2), "q", **fields)
+    return InferRequest(PlainRows((), 2, 0), "q", **fields)
 
 
 def test_without_a_wish_the_response_is_json() -> None:
