@@ -36,7 +36,9 @@ def parse_json(body: bytes) -> Any:
     except orjson.JSONDecodeError as error:
         if any(token in body for token in PYTHON_TOKENS):
             return _parse_with_tokens(body)
-        raise RequestInvalid(f"the body is not valid JSON: {error}") from error
+        # orjson says of bytes that are no UTF-8: "str is not valid UTF-8".
+        problem = "not UTF-8" if error.msg.startswith("str ") else str(error)
+        raise RequestInvalid(f"the body is not valid JSON: {problem}") from error
 
 
 def _parse_with_tokens(body: bytes) -> Any:
