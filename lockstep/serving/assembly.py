@@ -19,6 +19,7 @@ from lockstep.serving.lane import LaneLimits
 from lockstep.serving.listening import ConnectionBounds
 from lockstep.serving.loading import Listen, load_version, resolve
 from lockstep.serving.metrics import Metrics
+from lockstep.serving.openapi.edge import openapi_routes
 from lockstep.serving.repository import Repository, Source
 from lockstep.serving.repository_edge import repository_routes
 from lockstep.serving.security.assembly import Security, build_security
@@ -109,6 +110,7 @@ def build_endpoint(serving: Serving, settings: Settings, *, folder: Path, place:
         *repository_routes(plane, repository),
         *operations_routes(plane, folder=place.folder if place is not None else None),
     ]
+    routes += openapi_routes(plane, routes)
     beside: list[Beside] = []
     if serving.follow_s and (place is None or place.index == 0):
         beside.append(partial(repository.follow, every_s=serving.follow_s))

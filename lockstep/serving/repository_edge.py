@@ -16,6 +16,7 @@ from lockstep.serving.versions import LoadedVersion
 
 EDGE = "open_inference"
 MODEL = "/v2/repository/models/{name}"
+VERSION_DIGITS = 18
 
 
 def repository_routes(plane: DataPlane, repository: Repository) -> list[Route]:
@@ -81,15 +82,19 @@ async def _asked(exchange: Exchange, plane: DataPlane) -> dict[str, object]:
 
 def _version(asked: dict[str, object]) -> int | None:
     """Read which version is to be loaded: `{"parameters": {"version": "3"}}`; none: the alias's."""
-    parameters = asked.get("parameters") or {}
+    parameters = asked.get("parameters")
+    if parameters is None:
+        return None
     if not isinstance(parameters, dict) or not parameters.keys() <= {"version"}:
         raise RequestInvalid("parameters must be an object and may have the field version, and no other")
     version = parameters.get("version")
     if version is None:
         return None
-    if not str(version).isdecimal() or isinstance(version, bool):
+    whole = isinstance(version, float) and version.is_integer()  # 3.0 is an integer in JSON
+    text = str(int(version) if whole else version)
+    if isinstance(version, bool) or not (text.isdecimal() and len(text) <= VERSION_DIGITS):
         raise RequestInvalid("parameters.version must be the number of a version")
-    return int(str(version))
+    return int(text)
 
 
 def _json(content: object) -> Reply:

@@ -51,7 +51,7 @@ class Endpoint:
 
 @contextlib.contextmanager
 def serving(world: World, *args: str, spec: str | None = "churn") -> Iterator[Endpoint]:
-    """Run `lockstep serve` on a free port until the block ends."""
+    """Run `lockstep serve`, of a spec or with a `--config`, on a free port until the block ends."""
     log = world.home / f"serve-{time.monotonic_ns()}.log"
     command = world.command("serve", *([spec] if spec else []), "--port", "0", *args)
     with log.open("wb") as stream:
