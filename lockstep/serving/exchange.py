@@ -22,7 +22,7 @@ Headers = tuple[tuple[str, str], ...]
 JSON, CSV = "application/json", "text/csv"
 PARQUET, OCTETS = "application/vnd.apache.parquet", "application/octet-stream"
 # Larger bodies, and those of undeclared length, are counted while they arrive.
-SMALL_BODY_BYTES = 256 * 2**10
+SMALL_BODY_BYTES = 2**20
 UTF_8 = frozenset({"charset=utf-8", "charset=utf8", ""})
 
 

@@ -4,8 +4,11 @@ import asyncio
 import logging
 import os
 import socket
+import threading
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from granian._granian import SocketHolder
@@ -18,6 +21,8 @@ from lockstep.serving.security.tls import TlsMaterial
 
 BACKLOG = 1024
 LOOK_S = 0.5
+# Longest wait for the threads of a server that has ended.
+THREADS_S, POLL_S = 0.5, 0.005
 MINIMA = {"1.2": SSLProtocols.tls12, "1.3": SSLProtocols.tls13}
 
 # Of RSGI; or an object with a method `__rsgi__` like it.
@@ -92,18 +97,29 @@ class BoundServer(Server):
 
     async def run(self) -> None:
         """Serve until `stop`, then until all requests in progress are answered."""
+        before = _native_threads()
         try:
             await self.serve()
         finally:
             for descriptor in self._files:
                 os.close(descriptor)
+        # Granian's threads end shortly after; while Python itself ends they would abort the process.
+        ends = time.monotonic() + THREADS_S
+        while _native_threads() - before and time.monotonic() < ends:
+            await asyncio.sleep(POLL_S)
+
+
+def _native_threads() -> set[int]:
+    """Return the ids of all threads that Python did not start."""
+    found = {int(path.name) for path in Path("/proc/self/task").iterdir()}
+    return found.difference(thread.native_id for thread in threading.enumerate() if thread.native_id is not None)
 
 
 class Listener:
     """Serves an application on a socket; when its certificate changes, a second server takes over.
 
-    Both listen for a moment, so no connection is refused. The first answers the requests that it has, closes its idle
-    connections, and ends.
+    Both listen for a moment, so there is always one to connect to. The first answers the requests that it has, closes
+    connections without one, and ends.
     """
 
     def __init__(
