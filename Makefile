@@ -14,6 +14,8 @@ SEED ?=
 # Of `make fuzz`.
 FRAMES ?= binary grpc parquet tensors damaged
 FUZZ_SECONDS ?= 120
+# Of `make test-schema`.
+CASES ?= 50000
 # Of the browser tests' backfill, 1 to 12.
 BACKFILL_DAYS ?= 10
 export LOCKSTEP_BACKFILL_DAYS = $(BACKFILL_DAYS)
@@ -23,7 +25,7 @@ SYSTEM ?=
 ROWS ?=
 ROUNDS ?= 5
 MODE ?= warm
-SECONDS ?= 5
+SECONDS ?= 3
 
 # No program that is started here reports home.
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -37,7 +39,7 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 .NOTPARALLEL:
 .PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift setup-browser python java data train text drift \
 	demo up test test-unit test-publish test-spark test-integration test-browser pictures test-gpu test-dags test-training test-kills test-faults \
-	test-operations test-swaps test-clients fuzz setup-clients \
+	test-operations test-swaps test-schema test-clients fuzz setup-clients \
 	bench bench-table bench-serving bench-serving-table setup-bench setup-bench-serving \
 	lint fmt type lock docs hooks clean distclean
 
@@ -168,6 +170,10 @@ test-kills: java setup-dev ## kill -9 at KILLS random moments (SEED repeats them
 test-swaps: setup java setup-dev ## A hundred hot swaps of the endpoint's model under load
 	@LOCKSTEP_SWAPS=100 $(BIN)/python -m pytest -s tests/integration/test_swaps.py --timeout 600 $(PYTEST_ARGS)
 
+test-schema: setup-dev ## CASES requests made from the endpoint's OpenAPI page, none answered wrongly (SEED repeats them)
+	@LOCKSTEP_SCHEMA_CASES=$(CASES) $(if $(SEED),LOCKSTEP_SCHEMA_SEED=$(SEED)) $(BIN)/python -m pytest -s \
+		tests/integration/test_openapi_fuzz.py --timeout 14400 $(PYTEST_ARGS)
+
 test-operations: setup java setup-dev ## kill -9, outages and people at the buttons, on a real stack; half an hour
 	@$(BIN)/python -m pytest tests/operations --timeout 1800 $(PYTEST_ARGS)
 
@@ -185,6 +191,7 @@ bench: setup-bench ## Lockstep beside its peers: WORKLOAD, SYSTEM, ROWS, ROUNDS,
 
 bench-serving: WORKLOAD = mlp20 trees minilm
 bench-serving: CLIENTS = 1 32 64
+bench-serving: ROUNDS = 3
 bench-serving: setup-bench-serving ## The endpoint beside its peers: WORKLOAD, SYSTEM, CLIENTS, SECONDS, ROUNDS
 	@$(BIN)/python -m benchmarks.serving --workload '$(WORKLOAD)' $(if $(SYSTEM),--system '$(SYSTEM)') \
 		--clients '$(CLIENTS)' --seconds $(SECONDS) --rounds $(ROUNDS) --results benchmarks/results/serving.json

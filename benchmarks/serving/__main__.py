@@ -1,6 +1,6 @@
 """Measure the real-time endpoint beside its peers: the same model, the same rows, the same load tool, in one run.
 
-    python -m benchmarks.serving --workload mlp20 --system lockstep bare --clients 1 32 --seconds 5 --rounds 3
+    python -m benchmarks.serving --workload mlp20 --system lockstep,bare --clients 1,32
 
 Each system is a server process of its own on loopback. In each round every system has its turn: its server is started,
 warmed up, put under each load and ended, so that nothing else runs meanwhile; the order turns from round to round.
@@ -102,8 +102,8 @@ def main() -> int:
         bench = Bench(workload, systems=options.system, protocols=options.protocol, cores=cores)
         for number in range(options.rounds):
             bench.run_round(plan, number=number)
+            write_records(list(bench.records.values()), options.results)
         records = list(bench.records.values())
-        write_records(records, options.results)
         print_table(records)
         failed = failed or any(record.error or record.errors for record in records)
     print(f"\n{options.results}")
@@ -133,8 +133,8 @@ def arguments() -> argparse.ArgumentParser:
     add("--rate", type=_numbers(float), default=[], help="arrivals per second of open loops, such as 500,1000")
     add("--p99-ms", type=float, default=50.0, help="limit for which the highest rate of an open loop is searched")
     add("--no-search", action="store_true", help="leave out that search")
-    add("--seconds", type=float, default=5.0, help="of each measurement")
-    add("--warm-s", type=float, default=1.0, help="seconds before each, which do not count")
+    add("--seconds", type=float, default=3.0, help="of each measurement")
+    add("--warm-s", type=float, default=0.5, help="seconds before each, which do not count")
     add("--rounds", type=int, default=3)
     add("--cores", type=int, default=2)
     add("--seed", type=int, default=1, help="of the arrivals")

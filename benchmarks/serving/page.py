@@ -55,9 +55,7 @@ def table(records: Iterable[Record], bare: Record | None) -> str:
     lines = [_line(HEAD), _line(["---"] * len(HEAD))]
     for r in records:
         if r.error or not r.rps:
-            lines.append(
-                _line([r.system, r.protocol, f"failed: {r.error or 'no right answer'}", *[""] * 4, str(r.errors)])
-            )
+            lines.append(_line([r.system, r.protocol, f"failed: {r.failure}", *[""] * 4, str(r.errors)]))
             continue
         share = f"{r.rps / bare.rps:.2f}" if bare and bare.rps else ""
         memory = f"{r.memory_mb:,.0f}" if r.memory_mb else ""

@@ -56,6 +56,12 @@ class Record:
         """By which rounds are brought together."""
         return (self.workload, self.load, self.system, self.protocol, self.clients)
 
+    @property
+    def failure(self) -> str:
+        """Why there is no rate of answers."""
+        nothing = f"no right answer, {self.errors} errors" if self.errors else "not within the limit at any rate tried"
+        return self.error or nothing
+
     def add(self, measured: Measured) -> None:
         """Take in a round."""
         self.rounds.append(asdict(measured))
@@ -89,7 +95,7 @@ def print_table(records: Sequence[Record]) -> None:
             print(f"  {'system':<28} {'p50 ms':>9} {'p99 ms':>9} {'answers/s':>11} {'x bare':>7} {'MB':>7}  errors")
         title = f"{record.system} {'' if record.protocol == 'plain' else record.protocol}"
         if record.error or not record.rps:
-            print(f"  {title:<28} {record.error or f'no right answer, {record.errors} errors'}")
+            print(f"  {title:<28} {record.failure}")
             continue
         base = bare.get((record.workload, record.load, record.clients))
         ratio = f"{record.rps / base.rps:7.2f}" if base and base.rps else " " * 7

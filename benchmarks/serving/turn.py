@@ -19,6 +19,8 @@ TOLERANCE = 1e-5
 OPEN_CLIENTS = 64
 # Where the search begins, as a share of what closed loops reached.
 BELOW_CLOSED = 0.9
+# At no rate that was tried does the server keep within the limit.
+NONE_FOUND = Measured(0, None, None, rps=0.0, errors={}, late_p99_ms=None, largest_difference=0.0, tool_cpu=0.0)
 SLACK_S = 60.0
 
 
@@ -82,8 +84,7 @@ class Turn:
         if plan.p99_ms is not None:
             first = known_rate or BELOW_CLOSED * (busiest or run_load(self.order(clients=OPEN_CLIENTS)).rps)
             found = self._search(first, p99_ms=plan.p99_ms) if first else None
-            if found is not None:
-                yield search_name(plan.p99_ms), OPEN_CLIENTS, found
+            yield search_name(plan.p99_ms), OPEN_CLIENTS, found or NONE_FOUND
 
     def _search(self, first: float, *, p99_ms: float) -> Measured | None:
         def measure(rate: float) -> Measured:

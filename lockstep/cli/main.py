@@ -16,6 +16,7 @@ from lockstep.cli import (
     canary,
     demo,
     history,
+    key,
     labels,
     model,
     online,
@@ -75,6 +76,7 @@ app.command("vacuum")(rollback.vacuum)
 app.add_typer(spec.app, name="spec")
 app.add_typer(step.app, name="step")
 app.add_typer(model.app, name="model")
+app.add_typer(key.app, name="key")
 app.add_typer(canary.app, name="canary")
 app.add_typer(online.app, name="online")
 app.add_typer(report.app, name="report")

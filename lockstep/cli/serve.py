@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from lockstep.serving.assembly import Place
     from lockstep.specs.serving_spec import Serving
 
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 CONFIGURATION = "serving.json"
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -39,6 +38,8 @@ def command(
 ) -> None:
     """Serve models over HTTP: MLflow's /invocations and the Open Inference Protocol V2.
 
+    Beyond this machine it listens only when --config says how clients are known and what protects connections.
+
     An alias is followed: when it moves, the new version is fetched, checked and warmed up, and takes over between two
     requests. SIGTERM or Ctrl-C: running requests finish, exit code 0.
 
@@ -54,7 +55,7 @@ def command(
     serving = _configuration(names or [], config, alias=alias, version=model_version)
     limits = serving.limits.model_copy(update={name: value for name, value in bounds.items() if value is not None})
     given = {name: value for name, value in wanted.items() if value is not None}
-    _run(serving.model_copy(update={**given, "limits": limits}))
+    _run(serving.model_copy(update={**given, "limits": limits}), folder=config.parent if config else Path())
 
 
 def _configuration(names: list[str], config: Path | None, *, alias: str | None, version: int | None) -> "Serving":
@@ -71,52 +72,54 @@ def _configuration(names: list[str], config: Path | None, *, alias: str | None, 
     return Serving(models=tuple(ServedModel(spec=name, alias=alias, version=version) for name in names))
 
 
-def _run(serving: "Serving") -> None:
+def _run(serving: "Serving", *, folder: Path) -> None:
+    from lockstep.serving.security.exposure import check_exposure
     from lockstep.serving.server import bind
 
+    check_exposure(serving.host, serving.security)
     with bind(serving.host, serving.port) as sock:
-        if serving.host not in LOOPBACK:
-            _log.warning("listening on %s without authentication or TLS: put a gateway in front", serving.host)
         try:
             if serving.workers > 1:
-                _run_workers(serving, sock)
+                _run_workers(serving, sock, folder=folder)
             else:
-                _serve(serving, sock, None)
+                _serve(serving, sock, None, folder=folder)
         except KeyboardInterrupt:
             pass  # stopped while it was loading; nothing was in progress
     _log.info("stopped")
 
 
-def _serve(serving: "Serving", sock: socket.socket, place: "Place | None") -> None:
+def _serve(serving: "Serving", sock: socket.socket, place: "Place | None", *, folder: Path) -> None:
     import uvloop
 
-    from lockstep.serving.assembly import build_endpoint
+    from lockstep.serving.assembly import build_endpoint, connection_bounds_of
     from lockstep.serving.server import serve
 
-    endpoint = build_endpoint(serving, settings(), place)
-    ready = place.ready if place is not None else None
-    uvloop.run(serve(sock, endpoint.app, grpc=endpoint.grpc, grace_s=serving.limits.grace_s, ready=ready))
+    endpoint = build_endpoint(serving, settings(), folder=folder, place=place)
+    ready, bounds = place.ready if place is not None else None, connection_bounds_of(serving)
+    grace_s = serving.limits.grace_s
+    uvloop.run(serve(sock, endpoint.app, grpc=endpoint.grpc, grace_s=grace_s, bounds=bounds, ready=ready))
 
 
-def _run_workers(serving: "Serving", sock: socket.socket) -> None:
+def _run_workers(serving: "Serving", sock: socket.socket, *, folder: Path) -> None:
     from lockstep.serving.workers.supervisor import Supervisor, starter
 
     with tempfile.TemporaryDirectory(prefix="lockstep-serve-") as scratch:
-        folder = Path(scratch)
-        (folder / CONFIGURATION).write_text(serving.model_dump_json(), encoding="utf-8")
+        shared = Path(scratch)
+        (shared / CONFIGURATION).write_text(serving.model_dump_json(), encoding="utf-8")
         sock.listen()
-        code = Supervisor(serving.workers, folder, starter(folder, sock), serving.limits.grace_s).run(sock)
+        start = starter(shared, sock, folder=folder)
+        code = Supervisor(serving.workers, shared, start, serving.limits.grace_s).run(sock)
     if code:
         raise typer.Exit(code)
 
 
-def worker(folder: Path, index: int, descriptor: int) -> None:
+def worker(shared: Path, folder: Path, index: int, descriptor: int) -> None:
     """Be one of several processes of an endpoint; started by `lockstep serve`."""
     from lockstep.serving.assembly import Place
     from lockstep.specs.serving_spec import Serving
 
     if not is_json(os.environ):
         logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
-    serving = Serving.model_validate_json((folder / CONFIGURATION).read_text(encoding="utf-8"))
+    serving = Serving.model_validate_json((shared / CONFIGURATION).read_text(encoding="utf-8"))
     with socket.socket(fileno=descriptor) as sock:
-        _serve(serving, sock, Place(folder, index))
+        _serve(serving, sock, Place(shared, index), folder=folder)

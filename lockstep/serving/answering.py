@@ -21,6 +21,8 @@ from lockstep.serving.errors import (
     RowsRefused,
 )
 from lockstep.serving.exchange import Exchange, Headers, Reply
+from lockstep.serving.expiry import expire
+from lockstep.serving.security.errors import Forbidden, RateLimited, SignersUnknown, Unauthenticated
 from lockstep.serving.trace import Trace
 
 CLIENT_CLOSED_REQUEST = 499
@@ -29,6 +31,10 @@ INTERNAL_ERROR = 500
 # From error to HTTP status; the first class that fits counts. All edges use the same.
 STATUSES: tuple[tuple[type[LockstepError], int], ...] = (
     (ModelUnknown, 404),
+    (Unauthenticated, 401),
+    (Forbidden, 403),
+    (RateLimited, 429),
+    (SignersUnknown, 503),
     (NothingToRollBackTo, 409),
     (ModelNotFound, 404),
     (RegistryUnavailable, 503),
@@ -67,12 +73,7 @@ async def replying(work: Awaitable[Reply], trace: Trace, *, describe: Describe) 
     try:
         return await work
     except LockstepError as error:
-        status, message = status_of(error), str(error)
-        retry_after_s = getattr(error, "retry_after_s", None)
-        if retry_after_s is not None:
-            headers = (("retry-after", str(retry_after_s)),)
-        if isinstance(error, PayloadTooLarge | BodyTooSlow):
-            headers = (*headers, ("connection", "close"))  # the rest of the body is not read
+        status, message, headers = status_of(error), str(error), _headers_of(error)
     except Exception as error:  # noqa: BLE001 - a client gets an answer whatever happens
         # Without the message: it may quote what the client sent.
         frames = "".join(traceback.format_tb(error.__traceback__))
@@ -80,6 +81,30 @@ async def replying(work: Awaitable[Reply], trace: Trace, *, describe: Describe) 
         status = INTERNAL_ERROR
         message = f"internal error; the server's log has it under request id {trace.request_id}"
     return Reply(status, describe(status, message), headers=headers)
+
+
+def _headers_of(error: LockstepError) -> Headers:
+    if isinstance(error, Unauthenticated):
+        return (("www-authenticate", error.challenge),)
+    retry_after_s = getattr(error, "retry_after_s", None)
+    return () if retry_after_s is None else (("retry-after", str(retry_after_s)),)
+
+
+async def read_body(plane: DataPlane, exchange: Exchange) -> bytes:
+    """Read the body of a request within the endpoint's bounds.
+
+    Raises:
+        DeadlinePassed: The request expires before its body is here.
+        LockstepError: What `Exchange.body` raises.
+    """
+    limits, expires = plane.limits, exchange.trace.expires
+    timeout_s = min(limits.body_timeout_s, expires - time.monotonic())
+    try:
+        return await exchange.body(plane.arrivals, limit_bytes=limits.body_bytes, timeout_s=timeout_s)
+    except BodyTooSlow as error:
+        if time.monotonic() < expires:
+            raise
+        raise DeadlinePassed(predicted=False) from error
 
 
 async def ask(plane: DataPlane, exchange: Exchange, decode: Decode, *, name: str | None, version: str | None) -> Reply:
@@ -94,20 +119,30 @@ async def ask(plane: DataPlane, exchange: Exchange, decode: Decode, *, name: str
 
     Raises:
         RequestInvalid: The request is refused.
+        RateLimited: The client asks for too much.
         Overloaded: There is too much to do.
         NotReady: The model is not loaded.
         DeadlinePassed: The answer would come too late.
         ClientGone: Nobody waits for it.
         RowsUnscorable: The model has no finite score for some row.
     """
-    trace, limits, stages = exchange.trace, plane.limits, exchange.trace.stages_s
-    with plane.admitted, plane.find(name, version) as target:
+    trace, stages = exchange.trace, exchange.trace.stages_s
+    expire(exchange)
+    plane.admitted.require()
+    found = plane.find(name, version)
+    trace.model, trace.version = found.identity.name, found.number
+    # Without a place: who sends slowly, or nothing, must not keep out those who send at once.
+    body = await read_body(plane, exchange)
+    with plane.admitted, plane.fleet.find(name, version) as target:
         trace.model, trace.version = target.identity.name, target.number
-        body = await exchange.body(limit_bytes=limits.body_bytes, timeout_s=limits.body_timeout_s)
-        apart = len(body) > limits.inline_bytes
+        apart = len(body) > plane.limits.inline_bytes
         clock = time.perf_counter()
         question = await plane.run(partial(decode, target=target), body, apart=apart)
         stages["decode"] = time.perf_counter() - clock
+        if exchange.permit is not None:
+            exchange.permit.charge_rows(question.rows.num_rows)
+        if question.timeout_s is not None:
+            trace.expire_in(question.timeout_s)
         outputs = await plane.answer(target, question.rows, trace=trace, gone=exchange.gone)
         clock = time.perf_counter()
         content = await plane.run(question.encode, outputs, apart=apart)

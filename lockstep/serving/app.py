@@ -14,7 +14,9 @@ from lockstep.serving.data_plane import DataPlane
 from lockstep.serving.exchange import Exchange, HttpProtocol, Reply, Scope
 from lockstep.serving.metrics import text
 from lockstep.serving.router import METHOD_NOT_ALLOWED, NOT_FOUND, Match, Route, Router, edge_of
+from lockstep.serving.security.assembly import Security
 from lockstep.serving.workers.shared_metrics import all_text
+from lockstep.specs.serving_security import Role
 
 Beside = Callable[[], Coroutine[None, None, None]]
 
@@ -30,6 +32,10 @@ class Application:
         routes: What is answered.
         log: Of the requests.
         beside: What runs for as long as the server does.
+        security: Who may do what; none: everybody everything.
+
+    Attributes:
+        plane, security: As given.
     """
 
     def __init__(
@@ -39,8 +45,10 @@ class Application:
         *,
         log: AccessLog,
         beside: Sequence[Beside] = (),
+        security: Security | None = None,
     ) -> None:
         self.plane = plane
+        self.security = security
         self.router = Router(routes)
         self._log = log
         self._beside = beside
@@ -57,7 +65,7 @@ class Application:
         self._metrics.in_progress += 1
         status = 499
         try:
-            work = match.route.handler(exchange) if match.route is not None else _no_route(exchange, match)
+            work = self._work(exchange, match)
             reply = await replying(work, trace, describe=DESCRIBE.get(trace.edge, invocations.describe_error))
             exchange.send(reply)
             status = reply.status
@@ -67,8 +75,29 @@ class Application:
             self._metrics.observe(trace, status, seconds)
             self._log.add(Line(time.time(), exchange.method, exchange.path, status, trace, seconds))
 
+    def _work(self, exchange: Exchange, match: Match) -> Awaitable[Reply]:
+        route = match.route
+        if route is None:
+            return _no_route(exchange, match)
+        if route.action is None or self.security is None or route.action in self.security.open_roles:
+            return route.handler(exchange)
+        return self._guarded(exchange, route, action=route.action, security=self.security)
+
+    async def _guarded(self, exchange: Exchange, route: Route, *, action: Role, security: Security) -> Reply:
+        trace = exchange.trace
+        model = exchange.params.get("name")
+        if model is None and action == "infer":
+            model = self.plane.fleet.default
+        credentials = security.credentials(exchange.headers, peer=exchange.peer)
+        permit = security.admit(credentials, action=action, model=model, request_id=trace.request_id)
+        exchange.permit, trace.client = permit, permit.client.name
+        with permit.covering(exchange.path.rpartition("/")[2], trace):
+            return await route.handler(exchange)
+
     def start(self) -> None:
         """Start what runs beside the requests, in the running event loop."""
+        if self.security is not None:
+            self.security.start()
         self._log.start()
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(each()) for each in self._beside]
@@ -86,6 +115,8 @@ class Application:
             task.cancel()
         self.plane.close()
         self._log.close()
+        if self.security is not None:
+            self.security.close()
 
 
 def operations_routes(plane: DataPlane, *, folder: Path | None = None) -> list[Route]:

@@ -12,12 +12,18 @@ from lockstep.serving.access_log import AccessLog
 from lockstep.serving.app import Application, Beside, operations_routes
 from lockstep.serving.data_plane import DataPlane, Limits
 from lockstep.serving.fleet import Fleet, ModelSlot
+from lockstep.serving.grpc.admission import admission
 from lockstep.serving.grpc.server import GrpcServer, build_grpc_server
+from lockstep.serving.inference_log.log import InferenceLog
 from lockstep.serving.lane import LaneLimits
-from lockstep.serving.loading import load_version, resolve
+from lockstep.serving.listening import ConnectionBounds
+from lockstep.serving.loading import Listen, load_version, resolve
 from lockstep.serving.metrics import Metrics
+from lockstep.serving.openapi.edge import openapi_routes
 from lockstep.serving.repository import Repository, Source
 from lockstep.serving.repository_edge import repository_routes
+from lockstep.serving.security.assembly import Security, build_security
+from lockstep.serving.security.tls import grpc_credentials
 from lockstep.serving.versions import LoadedVersion
 from lockstep.serving.workers.board import READY, Board, Wanted
 from lockstep.serving.workers.shared_metrics import write_snapshots
@@ -64,29 +70,37 @@ class Place:
         (self.folder / READY.format(index=self.index)).touch()
 
 
-def build_endpoint(serving: Serving, settings: Settings, place: Place | None = None) -> Endpoint:
+def build_endpoint(serving: Serving, settings: Settings, *, folder: Path, place: Place | None = None) -> Endpoint:
     """Load the models of an endpoint and put its parts together.
 
     Args:
         serving: The configuration.
         settings: Where things are.
+        folder: Where relative paths of `security` begin: that of the file it came from.
         place: Of this process among several; none: there is one.
 
     Raises:
+        EnvironmentFault: A file of keys or certificates cannot be used.
         SpecError: A spec that it names is not there or invalid.
         RegistryError: The registry cannot give a model, or it cannot be loaded.
+        LogUnwritable, SaltUnusable: The inference log cannot be kept as it is configured.
     """
+    security = build_security(serving.security, folder=folder)
     metrics = Metrics()
+    kept = InferenceLog(serving.log, home=settings.home, metrics=metrics) if serving.log is not None else None
     slots, sources = [], {}
     for served in serving.models:
         declared = declared_model(served, settings)
         slots.append(ModelSlot(declared.name, None if served.version is not None else declared.alias))
-        sources[declared.name] = source_of(served, declared, settings)
+        listen = _listen(kept, served, declared, settings)
+        sources[declared.name] = source_of(served, declared, settings, metrics=metrics, listen=listen)
     fleet = Fleet(slots, default=serving.default)
     board = Board(place.folder) if place is not None else None
     posted = board.read() if board is not None else {}
     for slot, served in zip(slots, serving.models, strict=True):
         _fill(slot, served, sources[slot.name], posted.get(slot.name))
+    if kept is not None and fleet.ready:
+        kept.check_policies()
     plane = DataPlane(fleet, metrics=metrics, limits=limits_of(serving))
     repository = Repository(fleet, sources, metrics=metrics, board=board)
     repository.tell()
@@ -96,17 +110,20 @@ def build_endpoint(serving: Serving, settings: Settings, place: Place | None = N
         *repository_routes(plane, repository),
         *operations_routes(plane, folder=place.folder if place is not None else None),
     ]
+    routes += openapi_routes(plane, routes)
     beside: list[Beside] = []
     if serving.follow_s and (place is None or place.index == 0):
         beside.append(partial(repository.follow, every_s=serving.follow_s))
     if place is not None:
         beside.append(partial(repository.keep_up, every_s=KEEP_UP_S))
         beside.append(partial(write_snapshots, place.folder, metrics, every_s=SNAPSHOT_S))
+    if kept is not None:
+        beside.append(kept.run)
     log = AccessLog()
     grpc = None
     if serving.grpc_port is not None:
-        grpc = partial(_grpc_server, plane, repository, serving, log=log, shared=place is not None)
-    return Endpoint(Application(plane, routes, log=log, beside=beside), repository, grpc)
+        grpc = partial(_grpc_server, plane, repository, serving, security, log, shared=place is not None)
+    return Endpoint(Application(plane, routes, log=log, beside=beside, security=security), repository, grpc)
 
 
 def declared_model(served: ServedModel, settings: Settings) -> ModelRef:
@@ -115,7 +132,9 @@ def declared_model(served: ServedModel, settings: Settings) -> ModelRef:
     return found.model_copy(update={"alias": served.alias}) if served.alias else found
 
 
-def source_of(served: ServedModel, declared: ModelRef, settings: Settings) -> Source:
+def source_of(
+    served: ServedModel, declared: ModelRef, settings: Settings, *, metrics: Metrics, listen: Listen | None
+) -> Source:
     """Return where the versions of a model come from."""
     limits = LaneLimits(
         slo_s=served.slo_ms / 1000,
@@ -128,7 +147,9 @@ def source_of(served: ServedModel, declared: ModelRef, settings: Settings) -> So
         return resolve(settings, declared, version=version if version is not None else served.version)
 
     def loaded(identity: ModelIdentity) -> LoadedVersion:
-        return load_version(settings, identity, declared=declared, limits=limits)
+        version = load_version(settings, identity, declared=declared, limits=limits, listen=listen)
+        version.lane.on_rows = partial(metrics.observe_batch, identity.name, version.number)
+        return version
 
     return Source(resolved, loaded, follows=served.version is None)
 
@@ -139,16 +160,45 @@ def limits_of(serving: Serving) -> Limits:
     return Limits(
         body_bytes=bounds.body_mib * 2**20,
         body_timeout_s=bounds.body_timeout_s,
+        arriving_bytes=bounds.arriving_mib * 2**20,
         in_progress=bounds.in_progress,
         stuck_s=bounds.stuck_s,
     )
 
 
-def _grpc_server(
-    plane: DataPlane, repository: Repository, serving: Serving, *, log: AccessLog, shared: bool
+def _listen(  # noqa: PLR0917
+    log: InferenceLog | None, served: ServedModel, declared: ModelRef, settings: Settings
+) -> Listen | None:
+    """Return what listens to the lanes of a model for the inference log."""
+    if log is None:
+        return None
+    sensitive = find_spec(settings.models_root, served.spec).spec.sensitive if served.spec is not None else ()
+    return partial(log.listen, precision=declared.precision, sensitive=sensitive)
+
+
+def connection_bounds_of(serving: Serving) -> ConnectionBounds:
+    """Return the bounds of the endpoint's connections."""
+    return ConnectionBounds(connections=serving.limits.connections, idle_s=serving.limits.idle_s)
+
+
+def _grpc_server(  # noqa: PLR0917 - all that it is made of
+    plane: DataPlane, repository: Repository, serving: Serving, security: Security, log: AccessLog, *, shared: bool
 ) -> GrpcServer:
-    host, port = serving.host, serving.grpc_port or 0
-    return build_grpc_server(plane, repository, host=host, port=port, limits=plane.limits, log=log, share_port=shared)
+    section = serving.security
+    tls = None
+    if security.tls is not None and section.tls is not None:
+        tls = grpc_credentials(security.tls, tls=section.tls, mtls=section.mtls)
+    return build_grpc_server(
+        plane,
+        repository,
+        host=serving.host,
+        port=serving.grpc_port or 0,
+        limits=plane.limits,
+        credentials=tls,
+        admit=admission(security, default=plane.fleet.default),
+        log=log,
+        share_port=shared,
+    )
 
 
 def _fill(slot: ModelSlot, served: ServedModel, source: Source, wanted: Wanted | None) -> None:  # noqa: PLR0917

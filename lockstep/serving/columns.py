@@ -19,6 +19,8 @@ from lockstep.serving.rows import VALUE_BYTES, PlainRows, Values
 from lockstep.serving.tensor_values import read_tensor
 
 SHOWN_COLUMNS = 10
+# From here on, and below its negative, a number is nearer to infinity than to any 32-bit float.
+BEYOND_SINGLE = 2.0**128 - 2.0**103
 
 
 class Misfit(Exception):
@@ -61,6 +63,19 @@ def _number(value: Any) -> float:
         raise Misfit("a number out of range") from error
 
 
+def _single(value: Any) -> float:
+    """Read a number that is not rounded to an infinity; an infinity itself is one."""
+    number = _number(value)
+    if not -BEYOND_SINGLE < number < BEYOND_SINGLE and not math.isinf(number):
+        raise Misfit("a number out of range")
+    return number
+
+
+def _are_single(values: Iterable[Any]) -> bool:
+    known = [value for value in values if value is not None]
+    return not known or (min(known) > -BEYOND_SINGLE and max(known) < BEYOND_SINGLE)
+
+
 def _whole(bits: int) -> Callable[[Any], int]:
     bound = 1 << (bits - 1)
 
@@ -68,7 +83,8 @@ def _whole(bits: int) -> Callable[[Any], int]:
         number = value if isinstance(value, int) and not isinstance(value, bool) else _number(value)
         if isinstance(number, float) and not number.is_integer():
             raise Misfit("a number with a fraction")
-        if not -bound <= number < bound:
+        # A float of -2**63 may be an integer below it that was rounded.
+        if not -bound <= number < bound or (isinstance(number, float) and number == -(2.0**63)):
             raise Misfit("an integer out of range")
         return int(number)
 
@@ -105,16 +121,18 @@ def _truth(value: Any) -> bool:
 def _instant(value: Any) -> dt.datetime:
     try:
         instant = dt.datetime.fromisoformat(_text(value))
+        return instant if instant.tzinfo is None else instant.astimezone(dt.UTC).replace(tzinfo=None)
     except ValueError as error:
         raise Misfit("a string in another form") from error
-    return instant if instant.tzinfo is None else instant.astimezone(dt.UTC).replace(tzinfo=None)
+    except OverflowError as error:  # in UTC it is before the year 1 or after 9999
+        raise Misfit("a time out of range") from error
 
 
 NULL = type(None)
 KINDS: dict[str, Kind] = {
     "string": Kind("a string or null", frozenset({str, NULL}), _text, _is_unicode),
     "double": Kind("a number or null", frozenset({float, NULL}), _number),
-    "float": Kind("a number or null", frozenset({float, NULL}), _number),
+    "float": Kind("a number or null", frozenset({float, NULL}), _single, _are_single),
     "integer": Kind("a 32-bit integer or null", frozenset({int, NULL}), _whole(32), _within(32)),
     "long": Kind("a 64-bit integer or null", frozenset({int, NULL}), _whole(64), _within(64)),
     "boolean": Kind("true, false or null", frozenset({bool, NULL}), _truth),
@@ -175,7 +193,8 @@ def check_rows(columns: list[Values], rows: int, signature: Signature) -> PlainR
     """
     for dtype, places in signature.plain_places.items():
         kind = KINDS[dtype]
-        if kind.bounded is None and kind.plain.issuperset(map(type, chain.from_iterable([columns[p] for p in places]))):
+        together = list(chain.from_iterable([columns[place] for place in places]))
+        if kind.plain.issuperset(map(type, together)) and (kind.bounded is None or kind.bounded(together)):
             continue  # nearly always, and far faster than column by column
         for place in places:
             columns[place] = read_column(signature.inputs[place], columns[place])

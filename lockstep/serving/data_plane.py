@@ -10,7 +10,7 @@ from typing import TypeVar
 from lockstep.scoring.backends import Arrays
 from lockstep.scoring.reasons import INPUT_CODES, code_of
 from lockstep.serving.errors import NotReady, Overloaded, RowsRefused, RowsUnscorable
-from lockstep.serving.exchange import Headers
+from lockstep.serving.exchange import Arrivals, Headers
 from lockstep.serving.fleet import Fleet
 from lockstep.serving.lane import Gone
 from lockstep.serving.metrics import Metrics
@@ -28,6 +28,7 @@ class Limits:
     Attributes:
         body_bytes: Largest request body.
         body_timeout_s: Longest time for a body to arrive.
+        arriving_bytes: What may have arrived of large bodies that are not complete, of all requests together.
         inline_bytes: Bodies up to this size are decoded on the event loop, larger ones in a thread.
         in_progress: Requests that may be in progress at a time; further ones are told to come back.
         stuck_s: The server is no longer alive when a micro-batch runs for so long beyond its prediction.
@@ -35,6 +36,7 @@ class Limits:
 
     body_bytes: int = 16 * 2**20
     body_timeout_s: float = 30.0
+    arriving_bytes: int = 512 * 2**20
     inline_bytes: int = 64 * 2**10
     in_progress: int = 256
     stuck_s: float = 60.0
@@ -51,10 +53,17 @@ class Content:
 
 @dataclass(frozen=True)
 class Question:
-    """A decoded request: the rows, and how to write the answer once their scores are known."""
+    """A decoded request.
+
+    Attributes:
+        rows: Checked rows.
+        encode: Writes the answer once their scores are known.
+        timeout_s: How long after it came the request wants its answer, if it says so.
+    """
 
     rows: Rows
     encode: Callable[[Arrays], Content]
+    timeout_s: float | None = None
 
 
 class Places:
@@ -64,10 +73,14 @@ class Places:
         self._limit = limit
         self.taken = 0
 
-    def __enter__(self) -> None:
-        """Take a place; raises `Overloaded` when all are taken."""
+    def require(self) -> None:
+        """Check that there is a place, or raise `Overloaded`."""
         if self.taken >= self._limit:
             raise Overloaded(f"{self.taken} requests are in progress already", retry_after_s=1)
+
+    def __enter__(self) -> None:
+        """Take a place; raises `Overloaded` when all are taken."""
+        self.require()
         self.taken += 1
 
     def __exit__(self, *_: object) -> None:
@@ -85,6 +98,7 @@ class DataPlane:
         self.stopping = False
         self._codec = ThreadPoolExecutor(max_workers=1, thread_name_prefix="codec")
         self.admitted = Places(limits.in_progress)
+        self.arrivals = Arrivals(limits.arriving_bytes)
 
     @property
     def ready(self) -> bool:

@@ -14,12 +14,17 @@ SHOWN_ROWS = 10
 class ModelUnknown(RequestInvalid):
     """The request is for a model or version that is not served here."""
 
-    def __init__(self, name: str | None, version: str | None, *, served: str) -> None:
+    def __init__(self, name: str | None, version: str | None, *, served: str | None) -> None:
+        self._asked = name, version
         if name is None:
             problem = "the request names no model, and the endpoint has no default one"
         else:
             problem = f"model {name!r}" + (f" version {version!r}" if version else "") + " is not served here"
-        super().__init__(f"{problem}; this endpoint serves {served}")
+        super().__init__(problem if served is None else f"{problem}; this endpoint serves {served}")
+
+    def discreet(self) -> "ModelUnknown":
+        """Return the error for a client that may not know what else is served."""
+        return ModelUnknown(*self._asked, served=None)
 
 
 class NothingToRollBackTo(RequestInvalid):

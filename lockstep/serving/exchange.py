@@ -7,25 +7,36 @@ the request, and a protocol that gives the body and takes the reply.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qsl
 
-from lockstep.serving.errors import BodyTooSlow, ClientGone, MediaTypeUnsupported, PayloadTooLarge
+from lockstep.serving.errors import BodyTooSlow, ClientGone, MediaTypeUnsupported, Overloaded, PayloadTooLarge
 from lockstep.serving.trace import Trace, request_id
+
+if TYPE_CHECKING:
+    from lockstep.serving.security.permits import Permit
 
 # Names in lower case.
 Headers = tuple[tuple[str, str], ...]
 
 JSON, CSV = "application/json", "text/csv"
 PARQUET, OCTETS = "application/vnd.apache.parquet", "application/octet-stream"
+# Larger bodies, and those of undeclared length, are counted while they arrive.
+SMALL_BODY_BYTES = 2**20
 UTF_8 = frozenset({"charset=utf-8", "charset=utf8", ""})
 
 
 class HeaderMap(Protocol):
     """Headers of a request; names in lower case."""
 
+    def __contains__(self, key: str, /) -> bool:
+        """Return whether there is such a header."""
+
     def get(self, key: str, /) -> str | None:
         """Return the value of a header."""
+
+    def get_all(self, key: str, /) -> list[str]:
+        """Return the values of all headers of a name."""
 
 
 class Scope(Protocol):
@@ -64,29 +75,54 @@ class Reply:
     headers: Headers = ()
 
 
+class Arrivals:
+    """Bytes of large bodies that are still arriving, of all requests together.
+
+    A body takes room for what has come of it, not for what it declares, so that who sends nothing takes none.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self.taken_bytes = 0
+
+    def take(self, size: int) -> None:
+        """Take room for a piece of a body, or raise `Overloaded`."""
+        if self.taken_bytes + size > self._limit_bytes:
+            raise Overloaded(f"{self.taken_bytes} bytes of large bodies are arriving already", retry_after_s=1)
+        self.taken_bytes += size
+
+    def give_back(self, size: int) -> None:
+        """Give the room of a body back."""
+        self.taken_bytes -= size
+
+
 class Exchange:
     """A request: its head at hand, its body when asked for.
 
     Attributes:
         method, path: Of the request line; the path is decoded.
+        headers: By their names in lower case.
         params: Parts of the path, filled in by the router.
+        permit: What the client may do; none: it was not asked who it is, since what it wants is open to all.
         trace: Of the request.
     """
 
-    __slots__ = ("_headers", "_protocol", "_scope", "method", "params", "path", "trace")
+    __slots__ = ("_protocol", "_scope", "_unread", "headers", "method", "params", "path", "permit", "trace")
 
     def __init__(self, scope: Scope, protocol: HttpProtocol) -> None:
         self._scope = scope
         self._protocol = protocol
-        self._headers = scope.headers
+        self._unread = False
+        self.headers = scope.headers
         self.method = scope.method
         self.path = scope.path
         self.params: Mapping[str, str] = {}
-        self.trace = Trace(request_id(self._headers.get("x-request-id")))
+        self.permit: Permit | None = None
+        self.trace = Trace(request_id(self.headers.get("x-request-id")))
 
     def header(self, name: str) -> str | None:
         """Return the value of a header, by its name in lower case."""
-        return self._headers.get(name)
+        return self.headers.get(name)
 
     @property
     def query(self) -> dict[str, str]:
@@ -98,37 +134,49 @@ class Exchange:
         """Address of the other end."""
         return self._scope.client.rpartition(":")[0]
 
-    async def body(self, *, limit_bytes: int, timeout_s: float) -> bytes:
+    async def body(self, arrivals: Arrivals, *, limit_bytes: int, timeout_s: float) -> bytes:
         """Read the body.
 
         Raises:
             MediaTypeUnsupported: It is compressed.
             PayloadTooLarge: It is larger than `limit_bytes`, by its header or in fact.
             BodyTooSlow: It does not arrive in time.
+            Overloaded: Too many large bodies are arriving.
             ClientGone: The connection was closed before its end.
         """
-        encoding = self._headers.get("content-encoding")
+        self._unread = True
+        encoding = self.headers.get("content-encoding")
         if encoding is not None and encoding.lower() != "identity":
             raise MediaTypeUnsupported("Content-Encoding", got=encoding[:40], expected="no compression")
-        declared = self._headers.get("content-length")
-        if declared is not None and declared.isdecimal() and int(declared) > limit_bytes:
+        declared = self.headers.get("content-length")
+        size = int(declared) if declared is not None and declared.isdecimal() else None
+        if size is not None and size > limit_bytes:
             raise PayloadTooLarge(limit_bytes=limit_bytes)
+        small = size is not None and size <= SMALL_BODY_BYTES
         try:
             async with asyncio.timeout(timeout_s):
-                return await (self._protocol() if declared is not None else self._pieces(limit_bytes))
+                body = await (self._protocol() if small else self._pieces(arrivals, limit_bytes))
         except TimeoutError as error:
             raise BodyTooSlow(timeout_s=timeout_s) from error
         except OSError as error:
             raise ClientGone from error
+        if size is not None and len(body) != size:
+            raise ClientGone
+        self._unread = False
+        return body
 
-    async def _pieces(self, limit_bytes: int) -> bytes:
-        """Read a body of undeclared length."""
+    async def _pieces(self, arrivals: Arrivals, limit_bytes: int) -> bytes:
+        """Read a large body, or one of undeclared length."""
         pieces, size = [], 0
-        async for piece in self._protocol:
-            size += len(piece)
-            if size > limit_bytes:
-                raise PayloadTooLarge(limit_bytes=limit_bytes)
-            pieces.append(piece)
+        try:
+            async for piece in self._protocol:
+                arrivals.take(len(piece))
+                size += len(piece)
+                if size > limit_bytes:
+                    raise PayloadTooLarge(limit_bytes=limit_bytes)
+                pieces.append(piece)
+        finally:
+            arrivals.give_back(size)
         return b"".join(pieces)
 
     async def gone(self) -> None:
@@ -138,6 +186,8 @@ class Exchange:
     def send(self, reply: Reply) -> None:
         """Answer the request."""
         head = [("content-type", reply.media_type), ("x-request-id", self.trace.request_id), *reply.headers]
+        if self._unread:
+            head.append(("connection", "close"))
         self._protocol.response_bytes(reply.status, head, reply.body)
 
 

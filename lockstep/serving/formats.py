@@ -7,6 +7,7 @@ would depend on the neighbours of a row or on the encoding: a record that lacks 
 
 import csv
 import io
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +19,9 @@ from lockstep.serving.json_body import json_kind, parse_json_object
 from lockstep.serving.rows import Rows, empty_rows
 
 SPLIT_KEYS = {"columns", "data", "index"}
+# A number that every column refuses as out of range.
+BEYOND_DOUBLE = 1 << 1024
+INFINITIES = {"inf", "infinity"}
 # How pandas writes and reads a missing number.
 MISSING_NUMBERS = {"", "NaN", "nan", "-nan", "-NaN", "NA", "N/A", "n/a", "NULL", "null", "None", "<NA>"}
 
@@ -145,9 +149,11 @@ def _number_cell(cell: str) -> float | int | str | None:
         return None
     for read in (int, float):
         try:
-            return cell if "_" in text else read(text)
+            number = cell if "_" in text else read(text)
         except ValueError:
             continue
+        rounded = isinstance(number, float) and math.isinf(number) and text.lstrip("+-").lower() not in INFINITIES
+        return BEYOND_DOUBLE if rounded else number
     return cell
 
 

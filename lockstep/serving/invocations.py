@@ -14,8 +14,9 @@ from lockstep.scoring.backends import Arrays
 from lockstep.scoring.signature import Signature
 from lockstep.serving.answering import ask
 from lockstep.serving.data_plane import Content, DataPlane, Question
-from lockstep.serving.exchange import CSV, JSON, Accepted, Exchange, Reply
+from lockstep.serving.exchange import CSV, JSON, PARQUET, Accepted, Exchange, Reply
 from lockstep.serving.formats import decode_csv, decode_json
+from lockstep.serving.parquet_body import decode_parquet
 from lockstep.serving.router import Route
 from lockstep.serving.rows import Rows
 from lockstep.serving.versions import LoadedVersion
@@ -52,7 +53,8 @@ def encode_predictions(signature: Signature, outputs: Arrays) -> Content:
 
 def invocations_routes(plane: DataPlane) -> list[Route]:
     """Return the routes of MLflow's scoring protocol."""
-    bodies = Accepted({JSON: partial(_decode, decode_json), CSV: partial(_decode, decode_csv)})
+    readers = {JSON: decode_json, CSV: decode_csv, PARQUET: decode_parquet}
+    bodies = Accepted({kind: partial(_decode, read) for kind, read in readers.items()})
     mlflow_version = version("mlflow").encode()
 
     async def invocations(exchange: Exchange) -> Reply:
@@ -70,7 +72,7 @@ def invocations_routes(plane: DataPlane) -> list[Route]:
         Route("POST", "/endpoints/{name}/invocations", invocations, EDGE, "infer"),
         Route("GET", "/ping", ping, EDGE),
         Route("GET", "/health", ping, EDGE),
-        Route("GET", "/version", get_version, EDGE),
+        Route("GET", "/version", get_version, EDGE, "read"),
     ]
 
 

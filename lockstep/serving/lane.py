@@ -50,7 +50,13 @@ class LaneLimits:
 
 
 class ScoringLane:
-    """Takes turns at one Scorer; belongs to one event loop."""
+    """Takes turns at one Scorer; belongs to one event loop.
+
+    Attributes:
+        cost: What its micro-batches take.
+        limits: As given.
+        on_rows: Told how many rows each micro-batch had.
+    """
 
     def __init__(
         self,
@@ -64,6 +70,7 @@ class ScoringLane:
         self.limits = limits or LaneLimits()
         self._scorer = scorer
         self._on_scored = on_scored
+        self.on_rows: Callable[[int], None] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="score")
         self._queue: list[tuple[float, int, Work]] = []
         self._number = count()
@@ -201,6 +208,8 @@ class ScoringLane:
                 failure.work.answered.set_exception(failure.error)
         for scored in done:
             self.cost.learn(scored.rows.num_rows, scored.seconds)
+            if self.on_rows is not None:
+                self.on_rows(scored.rows.num_rows)
             self._hand_out(scored)
         self._schedule(loop)
         for scored in done if self._on_scored is not None else ():

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
@@ -16,13 +17,18 @@ from lockstep.registry.model_sample import model_sample
 from lockstep.registry.resolve import resolve_model
 from lockstep.run.plan import ModelIdentity
 from lockstep.scoring.backends import Execution
+from lockstep.scoring.scorer import Scorer
 from lockstep.scoring.signature import Signature, widened
 from lockstep.serving.formats import decode_json
 from lockstep.serving.lane import LaneLimits, ScoringLane
 from lockstep.serving.rows import to_batch
 from lockstep.serving.versions import LoadedVersion
+from lockstep.serving.work import Scored
 from lockstep.specs.settings import Settings
 from lockstep.specs.spec import ModelRef
+
+# Of a version that is being loaded, what its lane tells of its micro-batches.
+Listen = Callable[[ModelIdentity, Scorer], Callable[[Scored], None]]
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +38,12 @@ WARM_UP_BLOCKS = (1, 16)
 
 
 def load_version(
-    settings: Settings, identity: ModelIdentity, *, declared: ModelRef, limits: LaneLimits
+    settings: Settings,
+    identity: ModelIdentity,
+    *,
+    declared: ModelRef,
+    limits: LaneLimits,
+    listen: Listen | None = None,
 ) -> LoadedVersion:
     """Fetch a resolved model into the node cache, load it and let it score its own example.
 
@@ -41,6 +52,7 @@ def load_version(
         identity: From the registry; its digest is verified.
         declared: What the spec says of precision and libraries.
         limits: Of its lane.
+        listen: Gives what its lane tells of its micro-batches.
 
     Raises:
         RegistryError: The registry cannot give it, or it cannot be loaded.
@@ -51,7 +63,8 @@ def load_version(
     title = f"{identity.name} version {identity.version}"
     require_environment(path, declared.environment, title=title)
     scorer = load_scorer(path, execution=_execution(path, declared, title=title), search=True)
-    version = LoadedVersion(identity, scorer, ScoringLane(scorer, limits))
+    on_scored = listen(identity, scorer) if listen is not None else None
+    version = LoadedVersion(identity, scorer, ScoringLane(scorer, limits, on_scored=on_scored))
     warm_up(version, path)
     return version
 

@@ -12,7 +12,7 @@ from lockstep.run.submit import step_env
 from lockstep.serving.errors import EndpointUnavailable
 from lockstep.specs.settings import Settings
 
-READY = re.compile(r"ready on (http://\S+)")
+READY = re.compile(r"ready on (https?://\S+)")
 READY_TIMEOUT_S = 180.0
 POLL_S = 0.1
 

@@ -9,6 +9,7 @@ from lockstep.scoring.backends import Arrays
 from lockstep.serving.answering import Decode, ask
 from lockstep.serving.data_plane import Content, DataPlane, Question
 from lockstep.serving.exchange import JSON, OCTETS, Accepted, Exchange, Reply
+from lockstep.serving.expiry import timeout_s
 from lockstep.serving.infer_binary import EXTENSION, binary_outputs, decode_binary, encode_binary
 from lockstep.serving.infer_binary import HEADER as BINARY_HEADER
 from lockstep.serving.infer_json import InferRequest, decode_infer, encode_infer
@@ -55,7 +56,7 @@ def _server_routes(plane: DataPlane) -> list[Route]:
         return _json({"error": reason, "ready": False, "live": True}, SERVICE_UNAVAILABLE)
 
     return [
-        Route("GET", "/v2", metadata, EDGE),
+        Route("GET", "/v2", metadata, EDGE, "read"),
         Route("GET", "/v2/health/live", live, EDGE),
         Route("GET", "/v2/health/ready", ready, EDGE),
     ]
@@ -87,19 +88,19 @@ def _model_routes(plane: DataPlane) -> list[Route]:
     routes = []
     for path in (MODEL, VERSION):
         routes.append(Route("GET", path, metadata, EDGE, "read"))
-        routes.append(Route("GET", f"{path}/ready", ready, EDGE))
+        routes.append(Route("GET", f"{path}/ready", ready, EDGE, "read"))
         routes.append(Route("POST", f"{path}/infer", infer, EDGE, "infer"))
     return routes
 
 
 def _json_question(body: bytes, target: LoadedVersion) -> Question:
     request = decode_infer(body, target.signature)
-    return Question(request.rows, partial(_answer, target, request))
+    return Question(request.rows, partial(_answer, target, request), timeout_s(request.parameters))
 
 
 def _binary_question(length: str, body: bytes, target: LoadedVersion) -> Question:
     request = decode_binary(body, length, target.signature)
-    return Question(request.rows, partial(_answer, target, request))
+    return Question(request.rows, partial(_answer, target, request), timeout_s(request.parameters))
 
 
 def _answer(target: LoadedVersion, request: InferRequest, outputs: Arrays) -> Content:

@@ -6,6 +6,7 @@ https://github.com/triton-inference-server/server/blob/main/docs/protocol/extens
 import orjson
 
 from lockstep.errors import RequestInvalid
+from lockstep.serving.answering import read_body
 from lockstep.serving.data_plane import DataPlane
 from lockstep.serving.exchange import Exchange, Reply
 from lockstep.serving.json_body import json_kind, parse_json_object
@@ -15,6 +16,7 @@ from lockstep.serving.versions import LoadedVersion
 
 EDGE = "open_inference"
 MODEL = "/v2/repository/models/{name}"
+VERSION_DIGITS = 18
 
 
 def repository_routes(plane: DataPlane, repository: Repository) -> list[Route]:
@@ -25,11 +27,13 @@ def repository_routes(plane: DataPlane, repository: Repository) -> list[Route]:
         ready = asked.get("ready", False)
         if not isinstance(ready, bool):
             raise RequestInvalid(f"ready must be a boolean, got {json_kind(ready)}")
-        return _json(repository_index(repository, ready=ready))
+        listed, permit = repository_index(repository, ready=ready), exchange.permit
+        return _json([each for each in listed if permit is None or permit.sees(each["name"])])
 
     async def load(exchange: Exchange) -> Reply:
         asked = await _asked(exchange, plane)
-        await repository.load(exchange.params["name"], version=_version(asked))
+        version = await repository.load(exchange.params["name"], version=_version(asked))
+        exchange.trace.model, exchange.trace.version = version.identity.name, version.number
         return _json({})
 
     async def unload(exchange: Exchange) -> Reply:
@@ -40,6 +44,7 @@ def repository_routes(plane: DataPlane, repository: Repository) -> list[Route]:
     async def roll_back(exchange: Exchange) -> Reply:
         await _asked(exchange, plane)
         version = await repository.roll_back(exchange.params["name"])
+        exchange.trace.model, exchange.trace.version = version.identity.name, version.number
         return _json({"name": version.identity.name, "version": version.number})
 
     return [
@@ -71,21 +76,25 @@ def _listed(version: LoadedVersion, current: bool) -> dict[str, str]:  # noqa: F
 
 
 async def _asked(exchange: Exchange, plane: DataPlane) -> dict[str, object]:
-    body = await exchange.body(limit_bytes=plane.limits.body_bytes, timeout_s=plane.limits.body_timeout_s)
+    body = await read_body(plane, exchange)
     return parse_json_object(body) if body else {}
 
 
 def _version(asked: dict[str, object]) -> int | None:
     """Read which version is to be loaded: `{"parameters": {"version": "3"}}`; none: the alias's."""
-    parameters = asked.get("parameters") or {}
+    parameters = asked.get("parameters")
+    if parameters is None:
+        return None
     if not isinstance(parameters, dict) or not parameters.keys() <= {"version"}:
         raise RequestInvalid("parameters must be an object and may have the field version, and no other")
     version = parameters.get("version")
     if version is None:
         return None
-    if not str(version).isdecimal() or isinstance(version, bool):
+    whole = isinstance(version, float) and version.is_integer()  # 3.0 is an integer in JSON
+    text = str(int(version) if whole else version)
+    if isinstance(version, bool) or not (text.isdecimal() and len(text) <= VERSION_DIGITS):
         raise RequestInvalid("parameters.version must be the number of a version")
-    return int(str(version))
+    return int(text)
 
 
 def _json(content: object) -> Reply:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lockstep.serving.exchange import Exchange, Reply
+from lockstep.specs.serving_security import Role
 
 Handler = Callable[[Exchange], Awaitable[Reply]]
 
@@ -22,14 +23,14 @@ class Route:
         path: With parameters in braces, each a part between slashes: `/v2/models/{name}/infer`.
         handler: Gives the reply.
         edge: Protocol that it belongs to; see `Trace.edge`.
-        action: What a client must be allowed to do: `infer`, `read`, `admin`, `metrics`; none: open to all.
+        action: What a client must be allowed to do; none: open to all.
     """
 
     method: str
     path: str
     handler: Handler
     edge: str = "other"
-    action: str | None = None
+    action: Role | None = None
 
 
 @dataclass(frozen=True)

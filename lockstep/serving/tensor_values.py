@@ -40,29 +40,43 @@ def read_tensor(column: Column, values: Values) -> npt.NDArray[Any]:
     shape, dtype = column.shape or (), numpy_dtype(column)
     if isinstance(values, np.ndarray):
         return values
-    flat = _flattened(column, values, shape)
+    flat = _flattened(column, list(values), shape)
     allowed = ELEMENT_KINDS[dtype.kind]
     if not allowed.issuperset(map(type, flat)):
-        _refuse_element(column, flat, allowed, per_row=math.prod(shape))
+        flat = _whole_numbers(column, flat, allowed, per_row=math.prod(shape))
+    beyond = f"field {column.name!r}: an element is out of range of {column.dtype}"
     try:
-        with np.errstate(over="ignore"):  # as in Arrow, a number beyond float32 is an infinity
+        with np.errstate(over="ignore"):  # looked for below
             array = np.array(flat, dtype=dtype)
     except (OverflowError, ValueError) as error:
-        raise RequestInvalid(f"field {column.name!r}: an element is out of range of {column.dtype}") from error
+        raise RequestInvalid(beyond) from error
+    if dtype.kind == "f" and np.isinf(array).sum() != flat.count(math.inf) + flat.count(-math.inf):
+        raise RequestInvalid(beyond)
     return array.reshape(len(values), *shape)
 
 
-def _flattened(column: Column, values: Values, shape: tuple[int, ...]) -> list[Any]:
-    """Return all elements in row order; a row is nested by its shape, or flat."""
+def _flattened(column: Column, rows: list[Any], shape: tuple[int, ...]) -> list[Any]:
+    """Return all elements in row order; each row is nested by its shape, or flat."""
     size = math.prod(shape)
-    rows: list[Any] = list(values)
-    if all(isinstance(row, list) and len(row) == size and not _nested(row) for row in rows):
+    flat = [isinstance(row, list) and len(row) == size and not _nested(row) for row in rows]
+    if all(flat):
         return list(chain.from_iterable(rows))
+    if not any(flat):
+        return _unnested(column, rows, shape, first=0)
+    parts = (
+        row if done else _unnested(column, [row], shape, first=place)
+        for place, (row, done) in enumerate(zip(rows, flat, strict=True))
+    )
+    return list(chain.from_iterable(parts))
+
+
+def _unnested(column: Column, rows: list[Any], shape: tuple[int, ...], *, first: int) -> list[Any]:
+    """Return the elements of nested rows, of which the first is row `first` of the request."""
     level = rows
     for axis, length in enumerate(shape):
         for place, item in enumerate(level):
             if not isinstance(item, list) or len(item) != length:
-                row = place // max(math.prod(shape[:axis]), 1)
+                row = first + place // max(math.prod(shape[:axis]), 1)
                 got = f"an array of {len(item)}" if isinstance(item, list) else json_kind(item)
                 expected = f"an array of {length} at depth {axis + 1} of a {described(column)}"
                 raise RequestInvalid(f"field {column.name!r}, row {row}: expected {expected}, got {got}")
@@ -74,9 +88,15 @@ def _nested(row: list[Any]) -> bool:
     return bool(row) and isinstance(row[0], list)
 
 
-def _refuse_element(column: Column, flat: list[Any], allowed: frozenset[type], *, per_row: int) -> None:
+def _whole_numbers(column: Column, flat: list[Any], allowed: frozenset[type], *, per_row: int) -> list[Any]:
+    """Read 1.0 as an integer where one is expected, as plain columns do; refuse every other element of a wrong type."""
+    whole = int in allowed and float not in allowed
+    out = list(flat)
     for place, value in enumerate(flat):
-        if type(value) not in allowed:
+        if whole and type(value) is float and value.is_integer():
+            out[place] = int(value)
+        elif type(value) not in allowed:
             where = f"field {column.name!r}, row {place // max(per_row, 1)}"
             expected = f"elements of type {column.dtype}"
             raise RequestInvalid(f"{where}: expected {expected}, got {json_kind(value)}")
+    return out

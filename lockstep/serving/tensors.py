@@ -5,6 +5,7 @@ itself; the outputs likewise.
 """
 
 import math
+import struct
 from collections.abc import Container, Sequence
 from typing import Any
 
@@ -39,8 +40,11 @@ MOST_ROWS = 2**63
 # Datatypes whose values are rounded or bounded before they widen.
 NARROW: dict[str, pa.DataType] = {
     "FP16": pa.float16(), "FP32": pa.float32(), "INT8": pa.int8(), "INT16": pa.int16(), "INT32": pa.int32(),
-    "UINT8": pa.uint8(), "UINT16": pa.uint16(), "UINT32": pa.uint32(),
+    "INT64": pa.int64(), "UINT8": pa.uint8(), "UINT16": pa.uint16(), "UINT32": pa.uint32(), "UINT64": pa.uint64(),
 }  # fmt: skip
+
+
+SINGLE, SINGLE_BITS = struct.Struct("<f"), struct.Struct("<I")
 
 
 def declared_rows(column: Column, datatype: object, shape: object) -> int:
@@ -102,15 +106,20 @@ def narrowed(values: list[Any], datatype: str, *, name: str) -> list[Any]:
     Raises:
         RequestInvalid: A value is not of the datatype; names the row.
     """
+    if datatype == "BF16":
+        return _upper_halves(narrowed(values, "FP32", name=name), name=name)
     narrow = NARROW.get(datatype)
     if narrow is None:
         return values
     plain = {float, int, type(None)} if pa.types.is_floating(narrow) else {int, type(None)}
     if plain.issuperset(map(type, values)):
         try:
-            return list(pa.array(values, narrow).to_pylist())
+            read: list[Any] = pa.array(values, narrow).to_pylist()
         except (pa.ArrowInvalid, OverflowError):
             pass  # a value out of range: read one by one, to say which
+        else:
+            if math.inf not in read and -math.inf not in read:
+                return read
     out: list[Any] = []
     for row, value in enumerate(values):
         try:
@@ -126,12 +135,30 @@ def _narrowed_one(value: Any, narrow: pa.DataType) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Misfit(json_kind(value))
     floating = pa.types.is_floating(narrow)
-    if not floating and not float(value).is_integer():
+    if not floating and isinstance(value, float) and math.isfinite(value) and not value.is_integer():
         raise Misfit("a number with a fraction")
     try:
-        return pa.scalar(float(value) if floating else int(value), narrow).as_py()
+        read = pa.scalar(float(value) if floating else int(value), narrow).as_py()
     except (pa.ArrowInvalid, OverflowError) as error:
         raise Misfit("a number out of range") from error
+    if floating and math.isinf(read) and not math.isinf(value):
+        raise Misfit("a number out of range")
+    return read
+
+
+def _upper_halves(singles: list[float | None], *, name: str) -> list[float | None]:
+    """Round 32-bit floats to BF16, which is the upper half of one; ties go to the even neighbour."""
+    out: list[float | None] = []
+    for row, single in enumerate(singles):
+        if single is None or not math.isfinite(single):
+            out.append(single)
+            continue
+        (bits,) = SINGLE_BITS.unpack(SINGLE.pack(single))
+        (half,) = SINGLE.unpack(SINGLE_BITS.pack((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000))
+        if math.isinf(half):
+            raise RequestInvalid(f"input {name!r}, row {row}: expected BF16 or null, got a number out of range")
+        out.append(half)
+    return out
 
 
 def in_rows(values: list[Any], column: Column) -> list[Any]:

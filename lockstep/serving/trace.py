@@ -44,6 +44,10 @@ class Trace:
         """The stages as a Server-Timing header: https://www.w3.org/TR/server-timing/."""
         return ", ".join([f"{name};dur={seconds * 1000:.3f}" for name, seconds in self.stages_s.items()])
 
+    def expire_in(self, seconds: float) -> None:
+        """Let it expire so long after it came, unless it does sooner."""
+        self.expires = min(self.expires, time.monotonic() + seconds - (time.perf_counter() - self.began))
+
 
 def request_id(given: str | None) -> str:
     """Return the client's request id when it is safe to write into a log, else a new one."""

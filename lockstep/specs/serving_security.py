@@ -175,9 +175,24 @@ class Mtls(Strict):
     """Certificates of clients."""
 
     ca: File = Field(description="PEM file with the authorities whose certificates are accepted.")
-    require: bool = Field(True, description="Refuse connections without one; false: REST asks for it, gRPC does not.")
-    clients: tuple[CertificateClient, ...] = Field((), description="Who is who; the first that fits counts.")
-    others: Rights | None = Field(None, description="Rights of all other accepted certificates; none: no rights.")
+    require: bool = Field(
+        True, description="Refuse connections without one; false: REST checks it when there is one, gRPC does not ask."
+    )
+    clients: tuple[CertificateClient, ...] = Field(
+        (), description="Over gRPC: who is who; the first that fits counts. REST does not learn whose it is."
+    )
+    others: Rights | None = Field(
+        None, description="Rights of other accepted certificates, over REST of all of them; none: no rights."
+    )
+
+    @model_validator(mode="after")
+    def _shown_for_rights(self) -> Self:
+        if not self.require and (self.clients or self.others):
+            raise ValueError(
+                "'clients' and 'others' need 'require: true': without it REST does not learn whether a certificate "
+                "was shown, and gRPC does not ask for one"
+            )
+        return self
 
 
 class Rate(Strict):
@@ -216,7 +231,7 @@ class Audit(Strict):
 class ServingSecurity(Strict):
     """Who may ask the endpoint, and how."""
 
-    api_keys: File | None = Field(None, description="File of API keys, as `new_api_key` makes its entries.")
+    api_keys: File | None = Field(None, description="File of API keys, as `lockstep key new` makes its entries.")
     jwt: Jwt | None = Field(None, description="Tokens of an identity provider.")
     tls: Tls | None = Field(None, description="The endpoint's own certificate.")
     mtls: Mtls | None = Field(None, description="Certificates of clients.")
@@ -241,6 +256,15 @@ class ServingSecurity(Strict):
         """Whether there is any way to say who one is."""
         by_certificate = self.mtls is not None and bool(self.mtls.clients or self.mtls.others)
         return self.api_keys is not None or self.jwt is not None or by_certificate
+
+    @property
+    def names_only_grpc_clients(self) -> bool:
+        """Whether only certificates say who one is, by their names, which REST does not learn."""
+        return (
+            self.mtls is not None
+            and bool(self.mtls.clients)
+            and not (self.mtls.others or self.api_keys or self.jwt or self.allow_anonymous)
+        )
 
     @property
     def lets_anonymous_in(self) -> bool:

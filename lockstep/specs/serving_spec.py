@@ -5,7 +5,9 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from lockstep.specs.inference_log_spec import InferenceLogging
 from lockstep.specs.loading import validate
+from lockstep.specs.serving_security import ServingSecurity
 from lockstep.specs.spec import ModelRef
 from lockstep.specs.strict import Strict
 
@@ -37,6 +39,13 @@ class ServingLimits(Strict):
 
     body_mib: int = Field(16, ge=1, description="Largest request body, in MiB.")
     body_timeout_s: float = Field(30, gt=0, description="Longest time for a request body to arrive.")
+    arriving_mib: int = Field(
+        512, ge=1, description="Most of large bodies that are on their way at a time, in MiB; further ones get 503."
+    )
+    connections: int = Field(1024, ge=1, description="Open connections; further ones wait to be accepted.")
+    idle_s: float = Field(
+        75, gt=0, description="Longest time for the head of a request, for the next one, and to take an answer."
+    )
     in_progress: int = Field(256, ge=1, description="Requests at a time; further ones get 503.")
     grace_s: float = Field(30, ge=0, description="Longest wait for running requests when the endpoint stops.")
     stuck_s: float = Field(
@@ -55,6 +64,10 @@ class Serving(Strict):
     workers: int = Field(1, ge=1, le=64, description="Processes behind the port, each with its own copy of the models.")
     follow_s: float = Field(10, ge=0, description="Seconds between looks whether an alias moved; 0: never.")
     limits: ServingLimits = Field(default_factory=ServingLimits)
+    security: ServingSecurity = Field(
+        default_factory=ServingSecurity, description="Who may ask, and how: docs/endpoint-security.md."
+    )
+    log: InferenceLogging | None = Field(None, description="What is kept of answered rows; none: nothing.")
 
     @model_validator(mode="after")
     def _ports_are_shared(self) -> Self:

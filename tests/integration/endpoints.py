@@ -50,10 +50,10 @@ class Endpoint:
 
 
 @contextlib.contextmanager
-def serving(world: World, *args: str, spec: str = "churn") -> Iterator[Endpoint]:
-    """Run `lockstep serve` on a free port until the block ends."""
+def serving(world: World, *args: str, spec: str | None = "churn") -> Iterator[Endpoint]:
+    """Run `lockstep serve`, of a spec or with a `--config`, on a free port until the block ends."""
     log = world.home / f"serve-{time.monotonic_ns()}.log"
-    command = world.command("serve", spec, "--port", "0", *args)
+    command = world.command("serve", *([spec] if spec else []), "--port", "0", *args)
     with log.open("wb") as stream:
         process = subprocess.Popen(command, env=world.env, cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT)
     try:

@@ -9,9 +9,24 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from endpoints import JSON, Endpoint
+from endpoints import JSON, Endpoint, serving
+from world import World
 
 BODY = json.dumps({"inputs": {"city": ["bern"], "age": [3.0], "spend": [0.1]}}).encode()
+
+
+# What anybody on this machine may do: without this they may not change what is served.
+MANAGED = """
+models: [{spec: churn}]
+security: {anonymous: {models: "*", roles: [infer, read, metrics, admin]}}
+"""
+
+
+def managed(world: World, *args: str) -> contextlib.AbstractContextManager[Endpoint]:
+    """Run `lockstep serve` so that anybody may load, unload and roll back."""
+    config = world.home / "managed.yaml"
+    config.write_text(MANAGED, encoding="utf-8")
+    return serving(world, "--config", str(config), *args, spec=None)
 
 
 def until(done: Callable[[], Any], *, seconds: float = 20.0) -> None:

@@ -236,7 +236,7 @@ def test_small_requests_are_answered_while_a_big_one_runs(endpoint: Endpoint, fr
     [
         (("--alias", "nobody"), 5, "has no alias 'nobody'"),
         (("--alias", "champion", "--model-version", "1"), 2, "not both"),
-        (("--host", "203.0.113.1"), 4, "cannot listen on 203.0.113.1"),
+        (("--host", "203.0.113.1"), 4, "does not start on '203.0.113.1', which other machines can reach"),
     ],
 )
 def test_a_bad_start_is_one_clear_error(args: tuple[str, ...], code: int, message: str, world: World) -> None:

@@ -1,33 +1,33 @@
-"""The endpoint's security over real sockets: uvicorn and gRPC."""
+"""The endpoint's security over REST: real keys, certificates and connections, also while they change."""
 
-import asyncio
 import contextlib
+import datetime as dt
 import http.client
-import socket
+import json
 import ssl
 import threading
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
-import uvicorn
-from guarded import KEY, MTLS, TLS, started, until, write_files
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from endpoints import serving
+from guarded import BATCH, KEY, MTLS, STRANGER, TLS, Served, until, write_files
+from world import World
 
-from lockstep.errors import LockstepError
 from lockstep.serving.security.api_keys import entry_text, new_api_key
-from lockstep.serving.security.assembly import Security
-from lockstep.serving.security.certificates import from_auth_context
-from lockstep.serving.security.credentials import credentials_from_headers, credentials_from_metadata
-from lockstep.serving.security.tls import grpc_credentials, server_context
-from lockstep.serving.security.tls_protocol import SCOPE_KEY, CertificateProtocol
-from lockstep.specs.serving_security import Mtls, Tls
+from lockstep.serving.security.assembly import build_security
+from lockstep.serving.security.errors import SecurityFileInvalid
+from lockstep.specs.serving_security import ServingSecurity
 from tests.unit.serving.security.issuers import Certified, authority, issued
 
-BATCH = issued("clients", uris=["spiffe://example/batch"])
-STRANGER = issued("others", uris=["spiffe://example/batch"])
+OTHERS = {**MTLS, "others": {"models": "churn"}}
+PATH = "/models/churn/who"
 
 
 @pytest.fixture
@@ -35,48 +35,11 @@ def folder(tmp_path: Path) -> Path:
     return write_files(tmp_path)
 
 
-# --- REST ------------------------------------------------------------------------------------------------------
-
-
-def application(security: Security) -> Any:
-    """Answer with the client's name, or with the name of the error."""
-
-    async def answer(scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
-        credentials = credentials_from_headers(
-            scope["headers"], peer=scope["client"][0], certificate=scope.get(SCOPE_KEY)
-        )
-        try:
-            status, text = 200, security.guard.admit(credentials, action="infer", model="churn").name
-        except LockstepError as error:
-            status, text = 400, type(error).__name__
-        await send({"type": "http.response.start", "status": status, "headers": [(b"connection", b"close")]})
-        await send({"type": "http.response.body", "body": text.encode()})
-
-    return answer
-
-
 @contextlib.contextmanager
-def rest(security: Security, *, loop: Any = "uvloop") -> Iterator[int]:
-    assert security.tls is not None
-    context = server_context(security.tls)
-    config = uvicorn.Config(
-        application(security),
-        http=CertificateProtocol,
-        loop=loop,
-        lifespan="off",
-        log_config=None,
-        ssl_context_factory=lambda _config, _default: context,
-    )
-    server = uvicorn.Server(config)
-    sock = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
-    thread.start()
-    try:
-        yield sock.getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join()
-        sock.close()
+def rest(folder: Path, **facts: Any) -> Iterator[int]:
+    security = build_security(ServingSecurity.model_validate({"tls": TLS, **facts}), folder=folder)
+    with Served(security) as served:
+        yield served.port
 
 
 def client_context(folder: Path, own: Certified | None) -> ssl.SSLContext:
@@ -86,117 +49,191 @@ def client_context(folder: Path, own: Certified | None) -> ssl.SSLContext:
     return context
 
 
-def ask(port: int, folder: Path, own: Certified | None = None, **headers: str) -> str:
-    """Return what the application answered, or `refused` when there was no connection."""
-    connection = http.client.HTTPSConnection("127.0.0.1", port, context=client_context(folder, own), timeout=10)
-    try:
-        connection.request("GET", "/", headers={name.replace("_", "-"): value for name, value in headers.items()})
-        return connection.getresponse().read().decode()
-    except (OSError, http.client.HTTPException):
-        return "refused"
-    finally:
-        connection.close()
+def connected(port: int, folder: Path, own: Certified | None = None) -> http.client.HTTPSConnection:
+    return http.client.HTTPSConnection("127.0.0.1", port, context=client_context(folder, own), timeout=10)
 
 
-@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-def test_rest_knows_clients_by_certificate_and_by_key(folder: Path, loop: str) -> None:
-    with started(folder, api_keys="keys.yaml", tls=TLS, mtls=MTLS) as security, rest(security, loop=loop) as port:
-        assert ask(port, folder, BATCH) == "batch"
+def ask(port: int, folder: Path, own: Certified | None = None, *, path: str = PATH, **headers: str) -> str:
+    """Return the client's name, or the status of another answer, or `refused` when there was no connection."""
+    connection = connected(port, folder, own)
+    with contextlib.closing(connection):
+        try:
+            connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+            response = connection.getresponse()
+        except (OSError, http.client.HTTPException):
+            return "refused"
+        return response.read().decode() if response.status == 200 else str(response.status)
+
+
+def test_keys_over_tls(folder: Path) -> None:
+    with rest(folder, api_keys="keys.yaml") as port:
+        assert ask(port, folder, x_api_key=KEY) == "by-key"
+        assert ask(port, folder, authorization=f"Bearer {KEY}") == "by-key"
+        assert ask(port, folder, x_api_key=KEY, path="/models/other/who") == "403"
+        assert ask(port, folder, x_api_key=KEY, authorization=f"Bearer {KEY}") == "401"
+        assert ask(port, folder, authorization="Bearer ä") == "401"
+        assert ask(port, folder) == "401"
+        assert ask(port, folder, path="/v2/health/live") == '{"live":true}'
+
+
+def test_several_headers_of_one_name_are_seen(folder: Path) -> None:
+    with rest(folder, api_keys="keys.yaml") as port:
+        connection = connected(port, folder)
+        with contextlib.closing(connection):
+            connection.putrequest("GET", PATH)
+            for _ in range(2):
+                connection.putheader("Authorization", f"Bearer {KEY}")
+            connection.endheaders()
+            assert connection.getresponse().status == 401
+
+
+def test_certificates_of_clients_gate_connections_and_give_the_rights_of_others(folder: Path) -> None:
+    with rest(folder, api_keys="keys.yaml", mtls=OTHERS) as port:
+        assert ask(port, folder, BATCH) == "127.0.0.1"
+        assert ask(port, folder, BATCH, path="/models/other/who") == "403"
         assert ask(port, folder, BATCH, x_api_key=KEY) == "by-key"
-        assert ask(port, folder, BATCH, authorization=f"Bearer {KEY}") == "by-key"
-        assert ask(port, folder, BATCH, x_api_key="lsk_wrong") == "Unauthenticated"
-        assert ask(port, folder, issued("clients", "unlisted")) == "Unauthenticated"
-        assert ask(port, folder, None, x_api_key=KEY) == "refused"
+        assert ask(port, folder, BATCH, x_api_key="lsk_wrong") == "401"
+        for refused in (None, STRANGER, issued("clients", "old", days=-1), issued("clients", "x", server=True)):
+            assert ask(port, folder, refused, x_api_key=KEY) == "refused"
+
+
+def test_without_rights_of_others_a_certificate_is_not_enough(folder: Path) -> None:
+    with rest(folder, api_keys="keys.yaml", mtls=MTLS) as port:
+        assert ask(port, folder, BATCH) == "401"
+        assert ask(port, folder, BATCH, x_api_key=KEY) == "by-key"
+
+
+def test_a_certificate_that_need_not_be_shown_is_checked_when_it_is(folder: Path) -> None:
+    with rest(folder, api_keys="keys.yaml", mtls={"ca": "ca.pem", "require": False}) as port:
+        assert ask(port, folder, None, x_api_key=KEY) == "by-key"
+        assert ask(port, folder, BATCH, x_api_key=KEY) == "by-key"
+        assert ask(port, folder, BATCH) == "401"
         assert ask(port, folder, STRANGER, x_api_key=KEY) == "refused"
 
 
-def test_rest_asks_for_certificates_that_need_not_be_shown(folder: Path) -> None:
-    optional = {**MTLS, "require": False}
-    with started(folder, api_keys="keys.yaml", tls=TLS, mtls=optional) as security, rest(security) as port:
-        assert ask(port, folder, None, x_api_key=KEY) == "by-key"
-        assert ask(port, folder, BATCH) == "batch"
-        assert ask(port, folder, None) == "Unauthenticated"
-        assert ask(port, folder, STRANGER) == "refused"
+@pytest.mark.parametrize(("minimum", "answer"), [("1.2", "by-key"), ("1.3", "refused")])
+def test_old_versions_are_refused(folder: Path, minimum: str, answer: str) -> None:
+    with rest(folder, api_keys="keys.yaml", tls={**TLS, "minimum": minimum}) as port:
+        context = client_context(folder, None)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=10)
+        with contextlib.closing(connection):
+            try:
+                connection.request("GET", PATH, headers={"X-API-Key": KEY})
+                found = connection.getresponse().read().decode()
+            except ssl.SSLError:
+                found = "refused"
+        assert found == answer
 
 
-def test_rest_takes_new_certificates_and_keys_while_it_runs(folder: Path) -> None:
-    with started(folder, api_keys="keys.yaml", tls=TLS, mtls=MTLS) as security, rest(security) as port:
+def test_keys_and_authorities_change_while_it_runs(folder: Path) -> None:
+    with rest(folder, api_keys="keys.yaml", mtls=OTHERS) as port:
         assert ask(port, folder, BATCH, x_api_key=KEY) == "by-key"
         other, entry = new_api_key("renewed", models=["churn"])
         renewed = issued("clients-2", uris=["spiffe://example/batch"])
         (folder / "keys.yaml").write_text("keys:\n" + entry_text(entry))
         (folder / "ca.pem").write_bytes(authority("clients-2").pem())
-        issued("ca", "server-2", server=True).write(folder, "server")
         until(lambda: ask(port, folder, renewed, x_api_key=other) == "renewed")
-        assert ask(port, folder, renewed, x_api_key=KEY) == "Unauthenticated"
-        assert ask(port, folder, BATCH, x_api_key=other) == "refused"
+        assert ask(port, folder, renewed, x_api_key=KEY) == "401"
+        until(lambda: ask(port, folder, BATCH, x_api_key=other) == "refused")
 
 
-# --- gRPC ------------------------------------------------------------------------------------------------------
+def shown(port: int, folder: Path) -> bytes | None:
+    connection = connected(port, folder)
+    with contextlib.closing(connection):
+        connection.connect()
+        assert isinstance(connection.sock, ssl.SSLSocket)
+        return connection.sock.getpeercert(binary_form=True)
 
 
-class Answering(grpc.GenericRpcHandler):
-    """The same application as a gRPC method."""
-
-    def __init__(self, security: Security) -> None:
-        self._security = security
-
-    def service(self, details: Any) -> Any:
-        return grpc.unary_unary_rpc_method_handler(self._answer)
-
-    async def _answer(self, _request: bytes, context: Any) -> bytes:
-        credentials = credentials_from_metadata(
-            context.invocation_metadata(), peer=context.peer(), certificate=from_auth_context(context.auth_context())
-        )
-        try:
-            client = self._security.guard.admit(credentials, action="infer", model="churn")
-        except LockstepError as error:
-            return type(error).__name__.encode()
-        return client.name.encode()
+def presented(port: int, folder: Path) -> bytes | None:
+    try:
+        return shown(port, folder)
+    except OSError:
+        return None
 
 
-async def call(port: int, own: Certified | None = None, **metadata: str) -> str:
-    keys: dict[str, bytes] = {}
-    if own is not None:
-        keys = {"private_key": own.key_pem(), "certificate_chain": own.pem()}
-    credentials = grpc.ssl_channel_credentials(authority("ca").pem(), **keys)
-    async with grpc.aio.secure_channel(f"localhost:{port}", credentials) as channel:
-        sent = tuple((name.replace("_", "-"), value) for name, value in metadata.items())
-        try:
-            answer: bytes = await channel.unary_unary("/test/Answer")(b"", metadata=sent, timeout=10)
-        except grpc.aio.AioRpcError as error:
-            return "refused" if error.code() == grpc.StatusCode.UNAVAILABLE else str(error.code())
-        return answer.decode()
+def test_a_renewed_certificate_costs_no_request_that_has_begun(folder: Path) -> None:
+    answers: list[str] = []
+    with rest(folder, api_keys="keys.yaml") as port:
+        kept = connected(port, folder)
+        kept.request("GET", "/slow")
+        renewed = issued("ca", "server-2", server=True)
+        renewed.write(folder, "server")
+        while presented(port, folder) != renewed.der():
+            answers.append(ask(port, folder, x_api_key=KEY))
+        answers += [ask(port, folder, x_api_key=KEY) for _ in range(5)]
+        with contextlib.closing(kept):
+            assert kept.getresponse().read() == b"done"
+    # A connection that was being opened at the very moment is closed, like an idle one.
+    assert answers.count("refused") <= 1
+    assert set(answers) <= {"by-key", "refused"}
 
 
-def test_grpc_knows_clients_by_certificate_and_by_key(folder: Path) -> None:
-    async def scenario(security: Security, mtls: Mtls) -> None:
-        assert security.tls is not None
-        server = grpc.aio.server()
-        server.add_generic_rpc_handlers((Answering(security),))
-        port = server.add_secure_port(
-            "localhost:0", grpc_credentials(security.tls, tls=Tls.model_validate(TLS), mtls=mtls)
-        )
-        await server.start()
-        try:
-            assert await call(port, BATCH) == "batch"
-            assert await call(port, BATCH, x_api_key=KEY) == "by-key"
-            assert await call(port, BATCH, authorization=f"Bearer {KEY}") == "by-key"
-            assert await call(port, BATCH, authorization="Bearer lsk_wrong") == "Unauthenticated"
-            assert await call(port, issued("clients", "unlisted")) == "Unauthenticated"
-            assert await call(port, None, x_api_key=KEY) == "refused"
-            assert await call(port, STRANGER, x_api_key=KEY) == "refused"
-            renewed = issued("clients-2", uris=["spiffe://example/batch"])
-            assert await call(port, renewed) == "refused"
-            (folder / "ca.pem").write_bytes(authority("clients-2").pem())
-            issued("ca", "server-2", server=True).write(folder, "server")
-            deadline = time.monotonic() + 10
-            while await call(port, renewed) != "batch":
-                assert time.monotonic() < deadline
-                await asyncio.sleep(0.1)
-            assert await call(port, BATCH) == "refused"
-        finally:
-            await server.stop(None)
+def test_a_certificate_that_cannot_be_used_changes_nothing(folder: Path, caplog: Any) -> None:
+    with rest(folder, api_keys="keys.yaml") as port:
+        before = shown(port, folder)
+        (folder / "server.key").write_bytes(issued("ca", "another", server=True).key_pem())
+        until(lambda: "changed files are not used" in caplog.text)
+        assert (shown(port, folder), ask(port, folder, x_api_key=KEY)) == (before, "by-key")
 
-    with started(folder, api_keys="keys.yaml", tls=TLS, mtls=MTLS) as security:
-        asyncio.run(scenario(security, Mtls.model_validate(MTLS)))
+
+def write_odd(folder: Path) -> None:
+    """Write a certificate of a curve that OpenSSL knows and Granian's TLS library does not."""
+    key = ec.generate_private_key(ec.SECP256K1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "odd")])
+    now = dt.datetime.now(dt.UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(now).not_valid_after(now + dt.timedelta(days=30))
+    certificate = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+    (folder / "server.pem").write_bytes(certificate)
+    (folder / "server.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+def test_a_certificate_that_would_end_the_server_is_refused_at_the_start_and_passed_over_later(
+    folder: Path, caplog: Any
+) -> None:
+    with rest(folder, api_keys="keys.yaml") as port:
+        before = shown(port, folder)
+        write_odd(folder)
+        until(lambda: "the server's TLS library refuses them" in caplog.text)
+        assert (shown(port, folder), ask(port, folder, x_api_key=KEY)) == (before, "by-key")
+    with pytest.raises(SecurityFileInvalid, match="the server's TLS library refuses them"), rest(folder):
+        pass
+
+
+def test_who_never_shakes_hands_keeps_nobody_waiting(folder: Path) -> None:
+    with rest(folder, api_keys="keys.yaml") as port, contextlib.ExitStack() as stack:
+        security = build_security(ServingSecurity.model_validate({"tls": TLS}), folder=folder)
+        served = stack.enter_context(Served(security))
+        for _ in range(50):
+            stack.enter_context(served.connect())
+        found: list[str] = []
+        thread = threading.Thread(target=lambda: found.append(ask(served.port, folder, path="/v2/health/live")))
+        thread.start()
+        thread.join(5)
+        assert found == ['{"live":true}']
+        assert ask(port, folder, x_api_key=KEY) == "by-key"
+
+
+def test_lockstep_serve_protects_what_its_configuration_says(world: World, folder: Path) -> None:
+    made = world.run("key", "new", "portal", "--model", "churn", "--file", str(folder / "keys.yaml"))
+    assert made.returncode == 0, made.stderr
+    key, config = made.stdout.strip(), folder / "serving.yaml"
+    security = {"api_keys": "keys.yaml", "tls": TLS, "audit": {"file": "audit.jsonl"}}
+    config.write_text(json.dumps({"host": "0.0.0.0", "models": [{"spec": "churn"}], "security": security}))
+    with serving(world, "--config", str(config), spec=None) as endpoint:
+        assert endpoint.url.startswith("https://")
+        port = endpoint.address[1]
+        assert json.loads(ask(port, folder, path="/v2/models/churn", x_api_key=key))["name"] == "churn"
+        assert ask(port, folder, path="/v2/models/churn") == "401"
+        assert ask(port, folder, path="/v2/models/other", x_api_key=key) == "403"
+        until(lambda: (folder / "audit.jsonl").read_text().count("\n") == 2)
+        assert key not in endpoint.log.read_text() + (folder / "audit.jsonl").read_text()
+
+
+def test_other_machines_are_not_let_in_by_accident(world: World) -> None:
+    done = world.run("serve", "churn", "--port", "0", "--host", "0.0.0.0")
+    assert done.returncode == 4
+    assert "does not start on '0.0.0.0'" in done.stderr
+    assert "security.api_keys" in done.stderr

@@ -77,7 +77,7 @@ def test_closed_loop_counts_right_answers_and_their_latency() -> None:
     assert seen.errors == {}
     assert seen.p50_ms is not None
     assert seen.p50_ms >= 5
-    assert seen.rps == pytest.approx(1000 / seen.p50_ms, rel=0.3)
+    assert seen.rps == pytest.approx(1000 / seen.p50_ms, rel=0.5)
 
 
 def test_each_failure_is_counted_as_what_it_is() -> None:
@@ -129,4 +129,4 @@ def test_a_server_that_never_answers_is_given_up() -> None:
     with serving(lambda count, row: ((60.0 if count > 20 else 0.0), right(row))) as port:
         seen = load(port, rate=100, seconds=0.5)
     assert seen.errors["no answer"] > 10
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 30

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
-from endpoints import JSON, Endpoint, serving
-from load import BODY, Load, until
+from endpoints import JSON, Endpoint
+from load import BODY, Load, managed, until
 from world import GOOD, OTHER_GOOD, World
 
 # `make test-swaps` has a hundred.
@@ -17,7 +17,7 @@ SPARE_MIB = 60
 
 @pytest.fixture
 def endpoint(world: World) -> Iterator[Endpoint]:
-    with serving(world) as running:
+    with managed(world) as running:
         yield running
 
 

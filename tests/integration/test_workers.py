@@ -10,14 +10,14 @@ from collections.abc import Iterator
 import psutil
 import pytest
 from endpoints import JSON, Endpoint, serving
-from load import BODY, Load, until
+from load import BODY, Load, managed, until
 from prometheus_client.parser import text_string_to_metric_families
 from world import CONSTANT, GOOD, World
 
 
 @pytest.fixture(scope="module")
 def endpoint(world: World) -> Iterator[Endpoint]:
-    with serving(world, "--workers", "2") as running:
+    with managed(world, "--workers", "2") as running:
         yield running
 
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from benchmarks.job import Job
 from benchmarks.serving.sample import one_thread_model, score_array
 
-# A call of a network of this size takes 10 ms, outside Python's lock: the hop to a thread costs little, and two cores
-# work. For all others the hop costs more than it gives.
+# A call of a network of this size takes milliseconds, outside Python's lock: the hop to a thread costs little, and two
+# cores work. For all others the hop costs more than it gives.
 IN_THREADS = ("text",)
 
 

@@ -32,6 +32,9 @@ class Permit(Protocol):
     def charge_rows(self, rows: int) -> None:
         """Count the rows of the call, once they are known and before they are scored; may raise."""
 
+    def sees(self, model: str) -> bool:
+        """Return whether the client may know of a model."""
+
     def covering(self, operation: str, trace: Trace) -> AbstractContextManager[None]:
         """Run the call in this: whatever is to be known of its end is noted."""
 
@@ -131,8 +134,9 @@ class InferenceServicer:
 
     async def repository_index(self, request: pb.RepositoryIndexRequest, call: Call) -> pb.RepositoryIndexResponse:
         """List the models and their loaded versions."""
-        with self._admitted(call, "read", ""):
-            listed = repository_index(self._repository, ready=request.ready)
+        with self._admitted(call, "read", "") as permit:
+            found = repository_index(self._repository, ready=request.ready)
+            listed = [model for model in found if permit is None or permit.sees(model["name"])]
             return pb.RepositoryIndexResponse(models=[pb.RepositoryIndexResponse.ModelIndex(**m) for m in listed])
 
     async def model_load(self, request: pb.RepositoryModelLoadRequest, call: Call) -> pb.RepositoryModelLoadResponse:

@@ -1,5 +1,6 @@
 """From the section `security` of serving.yaml to what protects one process of the endpoint."""
 
+import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,19 +9,29 @@ from lockstep.serving.security.api_keys import follow_keys
 from lockstep.serving.security.audit import AuditLog
 from lockstep.serving.security.audit_sinks import write_to_file, write_to_log
 from lockstep.serving.security.authenticator import Authenticator
-from lockstep.serving.security.certificates import CertificateClients
+from lockstep.serving.security.certificates import CertificateClients, unnamed
 from lockstep.serving.security.clients import client_with
+from lockstep.serving.security.credentials import Credentials, Headers, credentials_from_headers
 from lockstep.serving.security.errors import SecurityFileInvalid
 from lockstep.serving.security.guard import Guard
 from lockstep.serving.security.key_fetching import FetchedKeySet, fetched_key_set
 from lockstep.serving.security.key_sets import KeySetFile
+from lockstep.serving.security.permits import Permit
 from lockstep.serving.security.rate_limit import Pace, RateLimiter
 from lockstep.serving.security.reloading import FollowedFiles, Refreshed, Refresher
-from lockstep.serving.security.tls import TlsMaterial, follow_tls
+from lockstep.serving.security.tls import TlsMaterial, Trial, follow_tls
+from lockstep.serving.security.tls_trial import refusal_of
 from lockstep.serving.security.tokens import TokenVerifier
 from lockstep.specs.serving_security import ANY_MODEL, Audit, Jwt, Role, ServingSecurity
 
 MIB = 2**20
+ONLY_GRPC = (
+    "security.mtls.clients have rights over gRPC only, so over REST nobody has any: REST does not learn whose "
+    "certificate it was. Say mtls.others for what any accepted certificate may do there, or add security.api_keys "
+    "or security.jwt"
+)
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,10 +39,11 @@ class Security:
     """What protects one process of the endpoint.
 
     Attributes:
-        guard: Asked before each request.
+        guard: Knows who may do what.
         tls: Certificates to listen with; none: in plain text.
         audit: The audit log.
-        open_roles: What everybody may do with every model and without limit: about that the guard need not be asked.
+        open_roles: What everybody may do with every model and without limit: nobody need be asked to let that in.
+        certified: Whether a client over REST has shown a certificate that gives it rights; which one is not known.
         fetched: Keys that are fetched, if any.
         refresher: Keeps files and fetched keys up to date.
     """
@@ -40,8 +52,20 @@ class Security:
     tls: FollowedFiles[TlsMaterial] | None
     audit: AuditLog
     open_roles: frozenset[Role]
+    certified: bool
     fetched: FetchedKeySet | None
     refresher: Refresher
+
+    def credentials(self, headers: Headers, *, peer: str) -> Credentials:
+        """Read what came with an HTTP request from an address to say who sends it."""
+        return credentials_from_headers(headers, peer=peer, certificate=unnamed(peer) if self.certified else None)
+
+    def admit(
+        self, credentials: Credentials, *, action: Role, model: str | None = None, request_id: str = ""
+    ) -> Permit:
+        """Let a request in that is not open to all; call it before the model is looked up. See `Guard.admit`."""
+        client = self.guard.admit(credentials, action=action, model=model, request_id=request_id)
+        return Permit(self.guard, client, credentials, action=action, model=model, request_id=request_id)
 
     def start(self) -> None:
         """Fetch what is to be fetched and start the threads; after a fork, in each process."""
@@ -56,17 +80,20 @@ class Security:
         self.audit.close()
 
 
-def build_security(config: ServingSecurity, *, folder: Path) -> Security:
+def build_security(config: ServingSecurity, *, folder: Path, trial: Trial = refusal_of) -> Security:
     """Build what protects the endpoint. Reads all files; nothing runs before `start`.
 
     Args:
         config: The section `security`.
         folder: That of serving.yaml, where relative paths begin.
+        trial: Tries certificates out.
 
     Raises:
         SecurityFileInvalid: A file of keys or certificates cannot be used.
         KeySetInvalid: The file of the identity provider's keys cannot be used.
     """
+    if config.names_only_grpc_clients:
+        _log.warning("%s", ONLY_GRPC)
     keys = None if config.api_keys is None else follow_keys(folder / config.api_keys)
     source = None if config.jwt is None else _key_source(config.jwt, folder=folder)
     tokens = None if config.jwt is None or source is None else TokenVerifier(config.jwt, source)
@@ -74,7 +101,7 @@ def build_security(config: ServingSecurity, *, folder: Path) -> Security:
     certificates = CertificateClients(config.mtls) if config.mtls is not None and names_clients else None
     anonymous = client_with("anonymous", "anonymous", [config.anonymous]) if config.lets_anonymous_in else None
     authenticator = Authenticator(keys=keys, tokens=tokens, certificates=certificates, anonymous=anonymous)
-    tls = None if config.tls is None else follow_tls(config.tls, config.mtls, folder=folder)
+    tls = None if config.tls is None else follow_tls(config.tls, config.mtls, folder=folder, trial=trial)
     limiter = None if config.rate_limit is None else RateLimiter(config.rate_limit)
     audit = _audit_log(config.audit, folder=folder)
     fetched = source if isinstance(source, FetchedKeySet) else None
@@ -85,6 +112,7 @@ def build_security(config: ServingSecurity, *, folder: Path) -> Security:
         tls,
         audit,
         open_roles=_open_roles(config),
+        certified=config.mtls is not None and config.mtls.others is not None,
         fetched=fetched,
         refresher=Refresher(followed),
     )
@@ -92,7 +120,8 @@ def build_security(config: ServingSecurity, *, folder: Path) -> Security:
 
 def _open_roles(config: ServingSecurity) -> frozenset[Role]:
     limited = config.authenticates or config.rate_limit is not None or ANY_MODEL not in config.anonymous.models
-    return frozenset() if limited else frozenset(config.anonymous.roles)
+    # Changes are written to the audit log whoever makes them.
+    return frozenset() if limited else frozenset(config.anonymous.roles) - {"admin"}
 
 
 def _key_source(config: Jwt, *, folder: Path) -> KeySetFile | FetchedKeySet:

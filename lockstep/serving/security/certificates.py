@@ -64,6 +64,15 @@ def from_auth_context(context: Mapping[str, Sequence[bytes]]) -> PeerCertificate
     return read_pem(found[0]) if len(found) == 1 else None
 
 
+def unnamed(peer: str) -> PeerCertificate:
+    """Return what is known where the server checks certificates but does not tell of them: one was shown, from there.
+
+    Args:
+        peer: Address of the connection.
+    """
+    return PeerCertificate((("address", peer),), begins=float("-inf"), ends=float("inf"), fingerprint="")
+
+
 def _facts(certificate: x509.Certificate) -> PeerCertificate:
     names: list[tuple[str, str]] = []
     try:

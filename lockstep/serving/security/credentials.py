@@ -4,6 +4,7 @@ import functools
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from lockstep.serving.security.certificates import PeerCertificate
 from lockstep.serving.security.errors import Reason
@@ -11,7 +12,17 @@ from lockstep.serving.security.errors import Reason
 AUTHORIZATION, API_KEY = "authorization", "x-api-key"
 MAX_BYTES = 8192
 IPV6_SUBNET = 64
-_HEADERS = {b"authorization": True, b"x-api-key": False}
+UNREADABLE = "Bearer \ufffd"
+
+
+class Headers(Protocol):
+    """Headers of an HTTP request; names in lower case."""
+
+    def __contains__(self, key: str, /) -> bool:
+        """Return whether there is such a header."""
+
+    def get_all(self, key: str, /) -> list[str]:
+        """Return the values of all headers of a name, but for those that are not ASCII."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +44,19 @@ class Credentials:
     problem: Reason | None = None
 
 
-def credentials_from_headers(
-    headers: Iterable[tuple[bytes, bytes]], *, peer: str, certificate: PeerCertificate | None = None
-) -> Credentials:
+def credentials_from_headers(headers: Headers, *, peer: str, certificate: PeerCertificate | None = None) -> Credentials:
     """Read the credentials of an HTTP request.
 
     Args:
-        headers: Names in lower case, as ASGI has them.
+        headers: Of the request.
         peer: Address of the connection.
         certificate: The client's certificate, if it showed one.
     """
-    found = [(_HEADERS[name], value) for name, value in headers if name in _HEADERS]
+    found = []
+    for name in (AUTHORIZATION, API_KEY):
+        if name in headers:
+            # A header that is there without a readable value was sent too, and is refused.
+            found += [(name == AUTHORIZATION, value.encode()) for value in headers.get_all(name) or [UNREADABLE]]
     return _read(found, peer=peer, certificate=certificate)
 
 

@@ -131,17 +131,21 @@ class Supervisor:
                 process.wait()
 
 
-def starter(folder: Path, sock: socket.socket, *more: socket.socket) -> Start:
-    """Return what starts a worker: `lockstep serve-worker` with the listening sockets handed on."""
-    descriptors = [each.fileno() for each in (sock, *more)]
+def starter(shared: Path, sock: socket.socket, *, folder: Path) -> Start:
+    """Return what starts a worker: `lockstep serve-worker`.
+
+    Args:
+        shared: Folder of the workers.
+        sock: Bound; handed on.
+        folder: Where relative paths of the configuration begin.
+    """
+    descriptor = sock.fileno()
 
     def start(index: int) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "lockstep", "serve-worker", str(folder), str(index)]
-        command += [str(descriptor) for descriptor in descriptors]
         # A session of its own: Ctrl-C reaches the supervisor alone, which lets the workers finish.
         return subprocess.Popen(
-            command,
-            pass_fds=descriptors,
+            [sys.executable, "-m", "lockstep", "serve-worker", str(shared), str(folder), str(index), str(descriptor)],
+            pass_fds=[descriptor],
             start_new_session=True,
             preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl call, safe after fork
         )

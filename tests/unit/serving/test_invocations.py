@@ -1,10 +1,13 @@
 """The edge of MLflow's scoring protocol, request by request, without a socket."""
 
+import io
 import json
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lockstep.scoring.scorer import Scorer
@@ -66,6 +69,15 @@ def test_utf8_json_is_accepted(content_type: str, app: Any, row: dict[str, Any])
     assert call(app, "/invocations", records(row), headers={"content-type": content_type}).status == 200
 
 
+def test_parquet_gets_the_scores_of_json(app: Any, row: dict[str, Any]) -> None:
+    file = io.BytesIO()
+    pq.write_table(pa.Table.from_batches([json_batch(records(row, row))]), file)
+    answer = call(app, "/invocations", file.getvalue(), headers={"content-type": "application/vnd.apache.parquet"})
+    assert (answer.status, answer.body) == (200, call(app, "/invocations", records(row, row), headers=JSON).body)
+    broken = call(app, "/invocations", b"PAR1", headers={"content-type": "application/vnd.apache.parquet"})
+    assert (broken.status, broken.json()["error_code"]) == (400, "BAD_REQUEST")
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -74,7 +86,7 @@ def test_utf8_json_is_accepted(content_type: str, app: Any, row: dict[str, Any])
         {"content-type": "text/html"},
         {"content-type": "application/json; charset=latin-1"},
         {"content-type": "application/json; format=split"},
-        {"content-type": "application/vnd.apache.parquet"},
+        {"content-type": "application/vnd.apache.avro"},
         {**JSON, "content-encoding": "gzip"},
     ],
 )

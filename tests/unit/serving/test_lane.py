@@ -119,12 +119,15 @@ def test_no_rows_are_no_scores(lane: ScoringLane) -> None:
 def test_what_arrives_together_runs_together(backend: Counting) -> None:
     ran: list[Scored] = []
     lane = lane_of(backend, cost=cheap(), on_scored=ran.append)
+    sizes: list[int] = []
+    lane.on_rows = sizes.append
 
     async def all_at_once() -> list[npt.NDArray[np.float64]]:
         return await asyncio.gather(*(values(lane, batch(1, number)) for number in range(10)))
 
     assert [float(each[0]) for each in asyncio.run(all_at_once())] == [2.0 * n for n in range(10)]
     assert [scored.batch.num_rows for scored in ran] == [10]
+    assert sizes == [10]
 
 
 def test_a_small_batch_goes_between_the_slices_of_a_big_one(backend: Counting) -> None:

@@ -19,8 +19,10 @@ from lockstep.serving.formats import decode_csv, decode_json
 from lockstep.serving.infer_json import decode_infer
 from lockstep.serving.invocations import invocations_routes
 from lockstep.serving.open_inference import open_inference_routes
+from lockstep.serving.openapi.edge import openapi_routes
 from lockstep.serving.router import Route
 from lockstep.serving.rows import to_batch
+from lockstep.serving.security.assembly import Security
 
 INPUTS = (
     Column(name="carrier", dtype="string"),
@@ -123,7 +125,7 @@ async def acall(
     method: str | None = None,
 ) -> Answer:
     protocol = Wire(body if isinstance(body, list) else [body or b""])
-    given = {name.lower(): value for name, value in (headers or {}).items()}
+    given = Headers({name.lower(): value for name, value in (headers or {}).items()})
     if not isinstance(body, list):
         given.setdefault("content-length", str(len(body or b"")))
     path, _, query = path.partition("?")
@@ -132,10 +134,20 @@ async def acall(
     return protocol.answer
 
 
-def app_of(plane: DataPlane, *more: Route, log: AccessLog | None = None) -> Application:
+def app_of(
+    plane: DataPlane, *more: Route, log: AccessLog | None = None, security: Security | None = None
+) -> Application:
     """The protocols over a data plane, without a registry behind it."""
     routes = [*invocations_routes(plane), *open_inference_routes(plane), *operations_routes(plane), *more]
-    return Application(plane, routes, log=log or AccessLog())
+    routes += openapi_routes(plane, routes)
+    return Application(plane, routes, log=log or AccessLog(), security=security)
+
+
+class Headers(dict[str, str]):
+    """Headers by their names in lower case; several of one name are one text with lines."""
+
+    def get_all(self, name: str) -> list[str]:
+        return self[name].split("\n") if name in self else []
 
 
 @dataclass
@@ -145,7 +157,7 @@ class Head:
     method: str
     path: str
     query_string: str
-    headers: dict[str, str]
+    headers: Headers
     client: str = "127.0.0.1:1"
 
 

@@ -58,6 +58,7 @@ def test_one_value_may_stand_for_a_list_and_a_version_for_its_text() -> None:
     [
         ("{mtls: {ca: c, others: {models: '*'}}}", "'mtls' needs 'tls'"),
         ("{tls: {certificate: a, key: b}, mtls: {ca: c}}", "nobody has rights"),
+        ("{tls: {certificate: a, key: b}, mtls: {ca: c, require: false, others: {models: a}}}", "'require: true'"),
         ("{tls: {certificate: a, key: b, minimum: 1.1}}", "Input should be '1.2' or '1.3'"),
         ("{tls: {certificate: '-----BEGIN CERTIFICATE-----', key: b}}", "not its content"),
         (f"{{jwt: {{{JWT}}}}}", "exactly one of 'jwks_file' and 'jwks_url'"),

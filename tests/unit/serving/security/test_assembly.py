@@ -20,7 +20,8 @@ from lockstep.serving.security.errors import (
     Unauthenticated,
 )
 from lockstep.specs.serving_security import ServingSecurity
-from tests.unit.serving.security.issuers import AUDIENCE, CLAIMS, GRANT, ISSUER, issued, key_set, signer
+from tests.unit.serving.security.issuers import AUDIENCE, CLAIMS, GRANT, ISSUER, authority, issued, key_set, signer
+from tests.unit.serving.toy import Headers
 
 KEY, ENTRY = new_api_key("nightly", models=["churn"])
 JWT = {"issuer": ISSUER, "audience": AUDIENCE, "grants": [GRANT]}
@@ -32,6 +33,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "keys.yaml").write_text("keys:\n" + entry_text(ENTRY))
     (tmp_path / "jwks.json").write_bytes(key_set(signer("a")))
     issued("ca", "server", server=True).write(tmp_path, "server")
+    (tmp_path / "ca.pem").write_bytes(authority("clients").pem())
     return tmp_path
 
 
@@ -40,7 +42,7 @@ def built(folder: Path) -> Iterator[Any]:
     made: list[Security] = []
 
     def build(**facts: Any) -> Security:
-        security = build_security(ServingSecurity.model_validate(facts), folder=folder)
+        security = build_security(ServingSecurity.model_validate(facts), folder=folder, trial=lambda _: None)
         made.append(security)
         return security
 
@@ -62,6 +64,7 @@ def test_nothing_said_costs_nothing(built: Any) -> None:
     ("facts", "open_roles"),
     [
         ({"anonymous": {"models": "*", "roles": ["infer"]}}, {"infer"}),
+        ({"anonymous": {"models": "*", "roles": ["infer", "admin"]}}, {"infer"}),
         ({"anonymous": {"models": "churn", "roles": ["infer"]}}, set()),
         ({"rate_limit": {}}, set()),
         ({"api_keys": "keys.yaml"}, set()),
@@ -149,7 +152,7 @@ def test_no_secret_gets_into_logs_audit_or_messages(built: Any, folder: Path, ca
             ("authorization", f"Basic {secret}"),
             ("x-api-key", secret),
         ):
-            credentials = credentials_from_headers([(name.encode(), value.encode())], peer="192.0.2.1")
+            credentials = credentials_from_headers(Headers({name: value}), peer="192.0.2.1")
             told.append(repr(credentials))
             for action in ("infer", "admin"):
                 try:
@@ -165,3 +168,30 @@ def test_no_secret_gets_into_logs_audit_or_messages(built: Any, folder: Path, ca
     assert not [text for text in told for part in (*parts, private) if part in text]
     lines = [json.loads(line) for line in (folder / "audit.jsonl").read_text().splitlines()]
     assert all(line["outcome"] in {"unauthenticated", "forbidden"} for line in lines)
+
+
+TLS = {"certificate": "server.pem", "key": "server.key"}
+CLIENT = {"name": "batch", "uri": "spiffe://example/batch", "models": "churn"}
+
+
+def test_over_rest_every_accepted_certificate_has_the_rights_of_others(built: Any) -> None:
+    mtls = {"ca": "ca.pem", "clients": [CLIENT], "others": {"models": "churn", "roles": ["infer"]}}
+    security = built(tls=TLS, mtls=mtls)
+    client = security.guard.admit(security.credentials(Headers(), peer="192.0.2.1"), action="infer", model="churn")
+    assert (client.name, client.method, client.roles) == ("192.0.2.1", "certificate", {"infer"})
+
+
+def test_over_rest_listed_certificates_alone_give_nobody_rights_and_the_start_says_so(built: Any, caplog: Any) -> None:
+    security = built(tls=TLS, mtls={"ca": "ca.pem", "clients": [CLIENT]})
+    with pytest.raises(Unauthenticated, match="needs credentials"):
+        security.guard.admit(security.credentials(Headers(), peer="192.0.2.1"), action="infer", model="churn")
+    assert "over REST nobody has any" in caplog.text
+    caplog.clear()
+    built(tls=TLS, mtls={"ca": "ca.pem", "clients": [CLIENT]}, api_keys="keys.yaml")
+    assert not caplog.text
+
+
+def test_certificates_that_the_server_would_not_take_stop_the_start(folder: Path) -> None:
+    config = ServingSecurity.model_validate({"tls": TLS})
+    with pytest.raises(SecurityFileInvalid, match="no, thanks"):
+        build_security(config, folder=folder, trial=lambda _: "no, thanks")

@@ -1,0 +1,36 @@
+"""The route of the document."""
+
+import orjson
+
+from lockstep.serving.data_plane import DataPlane
+from lockstep.serving.exchange import Exchange, Reply
+from lockstep.serving.openapi.document import build_document
+from lockstep.serving.openapi.view import View
+from lockstep.serving.router import Route
+
+PATH = "/openapi.json"
+
+
+def openapi_routes(plane: DataPlane, routes: list[Route], *, guarded: bool = False) -> list[Route]:
+    """Return the route that describes all routes, itself included.
+
+    Args:
+        plane: Says which models are served; the description changes with them.
+        routes: All others. The list is read when somebody asks, so that later additions are described too.
+        guarded: Whether clients need credentials.
+    """
+    made: dict[tuple[tuple[str, ...], ...], bytes] = {}
+
+    async def document(_: Exchange) -> Reply:
+        served = tuple(
+            (slot.name, *(version.identity.digest for version in (slot.current, *slot.versions) if version is not None))
+            for slot in plane.fleet
+        )
+        if served not in made:
+            made.clear()
+            every = routes if own in routes else [*routes, own]
+            made[served] = orjson.dumps(build_document(every, View(plane.fleet), guarded=guarded))
+        return Reply(200, made[served])
+
+    own = Route("GET", PATH, document, "other", "read")
+    return [own]
