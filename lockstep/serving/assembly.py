@@ -110,7 +110,8 @@ def build_endpoint(serving: Serving, settings: Settings, *, folder: Path, place:
         *repository_routes(plane, repository),
         *operations_routes(plane, folder=place.folder if place is not None else None),
     ]
-    routes += openapi_routes(plane, routes)
+    known = serving.security.authenticates
+    routes += openapi_routes(plane, routes, open_roles=security.open_roles, known=known)
     beside: list[Beside] = []
     if serving.follow_s and (place is None or place.index == 0):
         beside.append(partial(repository.follow, every_s=serving.follow_s))

@@ -14,6 +14,7 @@ models:
   - model: {{name: {COLUMNS}}}
   - model: {{name: {TENSORS}}}
 default: {COLUMNS}
+security: {{anonymous: {{models: "*", roles: [infer, read, metrics, admin]}}}}
 """
 COLUMNS_MODEL = """\
 import mlflow

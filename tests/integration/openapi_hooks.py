@@ -13,9 +13,12 @@ import math
 import re
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import schemathesis
 from hypothesis import strategies as st
 
+from lockstep.scoring.signature import arrow_type
 from tests.unit.serving.tensor_requests import Sent, binary_request, tensors
 from tests.unit.serving.toy import INPUTS, SIGNATURE
 
@@ -73,7 +76,22 @@ def binary_bodies(draw: st.DrawFn) -> bytes:
 
 
 schemathesis.openapi.format("date-time", ZONED.map(dt.datetime.isoformat))
+
+
+@st.composite
+def parquet_bodies(draw: st.DrawFn) -> bytes:
+    """A Parquet file of the model's columns; sometimes damaged."""
+    rows, file = draw(st.integers(0, 3)), io.BytesIO()
+    pq.write_table(pa.table({c.name: pa.nulls(rows, arrow_type(c)) for c in INPUTS}), file)
+    body = file.getvalue()
+    place = draw(st.integers(0, len(body) - 1))
+    if draw(st.booleans()):
+        return body[:place] + draw(st.binary(min_size=1, max_size=3)) + body[place + 1 :]
+    return body
+
+
 schemathesis.openapi.media_type("text/csv", csv_bodies())
+schemathesis.openapi.media_type("application/vnd.apache.parquet", parquet_bodies())
 schemathesis.openapi.media_type("application/octet-stream", binary_bodies())
 
 
@@ -129,6 +147,10 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
         even_rows(case.body)
 
 
+# Bodies of which the document does not say which are valid.
+UNDESCRIBED = {"text/csv", "application/octet-stream", "application/vnd.apache.parquet"}
+
+
 def is_valid(case: Any) -> bool:
     """Whether a request was made to be one."""
     return case.meta is not None and case.meta.generation.mode is schemathesis.GenerationMode.POSITIVE
@@ -138,7 +160,7 @@ def is_valid(case: Any) -> bool:
 def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:
     """Whether a failure counts: the document says of JSON bodies only which are valid."""
     refused = type(failure).__name__ == "RejectedPositiveData"
-    return not (refused and case.media_type in {"text/csv", "application/octet-stream"})
+    return not (refused and case.media_type in UNDESCRIBED)
 
 
 def json_length(body: bytes) -> int | None:

@@ -1,7 +1,7 @@
 """The document, put together from routes, their descriptions and what is served."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from lockstep import __version__
@@ -16,6 +16,7 @@ ABOUT = (
     "query parameters and headers are not read. Where JSON is read, the bare tokens NaN, Infinity and -Infinity are "
     "numbers; NaN is a missing value, like null."
 )
+ROLES = ("infer", "read", "metrics", "admin")
 # What a secured endpoint may answer to everybody.
 GUARDED = (401, 403, 429, 503)
 SECURITY_SCHEMES: dict[str, Schema] = {
@@ -30,32 +31,36 @@ REQUEST_ID: Schema = {
 }
 
 
-def build_document(routes: Sequence[Route], view: View, *, guarded: bool = False) -> dict[str, Any]:
+def build_document(
+    routes: Sequence[Route], view: View, *, open_roles: Collection[str] = ROLES, known: bool = False
+) -> dict[str, Any]:
     """Describe an endpoint.
 
     Args:
         routes: What it answers; of these, what `OPERATIONS` describes.
         view: What it serves.
-        guarded: Whether routes with an action need credentials.
+        open_roles: Actions that are open to everybody.
+        known: Whether clients can say who they are.
     """
     paths: dict[str, dict[str, Schema]] = {}
     for route in routes:
         operation = OPERATIONS.get((route.method, route.path))
         if operation is not None:
-            described = _operation(operation, route, view, guarded=guarded and route.action is not None)
+            guarded = route.action is not None and route.action not in open_roles
+            described = _operation(operation, route, view, guarded=guarded, known=known)
             paths.setdefault(route.path, {})[route.method.lower()] = described
     components = {
         "schemas": {**view.schemas, **ERROR_SCHEMAS},
         "responses": error_responses(),
         "parameters": {"RequestId": REQUEST_ID},
         "headers": HEADERS,
-        **({"securitySchemes": SECURITY_SCHEMES} if guarded else {}),
+        **({"securitySchemes": SECURITY_SCHEMES} if known else {}),
     }
     info = {"title": "Lockstep", "version": __version__, "description": ABOUT}
     return {"openapi": "3.1.0", "info": info, "paths": paths, "components": components}
 
 
-def _operation(operation: Operation, route: Route, view: View, *, guarded: bool) -> Schema:
+def _operation(operation: Operation, route: Route, view: View, *, guarded: bool, known: bool) -> Schema:
     own = operation.answers(view)
     statuses = sorted({500, *operation.errors, *(GUARDED if guarded else ())})
     errors = failures([status for status in statuses if str(status) not in own], edge=route.edge)
@@ -72,7 +77,7 @@ def _operation(operation: Operation, route: Route, view: View, *, guarded: bool)
     }
     if operation.body is not None:
         described["requestBody"] = operation.body(view)
-    if guarded:
+    if guarded and known:
         described["security"] = [{name: []} for name in SECURITY_SCHEMES]
     return described
 

@@ -1,23 +1,28 @@
 """The route of the document."""
 
+from collections.abc import Collection
+
 import orjson
 
 from lockstep.serving.data_plane import DataPlane
 from lockstep.serving.exchange import Exchange, Reply
-from lockstep.serving.openapi.document import build_document
+from lockstep.serving.openapi.document import ROLES, build_document
 from lockstep.serving.openapi.view import View
 from lockstep.serving.router import Route
 
 PATH = "/openapi.json"
 
 
-def openapi_routes(plane: DataPlane, routes: list[Route], *, guarded: bool = False) -> list[Route]:
+def openapi_routes(
+    plane: DataPlane, routes: list[Route], *, open_roles: Collection[str] = ROLES, known: bool = False
+) -> list[Route]:
     """Return the route that describes all routes, itself included.
 
     Args:
         plane: Says which models are served; the description changes with them.
         routes: All others. The list is read when somebody asks, so that later additions are described too.
-        guarded: Whether clients need credentials.
+        open_roles: Actions that are open to everybody.
+        known: Whether clients can say who they are.
     """
     made: dict[tuple[tuple[str, ...], ...], bytes] = {}
 
@@ -29,7 +34,7 @@ def openapi_routes(plane: DataPlane, routes: list[Route], *, guarded: bool = Fal
         if served not in made:
             made.clear()
             every = routes if own in routes else [*routes, own]
-            made[served] = orjson.dumps(build_document(every, View(plane.fleet), guarded=guarded))
+            made[served] = orjson.dumps(build_document(every, View(plane.fleet), open_roles=open_roles, known=known))
         return Reply(200, made[served])
 
     own = Route("GET", PATH, document, "other", "read")

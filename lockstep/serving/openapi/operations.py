@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from lockstep.serving.exchange import CSV, JSON, OCTETS
+from lockstep.serving.exchange import CSV, JSON, OCTETS, PARQUET
 from lockstep.serving.infer_binary import HEADER
 from lockstep.serving.open_inference import MODEL, VERSION
 from lockstep.serving.openapi import fixed
@@ -20,6 +20,7 @@ BODY, MODEL_ERRORS = (400, 408, 413, 415), (404, 503)
 SCORING = (*BODY, *MODEL_ERRORS, 504)
 CHANGING = (*BODY, *MODEL_ERRORS, 409)
 
+PARQUET_BODY = "A Parquet file with the columns of the model; others in it are not read."
 CSV_BODY = "A header line with the column names, then a line for each row. Only an empty cell is missing text."
 BINARY_BODY = (
     f"JSON as in application/json, whose length is in {HEADER}; then the bytes of the tensors that have the parameter "
@@ -63,7 +64,8 @@ def _invocations(id_: str, summary: str, scope: Scope) -> Operation:
     def body(view: View) -> Schema:
         csv = {"schema": {"type": "string", "description": CSV_BODY}, "examples": view.csv_examples(scope)}
         rows = {"schema": view.schema("Invocations", scope), "examples": view.invocations_examples(scope)}
-        return {"required": True, "content": {JSON: rows, CSV: csv}}
+        parquet = {"schema": {"type": "string", "format": "binary", "description": PARQUET_BODY}}
+        return {"required": True, "content": {JSON: rows, CSV: csv, PARQUET: parquet}}
 
     return Operation(id_, summary, "MLflow", answers, SCORING, body)
 

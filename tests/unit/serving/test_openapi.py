@@ -41,7 +41,8 @@ def whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     monkeypatch.setattr(assembly, "resolve", lambda *_, **__: IDENTITY)
     monkeypatch.setattr(assembly, "load_version", lambda *_, **__: loaded())
     serving = Serving(models=(ServedModel(model=ModelRef(name="toy")),))
-    return assembly.build_endpoint(serving, Settings.from_env({"LOCKSTEP_HOME": str(tmp_path)})).app
+    settings = Settings.from_env({"LOCKSTEP_HOME": str(tmp_path)})
+    return assembly.build_endpoint(serving, settings, folder=tmp_path).app
 
 
 @pytest.fixture
@@ -261,7 +262,7 @@ def test_tensor_columns_are_nested_or_flat() -> None:
 
 def test_a_guarded_endpoint_says_who_may_ask(whole: Any) -> None:
     view = View(whole.plane.fleet)
-    document = build_document(whole.router.routes, view, guarded=True)
+    document = build_document(whole.router.routes, view, open_roles=(), known=True)
     assert document["components"]["securitySchemes"].keys() == SECURITY_SCHEMES.keys()
     for route in whole.router.routes:
         operation = document["paths"][route.path][route.method.lower()]

@@ -19,6 +19,7 @@ from lockstep.serving.formats import decode_csv, decode_json
 from lockstep.serving.infer_json import decode_infer
 from lockstep.serving.invocations import invocations_routes
 from lockstep.serving.open_inference import open_inference_routes
+from lockstep.serving.openapi.document import ROLES
 from lockstep.serving.openapi.edge import openapi_routes
 from lockstep.serving.router import Route
 from lockstep.serving.rows import to_batch
@@ -139,7 +140,7 @@ def app_of(
 ) -> Application:
     """The protocols over a data plane, without a registry behind it."""
     routes = [*invocations_routes(plane), *open_inference_routes(plane), *operations_routes(plane), *more]
-    routes += openapi_routes(plane, routes)
+    routes += openapi_routes(plane, routes, open_roles=security.open_roles if security is not None else ROLES)
     return Application(plane, routes, log=log or AccessLog(), security=security)
 
 
