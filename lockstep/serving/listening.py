@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,7 @@ from lockstep.serving.security.reloading import FollowedFiles
 from lockstep.serving.security.tls import TlsMaterial
 
 BACKLOG = 1024
+THREADS = Path("/proc/self/task")
 LOOK_S = 0.5
 # Longest wait for the threads of a server that has ended.
 THREADS_S, POLL_S = 0.5, 0.005
@@ -67,12 +69,14 @@ class BoundServer(Server):
             http1_settings=HTTP1Settings(header_read_timeout=idle_ms, max_buffer_size=bounds.head_bytes),
             log_enabled=False,
         )
-        # Connections inherit it: one whose client takes nothing of an answer ends.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, idle_ms)
+        # On Linux. Connections inherit it: one whose client takes nothing of an answer ends.
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, idle_ms)
         sock.listen(BACKLOG)
         sock.setblocking(False)
         self._given = sock
         self._files: list[int] = []
+        self._paths: list[str] = []
         if tls is not None:
             self._use(tls)
 
@@ -82,11 +86,16 @@ class BoundServer(Server):
         self.ssl_ctx: Any = (True, certificate, key, None, str(MINIMA[tls.minimum]), authorities, [], tls.required)
 
     def _file(self, content: bytes) -> str:
-        """Return the path of a file in memory: what was tried out is used, whatever becomes of the files meanwhile."""
-        descriptor = os.memfd_create("lockstep")
+        """Return the path of a file of our own: what was tried out is used, whatever becomes of the files meanwhile."""
+        if hasattr(os, "memfd_create"):  # Linux: in memory
+            descriptor = os.memfd_create("lockstep")
+            path = f"/proc/self/fd/{descriptor}"
+        else:
+            descriptor, path = tempfile.mkstemp(prefix="lockstep-tls-")  # only its owner can read it
+            self._paths.append(path)
         self._files.append(descriptor)
         os.write(descriptor, content)
-        return f"/proc/self/fd/{descriptor}"
+        return path
 
     def _init_shared_socket(self) -> None:
         descriptor = os.dup(self._given.fileno())  # which Granian closes
@@ -103,6 +112,8 @@ class BoundServer(Server):
         finally:
             for descriptor in self._files:
                 os.close(descriptor)
+            for path in self._paths:
+                Path(path).unlink(missing_ok=True)
         # Granian's threads end shortly after; while Python itself ends they would abort the process.
         ends = time.monotonic() + THREADS_S
         while _native_threads() - before and time.monotonic() < ends:
@@ -110,8 +121,10 @@ class BoundServer(Server):
 
 
 def _native_threads() -> set[int]:
-    """Return the ids of all threads that Python did not start."""
-    found = {int(path.name) for path in Path("/proc/self/task").iterdir()}
+    """Return the ids of all threads that Python did not start; none where the kernel does not tell."""
+    if not THREADS.is_dir():
+        return set()
+    found = {int(path.name) for path in THREADS.iterdir()}
     return found.difference(thread.native_id for thread in threading.enumerate() if thread.native_id is not None)
 
 
