@@ -21,7 +21,9 @@ from lockstep.report.page import render
 from lockstep.run.canary_state import CanaryEvent, record_event
 from lockstep.run.folder import PLAN
 from lockstep.run.plan import Plan
-from lockstep.serving.startup import load_model
+from lockstep.serving.lane import LaneLimits
+from lockstep.serving.loading import load_version, resolve
+from lockstep.serving.versions import LoadedVersion
 from lockstep.specs.settings import Settings
 from lockstep.specs.spec import ModelRef
 from lockstep.specs.trial_spec import Canary
@@ -161,15 +163,20 @@ def test_the_endpoint_scores_in_the_precision_of_its_spec(tmp_path: Path, tracki
     plan = planned(tmp_path, tracking_uri).plan
     settings = replace(make_settings(tmp_path), tracking_uri=tracking_uri)
     declared = ModelRef(name="parcels", precision="bfloat16", max_precision_difference=0.05)
-    loaded = load_model(settings, "parcels", alias=None, version=2, declared=declared)
+
+    def load(version: int, declared: ModelRef) -> LoadedVersion:
+        identity = resolve(settings, declared, version=version)
+        return load_version(settings, identity, declared=declared, limits=LaneLimits())
+
+    loaded = load(2, declared)
     batch = parcels(64).to_batches()[0]
-    in_batch = load_once(loaded.served.identity, plan.cache_root, precision="bfloat16")[0].score(batch)
-    assert np.array_equal(loaded.served.scorer.score(batch).values, in_batch.values, equal_nan=True)
+    in_batch = load_once(loaded.identity, plan.cache_root, precision="bfloat16")[0].score(batch)
+    assert np.array_equal(loaded.scorer.score(batch).values, in_batch.values, equal_nan=True)
     with pytest.raises(PrecisionUnsupported, match="neither a baseline nor an input example"):
-        load_model(settings, "parcels", alias=None, version=1, declared=declared)
+        load(1, declared)
     refusing = ModelRef(name="parcels", environment="refuse")
     with pytest.raises(RequirementsDiffer):
-        load_model(settings, "parcels", alias=None, version=2, declared=refusing)
+        load(2, refusing)
 
 
 def key(root: Path, tracking_uri: str, section: dict[str, Any] | None, *, version: int | None = None) -> str:
