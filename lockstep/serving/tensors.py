@@ -5,8 +5,8 @@ itself; the outputs likewise.
 """
 
 import math
-import struct
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,8 @@ NARROW: dict[str, pa.DataType] = {
 }  # fmt: skip
 
 
-SINGLE, SINGLE_BITS = struct.Struct("<f"), struct.Struct("<I")
+# Of BF16: bits of a number, exponent of the smallest number, and where its range ends.
+BF16_BITS, BF16_STEP, BF16_END = 8, -133, 2.0**128
 
 
 def declared_rows(column: Column, datatype: object, shape: object) -> int:
@@ -107,7 +108,7 @@ def narrowed(values: list[Any], datatype: str, *, name: str) -> list[Any]:
         RequestInvalid: A value is not of the datatype; names the row.
     """
     if datatype == "BF16":
-        return _upper_halves(narrowed(values, "FP32", name=name), name=name)
+        return _read_each(values, _upper_half, datatype=datatype, name=name)
     narrow = NARROW.get(datatype)
     if narrow is None:
         return values
@@ -120,10 +121,14 @@ def narrowed(values: list[Any], datatype: str, *, name: str) -> list[Any]:
         else:
             if math.inf not in read and -math.inf not in read:
                 return read
+    return _read_each(values, partial(_narrowed_one, narrow=narrow), datatype=datatype, name=name)
+
+
+def _read_each(values: list[Any], read: Callable[[Any], Any], *, datatype: str, name: str) -> list[Any]:
     out: list[Any] = []
     for row, value in enumerate(values):
         try:
-            out.append(_narrowed_one(value, narrow))
+            out.append(read(value))
         except Misfit as error:
             raise RequestInvalid(f"input {name!r}, row {row}: expected {datatype} or null, got {error}") from error
     return out
@@ -146,19 +151,16 @@ def _narrowed_one(value: Any, narrow: pa.DataType) -> Any:
     return read
 
 
-def _upper_halves(singles: list[float | None], *, name: str) -> list[float | None]:
-    """Round 32-bit floats to BF16, which is the upper half of one; ties go to the even neighbour."""
-    out: list[float | None] = []
-    for row, single in enumerate(singles):
-        if single is None or not math.isfinite(single):
-            out.append(single)
-            continue
-        (bits,) = SINGLE_BITS.unpack(SINGLE.pack(single))
-        (half,) = SINGLE.unpack(SINGLE_BITS.pack((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000))
-        if math.isinf(half):
-            raise RequestInvalid(f"input {name!r}, row {row}: expected BF16 or null, got a number out of range")
-        out.append(half)
-    return out
+def _upper_half(value: Any) -> float | None:
+    """Round to the nearest BF16, ties to the even one: eight bits, and no smaller step than that of its smallest."""
+    number: float | None = _narrowed_one(value, pa.float64())
+    if number is None or not math.isfinite(number):
+        return number
+    step = max(math.frexp(number)[1] - BF16_BITS, BF16_STEP)
+    rounded = math.copysign(math.ldexp(round(math.ldexp(number, -step)), step), number)
+    if abs(rounded) >= BF16_END:
+        raise Misfit("a number out of range")
+    return rounded
 
 
 def in_rows(values: list[Any], column: Column) -> list[Any]:

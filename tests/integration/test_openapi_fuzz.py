@@ -37,7 +37,8 @@ def operations_of(endpoint: Endpoint) -> int:
 
 
 def statuses_of(endpoint: Endpoint) -> Counter[int]:
-    lines = endpoint.log.read_text().splitlines()
+    # The last line may be half written; paths may hold what str.splitlines() takes for the end of a line.
+    *lines, _ = endpoint.log.read_text().split("\n")
     return Counter(json.loads(line)["status"] for line in lines if line.startswith('{"time"'))
 
 

@@ -2,10 +2,14 @@
 
 import json
 import math
+import struct
+from fractions import Fraction
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lockstep.errors import RequestInvalid
 from lockstep.run.plan import Column
@@ -118,17 +122,32 @@ def test_a_narrow_datatype_is_not_rounded_to_an_infinity() -> None:
         assert found.column("x").to_pylist() == [INF, None]
 
 
-def test_bf16_in_json_is_rounded_as_raw_bytes_are() -> None:
-    for value, expected in (
-        (1.0, 1.0),
-        (0.1, 0.10009765625),
-        (1.00390625, 1.0),
-        (1.01171875, 1.015625),
-        (-0.1, -0.10009765625),
-    ):
-        tensor = {"name": "x", "datatype": "BF16", "shape": [1], "data": [value]}
-        found = infer_batch(json.dumps({"inputs": [tensor]}).encode(), COLUMNS["double"])
-        assert found.column("x").to_pylist() == [expected]
+def as_bf16(value: float) -> Any:
+    tensor = {"name": "x", "datatype": "BF16", "shape": [1], "data": [value]}
+    return infer_batch(json.dumps({"inputs": [tensor]}).encode(), COLUMNS["double"]).column("x").to_pylist()[0]
+
+
+def of_bits(bits: int) -> float:
+    (value,) = struct.unpack("<f", struct.pack("<I", bits << 16))
+    return float(value)
+
+
+@given(st.integers(0, 0x7F7E), st.floats(0, 1), st.sampled_from([1, -1]))
+def test_bf16_in_json_is_rounded_to_the_nearest(bits: int, way: float, sign: int) -> None:
+    below, above = Fraction(of_bits(bits)), Fraction(of_bits(bits + 1))
+    value = float(below + (above - below) * Fraction(way))
+    halves = Fraction(value) - (below + above) / 2
+    up = halves > 0 or (halves == 0 and bits % 2 == 1)
+    assert as_bf16(sign * value) == sign * float(above if up else below)
+
+
+def test_bf16_in_json_is_rounded_once() -> None:
+    """By way of FP32 the last number that is not beyond BF16 would be."""
+    beyond = 2.0**128 - 2.0**119
+    assert as_bf16(math.nextafter(beyond, 0)) == of_bits(0x7F7F)
+    assert math.copysign(1, as_bf16(-0.0)) == -1
+    with pytest.raises(RequestInvalid, match="row 0: expected BF16 or null, got a number out of range"):
+        as_bf16(beyond)
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # the sine of an infinity
