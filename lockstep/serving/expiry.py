@@ -39,6 +39,8 @@ def timeout_s(parameters: Mapping[str, Any]) -> float | None:
     value = parameters.get(PARAMETER)
     if value is None:
         return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # 5.0 is an integer in JSON
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         got = "a negative number" if isinstance(value, int | float) and value < 0 else json_kind(value)
         raise RequestInvalid(f"parameters.{PARAMETER} must be a whole number of microseconds, got {got}")

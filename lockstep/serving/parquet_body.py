@@ -43,7 +43,7 @@ def decode_parquet(body: bytes, signature: Signature, *, most_bytes: int = DECOD
         raise _malformed(str(error)) from error
     except (pa.ArrowException, OSError, ValueError, KeyError, IndexError, OverflowError) as error:
         # Arrow's own words may quote what is in the file.
-        raise _malformed(f"Arrow cannot read it ({type(error).__name__})") from error
+        raise _malformed("Arrow cannot read it") from error
 
 
 def _malformed(problem: str) -> RequestInvalid:

@@ -11,6 +11,8 @@ from lockstep.serving.openapi.view import View
 from lockstep.serving.router import Route
 
 PATH = "/openapi.json"
+# Documents that are kept: one for each set of models that some client sees, until a version changes.
+REMEMBERED = 8
 
 
 def openapi_routes(
@@ -19,22 +21,27 @@ def openapi_routes(
     """Return the route that describes all routes, itself included.
 
     Args:
-        plane: Says which models are served; the description changes with them.
+        plane: Says which models are served; the description changes with them, and leaves out what a client may not
+            know of.
         routes: All others. The list is read when somebody asks, so that later additions are described too.
         open_roles: Actions that are open to everybody.
         known: Whether clients can say who they are.
     """
     made: dict[tuple[tuple[str, ...], ...], bytes] = {}
 
-    async def document(_: Exchange) -> Reply:
+    async def document(exchange: Exchange) -> Reply:
+        permit = exchange.permit
+        slots = [slot for slot in plane.fleet if permit is None or permit.sees(slot.name)]
         served = tuple(
             (slot.name, *(version.identity.digest for version in (slot.current, *slot.versions) if version is not None))
-            for slot in plane.fleet
+            for slot in slots
         )
         if served not in made:
-            made.clear()
+            if len(made) >= REMEMBERED:
+                made.clear()
             every = routes if own in routes else [*routes, own]
-            made[served] = orjson.dumps(build_document(every, View(plane.fleet), open_roles=open_roles, known=known))
+            view = View(slots, default=plane.fleet.default)
+            made[served] = orjson.dumps(build_document(every, view, open_roles=open_roles, known=known))
         return Reply(200, made[served])
 
     own = Route("GET", PATH, document, "other", "read")

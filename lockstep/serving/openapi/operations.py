@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from lockstep.serving.exchange import CSV, JSON, OCTETS, PARQUET
+from lockstep.serving.expiry import HEADERS as TIMEOUT_HEADERS
 from lockstep.serving.infer_binary import HEADER
 from lockstep.serving.open_inference import MODEL, VERSION
 from lockstep.serving.openapi import fixed
@@ -22,6 +23,15 @@ CHANGING = (*BODY, *MODEL_ERRORS, 409)
 
 PARQUET_BODY = "A Parquet file with the columns of the model; others in it are not read."
 CSV_BODY = "A header line with the column names, then a line for each row. Only an empty cell is missing text."
+TIMEOUTS: tuple[Schema, ...] = tuple(
+    {
+        "name": name,
+        "in": "header",
+        "description": "Milliseconds in which the answer is wanted; later it is 504.",
+        "schema": {"type": "string", "pattern": "^0*[1-9][0-9]{0,10}$", "maxLength": 12},
+    }
+    for name in TIMEOUT_HEADERS
+)
 BINARY_BODY = (
     f"JSON as in application/json, whose length is in {HEADER}; then the bytes of the tensors that have the parameter "
     "binary_data_size, in order. Without that header the body is JSON alone; with 0 it is one row of the only input."
@@ -67,7 +77,7 @@ def _invocations(id_: str, summary: str, scope: Scope) -> Operation:
         parquet = {"schema": {"type": "string", "format": "binary", "description": PARQUET_BODY}}
         return {"required": True, "content": {JSON: rows, CSV: csv, PARQUET: parquet}}
 
-    return Operation(id_, summary, "MLflow", answers, SCORING, body)
+    return Operation(id_, summary, "MLflow", answers, SCORING, body, TIMEOUTS)
 
 
 def _infer(id_: str, summary: str, scope: Scope) -> Operation:
@@ -81,7 +91,7 @@ def _infer(id_: str, summary: str, scope: Scope) -> Operation:
 
     length = {"name": HEADER, "in": "header", "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"}}
     length["description"] = "Bytes of JSON at the start of a body with binary tensors."
-    return Operation(id_, summary, "Open Inference", answers, SCORING, body, (length,))
+    return Operation(id_, summary, "Open Inference", answers, SCORING, body, (length, *TIMEOUTS))
 
 
 def _metadata(id_: str, summary: str, scope: Scope) -> Operation:

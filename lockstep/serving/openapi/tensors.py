@@ -5,11 +5,16 @@ from typing import Any
 
 from lockstep.run.plan import Column, ModelIdentity
 from lockstep.scoring.signature import Signature
+from lockstep.serving.expiry import PARAMETER as TIMEOUT
 from lockstep.serving.infer_binary import ALL_WANTED, SIZE, WANTED
 from lockstep.serving.openapi.values import Schema, element_schema, example, in_shape, nullable, or_null
 from lockstep.serving.tensors import DATATYPES, datatype_of
 
 TEXT: Schema = {"type": "string"}
+MICROSECONDS: Schema = {
+    "anyOf": [{"type": "integer", "minimum": 0}, {"type": "null"}],
+    "description": "Microseconds in which the answer is wanted; later it is 504. 0: any time.",
+}
 ROWS: Schema = {"type": "integer", "minimum": 0}
 
 
@@ -29,7 +34,7 @@ def infer_request_schema(signature: Signature) -> Schema:
         "type": "object",
         "properties": {
             "id": {"type": ["string", "null"], "description": "Comes back in the answer."},
-            "parameters": _parameters(ALL_WANTED, "Answer with binary tensors."),
+            "parameters": _parameters({ALL_WANTED: _wish("Answer with binary tensors."), TIMEOUT: MICROSECONDS}),
             "inputs": tensors,
             "outputs": {
                 "type": ["array", "null"],
@@ -44,12 +49,16 @@ def infer_request_schema(signature: Signature) -> Schema:
 
 
 def _requested_output(names: list[str]) -> Schema:
-    wanted = _parameters(WANTED, "Answer with this output as a binary tensor.")
+    wanted = _parameters({WANTED: _wish("Answer with this output as a binary tensor.")})
     return {"type": "object", "properties": {"name": {"enum": names}, "parameters": wanted}, "required": ["name"]}
 
 
-def _parameters(name: str, description: str) -> Schema:
-    return {"type": ["object", "null"], "properties": {name: {"type": "boolean", "description": description}}}
+def _parameters(known: Schema) -> Schema:
+    return {"type": ["object", "null"], "properties": known}
+
+
+def _wish(description: str) -> Schema:
+    return {"type": "boolean", "description": description}
 
 
 def tensor_schema(column: Column) -> Schema:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from lockstep.run.plan import ModelIdentity
 from lockstep.scoring.signature import Signature
-from lockstep.serving.fleet import Fleet
+from lockstep.serving.fleet import ModelSlot
 from lockstep.serving.openapi.rows import csv_example, invocations_examples, invocations_schema, predictions_schema
 from lockstep.serving.openapi.tensors import (
     infer_example,
@@ -30,16 +30,21 @@ SCHEMAS: dict[Kind, Callable[[ModelIdentity], Schema]] = {
 
 
 class View:
-    """The loaded versions of a fleet, each with a name for its schemas."""
+    """The loaded versions of models, each with a name for its schemas.
 
-    def __init__(self, fleet: Fleet) -> None:
-        default = fleet.slots.get(fleet.default or "")
+    Args:
+        slots: The models.
+        default: Name of the one that /invocations asks; none, or of none of them: nothing is known of it.
+    """
+
+    def __init__(self, slots: Sequence[ModelSlot], *, default: str | None = None) -> None:
+        current = [slot.current.identity for slot in slots if slot.current is not None]
         self._scopes: dict[Scope, list[ModelIdentity]] = {
-            "default": [default.current.identity] if default is not None and default.current is not None else [],
-            "current": [slot.current.identity for slot in fleet if slot.current is not None],
-            "any": [version.identity for slot in fleet for version in slot.versions],
+            "default": [identity for identity in current if identity.name == default],
+            "current": current,
+            "any": [version.identity for slot in slots for version in slot.versions],
         }
-        self.names = [slot.name for slot in fleet]
+        self.names = [slot.name for slot in slots]
         self._titles: dict[tuple[str, int], str] = {}
         for identity in self._scopes["any"]:
             title = re.sub(r"[^A-Za-z0-9._-]", "_", f"{identity.name}.{identity.version}")

@@ -70,6 +70,8 @@ def inference_requests() -> Iterator[Bad]:
         "inputs are missing": ({"inputs": good[:2]}, "lacks 5 of the model's input columns"),
         "a number as id": ({"inputs": good, "id": NUMBER}, "id must be a string, got an integer"),
         "an array as parameters": ({"inputs": good, "parameters": [SECRET]}, "must be an object, got an array"),
+        "a timeout below 0": ({"inputs": good, "parameters": {"timeout": -NUMBER}}, "a whole number of microseconds"),
+        "a timeout that is text": ({"inputs": good, "parameters": {"timeout": SECRET}}, "got a string"),
         "outputs are text": ({"inputs": good, "outputs": SECRET}, "outputs must be an array, got a string"),
         "an unknown output": ({"inputs": good, "outputs": [{"name": SECRET}]}, "the model has no such output"),
         "an output that is text": ({"inputs": good, "outputs": [SECRET]}, "the model has no such output"),

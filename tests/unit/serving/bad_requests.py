@@ -3,16 +3,20 @@
 Every one holds a text or a number that must not come back.
 """
 
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from tests.unit.serving.toy import ROW, SIGNATURE
 
 SECRET, NUMBER = "s3cr3t", 47114711
 INVOCATIONS = "/invocations"
-JSON, CSV = "application/json", "text/csv"
+JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"
 BODY_BYTES = 20_000
 PRIVATE: dict[str, Any] = {**ROW, "carrier": SECRET, "note": SECRET, "flight": NUMBER}
 
@@ -147,6 +151,9 @@ def requests_that_are_not_read() -> Iterator[Bad]:
     yield Bad("compressed", good, "Content-Encoding", status=415, headers={"content-encoding": "gzip"})
     yield Bad("too large", good + b" " * BODY_BYTES, "larger than 20000 bytes", status=413)
     yield Bad("said to be too large", good, "larger than", status=413, headers={"content-length": "99999999"})
+    for text in ("0", "-1", "1.5", "soon", "", "9" * 30):
+        headers = {"x-request-timeout-ms": text}
+        yield Bad(f"a timeout of {text[:4]!r}", good, "a whole number of milliseconds, 1 or more", headers=headers)
     yield Bad("another model", good, "not served here", path="/endpoints/other/invocations", status=404)
     yield Bad("another path", good, "no such endpoint", path="/predict", status=404)
     yield Bad("another method", None, "no such endpoint", status=405, method="GET")
@@ -176,7 +183,27 @@ def csv_bodies() -> Iterator[Bad]:
     yield cell("CSV: no time", "at", SECRET, "expected an ISO 8601 timestamp")
 
 
+def parquet_bodies() -> Iterator[Bad]:
+    good, few, other = (
+        parquet(pa.table({name: [value] for name, value in cells.items()}))
+        for cells in (PRIVATE, {"carrier": SECRET}, row(distance=SECRET))
+    )
+    yield Bad("Parquet: empty", b"", "does not begin and end with PAR1", kind=PARQUET)
+    yield Bad("Parquet: JSON", dumped({"inputs": SECRET}), "does not begin and end with PAR1", kind=PARQUET)
+    yield Bad("Parquet: cut off", good[:-9], "does not begin and end with PAR1", kind=PARQUET)
+    yield Bad("Parquet: no footer", good[:60] + b"PAR1", "not a valid Parquet file", kind=PARQUET)
+    yield Bad("Parquet: columns are missing", few, "lacks 6 of the model's input columns", kind=PARQUET)
+    yield Bad("Parquet: text for a number", other, "column 'distance': expected double", kind=PARQUET)
+
+
+def parquet(table: pa.Table) -> bytes:
+    out = io.BytesIO()
+    pq.write_table(table, out)
+    return out.getvalue()
+
+
 BAD_INVOCATIONS = (
+    *parquet_bodies(),
     *bodies_that_are_no_json(),
     *bodies_of_another_form(),
     *cells_of_another_type(),

@@ -82,6 +82,7 @@ CLOSED = [
     ("/version", None),
     ("/metrics", None),
     ("/v2", None),
+    ("/openapi.json", None),
     ("/v2/models/toy", None),
     ("/v2/models/toy/ready", None),
     ("/v2/models/toy/versions/3/infer", {}),
@@ -229,3 +230,13 @@ def test_the_client_is_in_the_log_but_no_key(guarded: Guarded, asked: Any, capsy
     (line,) = map(json.loads, capsys.readouterr().err.splitlines())
     assert line["client"] == "scorer"
     assert SCORER not in json.dumps(line)
+
+
+def test_the_description_names_no_model_that_a_client_may_not_read(guarded: Guarded) -> None:
+    assert guarded.ask("/openapi.json", key=SCORER).status == 403
+    own, every = guarded.ask("/openapi.json", key=READER), guarded.ask("/openapi.json", key=READ_ALL)
+    assert (own.status, every.status) == (200, 200)
+    assert b"hidden" not in own.body
+    assert b"toy.3.InferRequest" in own.body
+    assert b"hidden" in every.body
+    assert guarded.ask("/openapi.json", key=READER).body == own.body

@@ -14,7 +14,7 @@ from lockstep.scoring.scorer import Scorer
 from lockstep.serving import assembly
 from lockstep.serving.data_plane import DataPlane
 from lockstep.serving.exchange import CSV, JSON, OCTETS, PARQUET
-from lockstep.serving.fleet import Fleet, ModelSlot
+from lockstep.serving.fleet import ModelSlot
 from lockstep.serving.lane import ScoringLane
 from lockstep.serving.openapi.document import SECURITY_SCHEMES, build_document
 from lockstep.serving.openapi.operations import OPERATIONS
@@ -238,7 +238,7 @@ def test_the_document_follows_the_served_version(plane: DataPlane, app: Any) -> 
 
 def test_names_that_are_no_names_of_components_stay_apart() -> None:
     odd = [IDENTITY.model_copy(update={"name": name}) for name in ("a/b", "a b", "ä")]
-    view = View(Fleet([ModelSlot(each.name, current=loaded(each)) for each in odd]))
+    view = View([ModelSlot(each.name, current=loaded(each)) for each in odd])
     assert len(view.schemas) == 5 * len(odd)
     assert all(re.fullmatch(r"[a-zA-Z0-9._-]+", name) for name in view.schemas)
     assert len(view.schema("Invocations", "current")["anyOf"]) == len(odd)
@@ -248,7 +248,7 @@ def test_names_that_are_no_names_of_components_stay_apart() -> None:
 def test_tensor_columns_are_nested_or_flat() -> None:
     picture = Column(name="picture", dtype="float", shape=(2, 3))
     identity = IDENTITY.model_copy(update={"inputs": (picture,), "outputs": (picture,)})
-    view = View(Fleet([ModelSlot("toy", current=loaded(identity))]))
+    view = View([ModelSlot("toy", current=loaded(identity))])
     document = build_document([], view)
     rows = document["components"]["schemas"]["toy.3.Invocations"]
     nested, flat = [[1, 2, 3], [4, 5, None]], [1, 2, 3, 4, 5, None]
@@ -261,7 +261,7 @@ def test_tensor_columns_are_nested_or_flat() -> None:
 
 
 def test_a_guarded_endpoint_says_who_may_ask(whole: Any) -> None:
-    view = View(whole.plane.fleet)
+    view = View([*whole.plane.fleet])
     document = build_document(whole.router.routes, view, open_roles=(), known=True)
     assert document["components"]["securitySchemes"].keys() == SECURITY_SCHEMES.keys()
     for route in whole.router.routes:
@@ -273,4 +273,4 @@ def test_a_guarded_endpoint_says_who_may_ask(whole: Any) -> None:
 
 def test_a_route_that_nobody_described_is_left_out(whole: Any) -> None:
     stranger = Route("GET", "/stranger", whole.router.routes[0].handler)
-    assert "/stranger" not in build_document([stranger], View(whole.plane.fleet))["paths"]
+    assert "/stranger" not in build_document([stranger], View([*whole.plane.fleet]))["paths"]
