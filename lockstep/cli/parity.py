@@ -1,11 +1,17 @@
-"""`lockstep parity SPEC --date D`: is the endpoint's answer the batch's score, in every bit?"""
+"""`lockstep parity`: is the endpoint's answer the batch's score, in every bit?
+
+`lockstep parity SPEC --date D` asks an endpoint for the rows of a batch; `lockstep parity replay` asks the batch for
+the rows that an endpoint answered.
+"""
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from lockstep.cli import replay
 from lockstep.cli.console import Console
 from lockstep.cli.options import AsJson, ModelVersion, SpecName, loaded_spec, settings
 from lockstep.errors import DateInvalid
@@ -21,7 +27,29 @@ if TYPE_CHECKING:
     from lockstep.specs.loading import LoadedSpec
     from lockstep.specs.settings import Settings
 
+REPLAY = "replay"
+OF_SPEC = "of-spec"  # no name of a spec
 
+
+class OfSpecOrReplay(TyperGroup):
+    """Takes everything but the word `replay` for the arguments of `lockstep parity SPEC`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Name the command that the arguments leave out."""
+        rest: list[str] = super().parse_args(ctx, args if args[:1] == [REPLAY] else [OF_SPEC, *args])
+        return rest
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command, whose name is not shown if it is left out."""
+        name, found, rest = super().resolve_command(ctx, args)
+        return ("" if name == OF_SPEC else name), found, rest
+
+
+app = typer.Typer(cls=OfSpecOrReplay)
+app.command(REPLAY)(replay.command)
+
+
+@app.command(OF_SPEC)
 def command(
     name: SpecName,
     *,
@@ -42,7 +70,7 @@ def command(
 
     The batch side is the run of that day as `lockstep run` makes it (a finished one is reused), without publishing;
     with --published it is the run whose rows are live. The endpoint side is HTTP in both protocols, in requests of 1,
-    7, 64 and 1,000 rows, in order and shuffled. Exit code 10 when any row differs.
+    7, 64 and 1,000 rows, in order and shuffled. Exit code 10 when any row differs. See also `lockstep parity replay`.
     """
     if date is None and not published:
         raise typer.BadParameter("give --date, or --published for the latest day that is live")

@@ -49,3 +49,10 @@ class ReplayUnfit(InputError):
 
     def __init__(self, folder: str, *, problem: str) -> None:
         super().__init__(f"the replay in {folder} cannot be compared: {problem}")
+
+
+class NothingReplayable(InputError):
+    """None of the logged rows can be scored again."""
+
+    def __init__(self, log: str, *, reasons: Sequence[str]) -> None:
+        super().__init__(f"no row of the log at {log} can be scored again: {'; '.join(reasons)}")

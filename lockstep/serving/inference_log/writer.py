@@ -25,7 +25,7 @@ from lockstep.serving.inference_log.spool import HOUR_S, OPEN, Spool
 SETTLE_S = 0.1
 # Parts of requests that are put together at a time. More would keep the interpreter from the event loop for longer.
 MOST_PARTS = 512
-UPKEEP_S = 600.0
+UPKEEP_S = 60.0
 TOLD_EVERY_S = 60.0
 # Numbers of rows that one random number is good for.
 IDS_BITS = 24
