@@ -45,7 +45,7 @@ from lockstep.serving.work import Scored, Share, Work
 WORKLOAD, FORMAT = "mlp20", "dataframe_split"
 COLUMNS = 20
 SIZES = (1, 8, 32, 64)
-PARTS, REPEATS = 512, 20
+REQUESTS, REPEATS = 512, 20
 SIGNATURE = Signature(
     tuple(Column(name=f"f{number:02d}", dtype="double") for number in range(COLUMNS)),
     (Column(name="score", dtype="double"),),
@@ -117,13 +117,13 @@ def measure_parts() -> None:
         outputs=outputs,
     )
     for size in SIZES:
-        batches = [micro_batch(size) for _ in range(PARTS // size)]
+        batches = [micro_batch(size) for _ in range(REQUESTS // size)]
         gc.collect()
         put_s, entries = hand_over(layout, batches)
         record_s = best(lambda entries=entries: record(entries, take_ids=np.arange, salt=b""))
-        batch_us, request_us = put_s / len(batches) * 1e6, put_s / PARTS * 1e6
+        batch_us, request_us = put_s / len(batches) * 1e6, put_s / REQUESTS * 1e6
         handed = f"hand-over {batch_us:5.2f} us each ({request_us:.2f} us per request)"
-        written = f"writer {record_s / PARTS * 1e6:.2f} us per request"
+        written = f"writer {record_s / REQUESTS * 1e6:.2f} us per request"
         print(f"micro-batches of {size:>2} requests: {handed}, {written}")
     measure_file(layout, entries)
 
@@ -137,7 +137,7 @@ def hand_over(layout: Layout, batches: Sequence[Scored]) -> tuple[float, list[En
             made.put(layout, batch)
 
     seconds = best(put)
-    return seconds, made.take(until=float("inf"), most_parts=PARTS)
+    return seconds, made.take(until=float("inf"), most_requests=REQUESTS)
 
 
 def measure_file(layout: Layout, entries: list[Entry]) -> None:

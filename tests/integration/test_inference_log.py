@@ -60,7 +60,9 @@ def test_a_killed_endpoint_loses_at_most_what_was_not_flushed(world: World, tmp_
         assert [(each["request_id"], each["row"]) for each in flushed] == [
             (f"flushed-{number:02d}", row) for number in range(30) for row in range(5)
         ]
-        assert {each["risk"] for each in found[len(flushed) :]} <= load.answers[str(GOOD)]
+        later = [each["risk"] for each in found if not each["request_id"].startswith("flushed")]
+        assert set(later) <= load.answers[str(GOOD)]
+        assert len(later) <= load.outcomes["200"] + 4  # some more may have been scored than were answered
         ask(endpoint, "zzz", 0, 3)
         assert endpoint.stop(signal.SIGTERM) == 0
     assert len(logged(log)) == len(found) + 3

@@ -3,16 +3,19 @@
 One thread puts, one takes. What is counted is counted up by one of the two only, so nothing needs a lock.
 """
 
+import pickle
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
+
+import pyarrow as pa
 
 from lockstep.scoring.arms import Split
-from lockstep.scoring.scorer import ScoredBatch
+from lockstep.scoring.backends import Arrays
 from lockstep.serving.inference_log.layout import Layout
-from lockstep.serving.rows import VALUE_BYTES, PlainRows, Rows
+from lockstep.serving.rows import PlainRows, Rows
 from lockstep.serving.trace import Trace
 from lockstep.serving.work import Scored
 
@@ -20,35 +23,49 @@ from lockstep.serving.work import Scored
 SALT = "lockstep.inference_log"
 # About what is kept of a request beside its rows.
 REQUEST_BYTES = 1024
-# What a plain value takes as an object in a list, and a list by itself.
-OBJECT_BYTES, LIST_BYTES = 32, 64
 # The writer is woken when so much of what may wait does.
 HURRY = 0.25
 
 
-# Rows of one request in a micro-batch: its trace (anything else is not logged), its first row here, how many.
-Part: TypeAlias = tuple[object, int, int]
-
-
 class Entry(NamedTuple):
-    """One micro-batch to be written, without what its requests hold of their own.
+    """One micro-batch to be written, with few objects that the garbage collector has to look at while it waits.
 
     Attributes:
         layout: Of the version that scored it.
-        parts: Whose rows they are.
-        rows, scores: The rows and their scores.
+        labels: Of each request in it its trace; anything else is not logged.
+        starts, counts: Of each request its first row here, and how many.
+        content: The rows: a batch, or plain values in one piece.
+        size: Rows.
+        outputs, reasons: Of their scores.
         scored_at: Seconds since 1970.
         clock: The same moment by `time.perf_counter`.
         nbytes: About what it weighs.
     """
 
     layout: Layout
-    parts: Sequence[Part]
-    rows: Rows
-    scores: ScoredBatch
+    labels: tuple[object, ...]
+    starts: tuple[int, ...]
+    counts: tuple[int, ...]
+    content: pa.RecordBatch | bytes
+    size: int
+    outputs: Arrays
+    reasons: dict[int, str]
     scored_at: float
     clock: float
     nbytes: int
+
+    @property
+    def rows(self) -> Rows:
+        """The rows."""
+        if not isinstance(self.content, bytes):
+            return self.content
+        # Written by `put`, in this process.
+        return PlainRows(pickle.loads(self.content), self.size, len(self.content))  # noqa: S301
+
+    @property
+    def logged_rows(self) -> int:
+        """How many of the rows are logged."""
+        return _logged(self.labels, self.counts)
 
 
 class HandOver:
@@ -98,47 +115,49 @@ class HandOver:
 
         Rows whose label is no `Trace` are nobody's request, and are not logged.
         """
-        parts: list[Part] = [(share.work.label, share.start, share.count) for share in scored.shares]
+        if not scored.rows.num_rows:
+            return
+        shares, rows = scored.shares, scored.rows
+        labels = tuple([share.work.label for share in shares])
+        counts = tuple([share.count for share in shares])
         if self._sample < 1:
-            parts = [self._drawn(part) for part in parts]
-            if not any(part[0] for part in parts):
+            labels = tuple([label if self._draws(label) else None for label in labels])
+            if not any(labels):
                 return
-        rows, nbytes = scored.rows.num_rows, _weight(scored)
-        if not rows:
-            return
-        waiting_rows, waiting_bytes = self.waiting_rows + rows, self.waiting_bytes + nbytes
+        content, nbytes = _packed(scored)
+        waiting_rows, waiting_bytes = self.waiting_rows + rows.num_rows, self.waiting_bytes + nbytes
         if waiting_rows > self._most_rows or waiting_bytes > self._most_bytes:
-            self._on_dropped(logged_rows(parts))
+            self._on_dropped(_logged(labels, counts))
             return
-        self._put_rows += rows
+        self._put_rows += rows.num_rows
         self._put_bytes += nbytes
-        now = time.perf_counter()
-        self._entries.append(Entry(layout, parts, scored.rows, scored.scores, time.time(), now, nbytes))
+        starts, scores, now = tuple([share.start for share in shares]), scored.scores, time.perf_counter()
+        what = (content, rows.num_rows, scores.outputs, scores.reasons)
+        self._entries.append(Entry(layout, labels, starts, counts, *what, time.time(), now, nbytes))
         if self.presses:
             self.wanted.set()
 
-    def _drawn(self, part: Part) -> Part:
-        trace, start, count = part
-        return part if isinstance(trace, Trace) and is_picked(trace.request_id, self._sample) else (None, start, count)
+    def _draws(self, label: object) -> bool:
+        return isinstance(label, Trace) and is_picked(label.request_id, self._sample)
 
-    def take(self, *, until: float, most_parts: int) -> list[Entry]:
+    def take(self, *, until: float, most_requests: int) -> list[Entry]:
         """Take micro-batches in their order; called by the writer.
 
         Args:
             until: Only such as were left before this moment of `time.perf_counter`.
-            most_parts: Stop when there are parts of so many requests.
+            most_requests: Stop when there are so many requests.
         """
         found: list[Entry] = []
-        parts = 0
-        while self._entries and parts < most_parts and self._entries[0].clock <= until:
+        requests = 0
+        while self._entries and requests < most_requests and self._entries[0].clock <= until:
             entry = self._entries.popleft()
-            parts += len(entry.parts)
+            requests += len(entry.labels)
             found.append(entry)
         return found
 
     def done(self, entries: Sequence[Entry]) -> None:
         """Give the room of taken micro-batches back; called by the writer."""
-        self._taken_rows += sum([entry.rows.num_rows for entry in entries])
+        self._taken_rows += sum([entry.size for entry in entries])
         self._taken_bytes += sum([entry.nbytes for entry in entries])
 
 
@@ -153,18 +172,19 @@ def is_picked(request_id: str, sample: float) -> bool:
 _SPLIT = Split(SALT, ("request_id",))
 
 
-def logged_rows(parts: Sequence[Part]) -> int:
-    """Return how many rows of a micro-batch are logged."""
-    return sum([count for trace, _, count in parts if isinstance(trace, Trace)])
+def _logged(labels: Sequence[object], counts: Sequence[int]) -> int:
+    return sum([count for label, count in zip(labels, counts, strict=True) if isinstance(label, Trace)])
 
 
-def _weight(scored: Scored) -> int:
-    """Return about what an entry keeps in memory; a slice of a larger batch weighs its share of that."""
+def _packed(scored: Scored) -> tuple[pa.RecordBatch | bytes, int]:
+    """Return the rows as they wait, and about what an entry weighs; a slice of a batch weighs its share of that."""
     rows, whole = scored.rows, scored.shares[0].work.rows
-    if isinstance(rows, PlainRows):
-        nbytes = OBJECT_BYTES * rows.nbytes // VALUE_BYTES + LIST_BYTES * len(rows.columns)
+    content: pa.RecordBatch | bytes
+    if isinstance(rows, PlainRows):  # few, as many are a batch: objects in one piece are one object
+        content = pickle.dumps(rows.columns, pickle.HIGHEST_PROTOCOL)
+        nbytes = len(content)
     else:
-        nbytes = int(rows.get_total_buffer_size())
+        content, nbytes = rows, int(rows.get_total_buffer_size())
         if len(scored.shares) == 1 and rows.num_rows < whole.num_rows and not isinstance(whole, PlainRows):
             nbytes = nbytes * rows.num_rows // whole.num_rows
-    return nbytes + sum([array.nbytes for array in scored.scores.outputs]) + REQUEST_BYTES * len(scored.shares)
+    return content, nbytes + sum([array.nbytes for array in scored.scores.outputs]) + REQUEST_BYTES * len(scored.shares)

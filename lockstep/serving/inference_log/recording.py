@@ -8,12 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lockstep.scoring.backends import Arrays
 from lockstep.scoring.outputs import arrow_array
 from lockstep.serving.inference_log.hand_over import Entry
 from lockstep.serving.inference_log.layout import Layout
 from lockstep.serving.inference_log.redaction import redacted
-from lockstep.serving.rows import PlainRows, to_batch
+from lockstep.serving.rows import to_batch
 from lockstep.serving.trace import Trace
 
 MICROSECONDS = 1_000_000
@@ -21,7 +20,7 @@ NOBODY = Trace("")
 
 
 def record(entries: Sequence[Entry], *, take_ids: Callable[[int], Any], salt: bytes) -> pa.RecordBatch:
-    """Put micro-batches of one version into one batch of its layout's schema; parts that are not logged are left out.
+    """Put micro-batches of one version into one batch of its layout's schema, without requests that are not logged.
 
     Args:
         entries: Of one version, at least one.
@@ -29,12 +28,12 @@ def record(entries: Sequence[Entry], *, take_ids: Callable[[int], Any], salt: by
         salt: Keys the hashes.
     """
     layout = entries[0].layout
-    parts = list(chain.from_iterable([entry.parts for entry in entries]))
-    traces = [trace if isinstance(trace, Trace) else NOBODY for trace, _, _ in parts]
+    labels = chain.from_iterable([entry.labels for entry in entries])
+    traces = [label if isinstance(label, Trace) else NOBODY for label in labels]
     logged = [trace is not NOBODY for trace in traces]
-    counts = np.array([count for _, _, count in parts], np.int64)
+    counts = np.array(list(chain.from_iterable([entry.counts for entry in entries])), np.int64)
     spread = _spreading(counts)
-    rows = sum([entry.rows.num_rows for entry in entries])
+    rows = sum([entry.size for entry in entries])
     reasons = _reasons(entries, rows=rows)
     columns = {
         "log_id": pa.array(take_ids(rows), pa.int64()),
@@ -42,7 +41,7 @@ def record(entries: Sequence[Entry], *, take_ids: Callable[[int], Any], salt: by
         **_of_versions(layout, rows),
         **_inputs(entries, layout, salt=salt),
         **_outputs(entries, layout, reasons=reasons, salt=salt),
-        "row": _places(parts, counts),
+        "row": _places(entries, counts),
         "reason": reasons,
     }
     for name, policy in layout.personal.items():
@@ -57,7 +56,7 @@ Spread = Callable[[pa.Array], pa.Array]
 
 
 def _spreading(counts: Any) -> Spread:
-    """Return what makes values of parts into values of rows."""
+    """Return what makes values of requests into values of rows."""
     if len(counts) == counts.sum() and (counts == 1).all():
         return lambda values: values
     places = pa.array(np.repeat(np.arange(len(counts)), counts))
@@ -68,13 +67,13 @@ def _of_requests(entries: Sequence[Entry], traces: Sequence[Trace], *, spread: S
     """Return what is known of each request; what is not, such as the time of an answer never given, is null."""
     stages = [trace.stages_s for trace in traces]
     encode = [each.get("encode") for each in stages]
-    until = chain.from_iterable([[entry.clock] * len(entry.parts) for entry in entries])
+    until = chain.from_iterable([[entry.clock] * len(entry.labels) for entry in entries])
     total = [
         None if encoding is None else clock - trace.began + encoding
         for encoding, trace, clock in zip(encode, traces, until, strict=True)
     ]
-    moments = chain.from_iterable([[int(e.scored_at * MICROSECONDS)] * len(e.parts) for e in entries])
-    sizes = chain.from_iterable([[entry.rows.num_rows] * len(entry.parts) for entry in entries])
+    moments = chain.from_iterable([[int(e.scored_at * MICROSECONDS)] * len(e.labels) for e in entries])
+    sizes = chain.from_iterable([[entry.size] * len(entry.labels) for entry in entries])
     found = {
         "request_id": pa.array([trace.request_id for trace in traces], pa.string()),
         "arm": pa.array([trace.arm or None for trace in traces], pa.string()),
@@ -115,7 +114,7 @@ def _batch(entries: Sequence[Entry], layout: Layout) -> pa.RecordBatch:
     """Put rows together; plain ones before they become Arrow, as that costs little more for many than for one."""
     batches = [
         to_batch([entry.rows for entry in alike], layout.signature)
-        for _, alike in groupby(entries, key=lambda entry: isinstance(entry.rows, PlainRows))
+        for _, alike in groupby(entries, key=lambda entry: isinstance(entry.content, bytes))
     ]
     return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 
@@ -125,8 +124,7 @@ def _outputs(entries: Sequence[Entry], layout: Layout, *, reasons: pa.Array, sal
     for place, each in enumerate(layout.outputs):
         if each.policy == "drop":
             continue
-        parts: list[Arrays] = [entry.scores.outputs for entry in entries]
-        values = np.concatenate([outputs[place] for outputs in parts])
+        values = np.concatenate([entry.outputs[place] for entry in entries])
         array = _null_where(arrow_array(each.column, values), reasons)
         found[each.name] = redacted(array, layout.arrow_schema.field(each.name).type, each.policy, salt=salt)
     return found
@@ -137,17 +135,17 @@ def _reasons(entries: Iterable[Entry], *, rows: int) -> pa.Array:
     found: dict[int, str] = {}
     start = 0
     for entry in entries:
-        if entry.scores.reasons:
-            found.update({start + row: reason for row, reason in entry.scores.reasons.items()})
-        start += entry.rows.num_rows
+        if entry.reasons:
+            found.update({start + row: reason for row, reason in entry.reasons.items()})
+        start += entry.size
     if not found:
         return pa.nulls(rows, pa.string())
     return pa.array([found.get(row) for row in range(rows)], pa.string())
 
 
-def _places(parts: Sequence[Any], counts: Any) -> pa.Array:
+def _places(entries: Iterable[Entry], counts: Any) -> pa.Array:
     """Return which row of its request each row is."""
-    starts = np.array([start for _, start, _ in parts], np.int64)
+    starts = np.array(list(chain.from_iterable([entry.starts for entry in entries])), np.int64)
     before = np.cumsum(counts) - counts
     return pa.array((np.arange(counts.sum()) + np.repeat(starts - before, counts)).astype(np.int32))
 

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from lockstep.serving.inference_log.files import finish
-from lockstep.serving.inference_log.hand_over import Entry, HandOver, logged_rows
+from lockstep.serving.inference_log.hand_over import Entry, HandOver
 from lockstep.serving.inference_log.layout import Layout
 from lockstep.serving.inference_log.recording import record
 from lockstep.serving.inference_log.retention import finish_abandoned, remove_old
@@ -23,8 +23,8 @@ from lockstep.serving.inference_log.spool import HOUR_S, OPEN, Spool
 
 # By then the answer of a row is on its way, and the time that it took is known.
 SETTLE_S = 0.1
-# Parts of requests that are put together at a time. More would keep the interpreter from the event loop for longer.
-MOST_PARTS = 512
+# Requests that are put together at a time. More would keep the interpreter from the event loop for longer.
+MOST_REQUESTS = 512
 UPKEEP_S = 60.0
 TOLD_EVERY_S = 60.0
 # Numbers of rows that one random number is good for.
@@ -109,7 +109,7 @@ class LogWriter:
         while True:
             pressed = hurried or self._hand_over.presses
             until = time.perf_counter() - (0.0 if pressed else SETTLE_S)
-            entries = self._hand_over.take(until=until, most_parts=MOST_PARTS)
+            entries = self._hand_over.take(until=until, most_requests=MOST_REQUESTS)
             if not entries:
                 return
             by_file: dict[Key, list[Entry]] = {}
@@ -128,8 +128,8 @@ class LogWriter:
             spool.append(batch)
         except Exception as error:  # noqa: BLE001 - the disk is full, or rows are not as the layout says
             self._end(key)  # after a failed write nothing may follow
-            self._on_lost(sum(logged_rows(entry.parts) for entry in entries))
             self._tell(error)
+            self._on_lost(sum(entry.logged_rows for entry in entries))
 
     def _new_spool(self, layout: Layout, *, hour: int) -> Spool:
         self._number += 1

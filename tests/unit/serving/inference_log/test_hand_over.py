@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockstep.scoring.arms import Split
-from lockstep.serving.inference_log.hand_over import SALT, HandOver, is_picked, logged_rows
+from lockstep.serving.inference_log.hand_over import SALT, HandOver, is_picked
 from tests.unit.serving.inference_log.micro_batches import layout, micro_batch, trace
 
 LAYOUT = layout()
@@ -33,12 +33,12 @@ def test_no_more_waits_than_may_and_every_row_is_taken_or_counted(
         hand_over.put(LAYOUT, micro_batch([(trace(f"{number}-{n}"), 0, size) for n, size in enumerate(batch)]))
         assert hand_over.waiting_rows <= most_rows
         if number < len(takes):
-            entries = hand_over.take(until=EVER, most_parts=takes[number])
-            taken += sum(entry.rows.num_rows for entry in entries)
+            entries = hand_over.take(until=EVER, most_requests=takes[number])
+            taken += sum(entry.size for entry in entries)
             hand_over.done(entries)
-    entries = hand_over.take(until=EVER, most_parts=10**9)
+    entries = hand_over.take(until=EVER, most_requests=10**9)
     hand_over.done(entries)
-    assert taken + sum(entry.rows.num_rows for entry in entries) + sum(dropped) == sum(map(sum, sizes))
+    assert taken + sum(entry.size for entry in entries) + sum(dropped) == sum(map(sum, sizes))
     assert (hand_over.waiting_rows, hand_over.waiting_bytes) == (0, 0)
 
 
@@ -66,8 +66,8 @@ def test_only_what_was_left_before_a_moment_is_taken() -> None:
     hand_over.put(LAYOUT, micro_batch([(trace("a"), 0, 1)]))
     between = time.perf_counter()
     hand_over.put(LAYOUT, micro_batch([(trace("b"), 0, 1)]))
-    assert [e.parts[0][0].request_id for e in hand_over.take(until=between, most_parts=9)] == ["a"]  # type: ignore[attr-defined]
-    assert [e.parts[0][0].request_id for e in hand_over.take(until=EVER, most_parts=9)] == ["b"]  # type: ignore[attr-defined]
+    assert [e.labels[0].request_id for e in hand_over.take(until=between, most_requests=9)] == ["a"]  # type: ignore[attr-defined]
+    assert [e.labels[0].request_id for e in hand_over.take(until=EVER, most_requests=9)] == ["b"]  # type: ignore[attr-defined]
 
 
 def test_a_request_is_drawn_as_a_whole_and_as_a_table_would_be_split() -> None:
@@ -85,9 +85,9 @@ def test_of_a_sample_only_the_drawn_rows_are_logged_and_counted_when_they_are_dr
     dropped: list[int] = []
     hand_over = HandOver(most_rows=10**6, most_bytes=10**9, sample=0.2, on_dropped=dropped.append)
     hand_over.put(LAYOUT, micro_batch([(trace(name), 0, 2) for name in names]))
-    [entry] = hand_over.take(until=EVER, most_parts=1)
-    assert [part[0].request_id for part in entry.parts if part[0] is not None] == drawn  # type: ignore[attr-defined]
-    assert logged_rows(entry.parts) == 2 * len(drawn)
+    [entry] = hand_over.take(until=EVER, most_requests=1)
+    assert [label.request_id for label in entry.labels if label is not None] == drawn  # type: ignore[attr-defined]
+    assert entry.logged_rows == 2 * len(drawn)
     full = HandOver(most_rows=1, most_bytes=10**9, sample=0.2, on_dropped=dropped.append)
     full.put(LAYOUT, micro_batch([(trace(name), 0, 2) for name in names]))
     assert dropped == [2 * len(drawn)]
@@ -105,8 +105,8 @@ def test_two_threads_agree_on_what_waits() -> None:
     def write() -> None:
         while True:
             last = ended.is_set()
-            entries = hand_over.take(until=EVER, most_parts=7)
-            rows[0] += sum(entry.rows.num_rows for entry in entries)
+            entries = hand_over.take(until=EVER, most_requests=7)
+            rows[0] += sum(entry.size for entry in entries)
             hand_over.done(entries)
             if last and not entries:
                 return

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockstep.run.plan import Column
-from lockstep.scoring.scorer import ScoredBatch
 from lockstep.scoring.signature import ELEMENT_TYPES, Signature
 from lockstep.serving.inference_log.hand_over import Entry, HandOver
 from lockstep.serving.inference_log.layout import Layout, logged_columns
@@ -26,7 +25,7 @@ def entries_of(made: Layout, *batches: list[tuple[Any, int, int]]) -> list[Entry
     hand_over = HandOver(most_rows=10**9, most_bytes=10**12, sample=1)
     for batch in batches:
         hand_over.put(made, micro_batch(batch, plain=len(batch) % 3 > 0))
-    return hand_over.take(until=EVER, most_parts=10**9)
+    return hand_over.take(until=EVER, most_requests=10**9)
 
 
 def written(entries: list[Entry]) -> list[dict[str, Any]]:
@@ -146,8 +145,8 @@ def test_tensors_of_every_type_are_written_and_a_null_one_too(dtype: str) -> Non
     value = pa.FixedSizeListArray.from_arrays(flat, 4)
     tensors = pa.concat_arrays([value, pa.nulls(1, kind)])
     batch = pa.RecordBatch.from_arrays([tensors], schema=signature.schema)
-    scores = ScoredBatch((np.array([[1, 2, 3], [np.nan] * 3], np.float32),), {1: "null_refused: x"})
-    entry = Entry(made, [(trace("t"), 0, 2)], batch, scores, 0.0, 0.0, 0)
+    outputs = (np.array([[1, 2, 3], [np.nan] * 3], np.float32),)
+    entry = Entry(made, (trace("t"),), (0,), (2,), batch, 2, outputs, {1: "null_refused: x"}, 0.0, 0.0, 0)
     found = record([entry], take_ids=np.arange, salt=b"")
     assert found.column("x").to_pylist() == tensors.to_pylist()
     assert found.column("y").slice(0, 1).to_pylist() == [[1, 2, 3]]
