@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
+import yaml
 from endpoints import Endpoint, serving
 from inference_logs import FEATURES, ask, configured, fill, logged, rows
 from load import Load, until
@@ -97,7 +98,12 @@ def test_workers_write_side_by_side_and_one_finishes_what_another_left(world: Wo
 
 def test_a_sample_has_whole_requests_and_what_has_no_room_is_counted(world: World, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    config = configured(world, path=str(log), sample=0.3, waiting_rows=100)
+    private = world.home / "models" / "churn_private"
+    private.mkdir(parents=True)
+    spec = yaml.safe_load((world.home / "models" / "churn" / "scoring.yaml").read_text())
+    spec |= {"name": "churn_private", "sensitive": ["spend", "segment"]}
+    (private / "scoring.yaml").write_text(yaml.safe_dump(spec))
+    config = configured(world, model={"spec": "churn_private"}, path=str(log), sample=0.3, waiting_rows=100)
     names = [f"r{number}" for number in range(60)]
     drawn = [name for name in names if is_picked(name, 0.3)]
     with serving(world, spec=config) as endpoint:
@@ -112,3 +118,5 @@ def test_a_sample_has_whole_requests_and_what_has_no_room_is_counted(world: Worl
     assert len(found) + float(dropped.group(1)) == 4 * len(drawn) + 400
     assert {each["request_id"] for each in found} <= set(drawn) | {"big0"} | {f"big{n}" for n in range(99)}
     assert all(sum(each["request_id"] == name for each in found) in {0, 4} for name in names)
+    assert "age" in found[0]
+    assert "spend" not in found[0]  # the spec calls it sensitive, and no policy names it
