@@ -18,6 +18,7 @@ from lockstep.serving.security.credentials import credentials_from_headers
 from lockstep.serving.security.errors import SignersUnknown, Unauthenticated
 from lockstep.serving.security.key_fetching import fetch_document
 from tests.unit.serving.security.issuers import AUDIENCE, CLAIMS, GRANT, ISSUER, authority, key_set, signer
+from tests.unit.serving.toy import Headers
 
 FRESH = {**CLAIMS, "exp": 2_000_000_000, "iat": 1_700_000_000}
 
@@ -91,7 +92,7 @@ def jwt_facts(url: str, **facts: Any) -> dict[str, Any]:
 
 
 def name_of(security: Security, key_id: str) -> str:
-    sent = credentials_from_headers([(b"authorization", b"Bearer " + signer(key_id).token(FRESH).encode())], peer="::1")
+    sent = credentials_from_headers(Headers({"authorization": f"Bearer {signer(key_id).token(FRESH)}"}), peer="::1")
     try:
         return security.guard.admit(sent, action="infer", model="churn").name
     except (Unauthenticated, SignersUnknown) as error:
