@@ -1,6 +1,7 @@
 """The server process: a socket taken before anything slow, and a stop that lets running requests finish."""
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -81,6 +82,9 @@ async def serve(
         await called.start()
         _log.info("ready for gRPC on port %d", called.port)
     app.start()
+    # What is loaded by now stays: without this every full collection looks through all of it, and stops the event loop.
+    gc.collect()
+    gc.freeze()
     listener.start()
     _log.info("ready on %s", url_of(sock, tls=tls is not None))
     if ready is not None:
