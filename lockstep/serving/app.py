@@ -25,7 +25,7 @@ DESCRIBE: dict[str, Describe] = {open_inference.EDGE: open_inference.describe_er
 
 
 class Application:
-    """An endpoint as an RSGI application.
+    """An endpoint as the server calls it: once for each request.
 
     Args:
         plane: Answers; closed when the server stops.
@@ -55,14 +55,16 @@ class Application:
         self._tasks: list[asyncio.Task[None]] = []
         self._metrics = plane.metrics
 
-    async def __rsgi__(self, scope: Scope, protocol: HttpProtocol) -> None:
-        """Answer one request."""
-        exchange = Exchange(scope, protocol)
+    def __call__(self, scope: Scope, protocol: HttpProtocol) -> Coroutine[None, None, None]:
+        """Take a request in; what is returned answers it."""
+        self._metrics.in_progress += 1
+        return self._reply(Exchange(scope, protocol))
+
+    async def _reply(self, exchange: Exchange) -> None:
         match = self.router.match(exchange.method, exchange.path)
         exchange.params = match.params
         trace = exchange.trace
         trace.edge = match.route.edge if match.route is not None else edge_of(exchange.path)
-        self._metrics.in_progress += 1
         status = 499
         try:
             work = self._work(exchange, match)
@@ -88,7 +90,7 @@ class Application:
         model = exchange.params.get("name")
         if model is None and action == "infer":
             model = self.plane.fleet.default
-        credentials = security.credentials(exchange.headers, peer=exchange.peer)
+        credentials = security.credentials(exchange.headers, peer=exchange.peer, certificate=exchange.certificate)
         permit = security.admit(credentials, action=action, model=model, request_id=trace.request_id)
         exchange.permit, trace.client = permit, permit.client.name
         with permit.covering(exchange.path.rpartition("/")[2], trace):
