@@ -12,12 +12,14 @@ from lockstep.serving.access_log import AccessLog
 from lockstep.serving.app import Application, Beside, operations_routes
 from lockstep.serving.connection import ConnectionBounds
 from lockstep.serving.data_plane import DataPlane, Limits
+from lockstep.serving.features.served import ServedFeatures
 from lockstep.serving.fleet import Fleet, ModelSlot
 from lockstep.serving.grpc.admission import admission
 from lockstep.serving.grpc.server import GrpcServer, build_grpc_server
 from lockstep.serving.inference_log.log import InferenceLog
 from lockstep.serving.lane import LaneLimits
 from lockstep.serving.loading import Listen, load_version, resolve
+from lockstep.serving.lookups import lookup_routes
 from lockstep.serving.metrics import Metrics
 from lockstep.serving.openapi.edge import openapi_routes
 from lockstep.serving.repository import Repository, Source
@@ -89,11 +91,14 @@ def build_endpoint(serving: Serving, settings: Settings, *, folder: Path, place:
     metrics = Metrics()
     kept = InferenceLog(serving.log, home=settings.home, metrics=metrics) if serving.log is not None else None
     slots, sources = [], {}
+    features = ServedFeatures(metrics=metrics)
     for served in serving.models:
         declared = declared_model(served, settings)
         slots.append(ModelSlot(declared.name, None if served.version is not None else declared.alias))
         listen = _listen(kept, served, declared, settings)
-        sources[declared.name] = source_of(served, declared, settings, metrics=metrics, listen=listen)
+        sources[declared.name] = source_of(
+            served, declared, settings, metrics=metrics, listen=listen, features=features
+        )
     fleet = Fleet(slots, default=serving.default)
     board = Board(place.folder) if place is not None else None
     posted = board.read() if board is not None else {}
@@ -108,11 +113,12 @@ def build_endpoint(serving: Serving, settings: Settings, *, folder: Path, place:
         *invocations.invocations_routes(plane),
         *open_inference.open_inference_routes(plane),
         *repository_routes(plane, repository),
+        *lookup_routes(plane, features.tables(serving, settings)),
         *operations_routes(plane, folder=place.folder if place is not None else None),
     ]
     known = serving.security.authenticates
     routes += openapi_routes(plane, routes, open_roles=security.open_roles, known=known)
-    beside: list[Beside] = []
+    beside: list[Beside] = [features.keep]
     if serving.follow_s and (place is None or place.index == 0):
         beside.append(partial(repository.follow, every_s=serving.follow_s))
     if place is not None:
@@ -134,9 +140,16 @@ def declared_model(served: ServedModel, settings: Settings) -> ModelRef:
 
 
 def source_of(
-    served: ServedModel, declared: ModelRef, settings: Settings, *, metrics: Metrics, listen: Listen | None
+    served: ServedModel,
+    declared: ModelRef,
+    settings: Settings,
+    *,
+    metrics: Metrics,
+    listen: Listen | None,
+    features: ServedFeatures,
 ) -> Source:
     """Return where the versions of a model come from."""
+    bound = features.bind(served)
     limits = LaneLimits(
         slo_s=served.slo_ms / 1000,
         batch_rows=served.batch_rows,
@@ -149,6 +162,7 @@ def source_of(
 
     def loaded(identity: ModelIdentity) -> LoadedVersion:
         version = load_version(settings, identity, declared=declared, limits=limits, listen=listen)
+        features.enrich(version, served, bound)
         version.lane.on_rows = partial(metrics.observe_batch, identity.name, version.number)
         return version
 

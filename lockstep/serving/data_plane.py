@@ -145,9 +145,14 @@ class DataPlane:
             ClientGone: The client went away before.
             RowsUnscorable: The model has no finite score for some row.
             RowsRefused: No row without a score could be given to the model.
+            FeatureSourceUnavailable, FeaturesRefused, FeatureSourceInvalid: What it lacks could not be looked up.
         """
         trace.rows = rows.num_rows
         with target:
+            if target.enricher is not None:
+                clock = time.perf_counter()
+                rows = await target.enricher.fill(rows, expires=trace.expires)
+                trace.stages_s["features"] = time.perf_counter() - clock
             alone = self.metrics.in_progress <= 1
             scored, work = await target.lane.score(rows, expires=trace.expires, label=trace, gone=gone, alone=alone)
         trace.stages_s["queue"] = work.started - work.arrived

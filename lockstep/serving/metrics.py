@@ -49,6 +49,11 @@ FAMILIES: dict[str, Family] = {
     "lockstep_model_info": Family("info", "Versions that answer.", ("model", "version", "digest")),
     "lockstep_swaps": Family("counter", "Versions that took over.", ("model", "version")),
     "lockstep_refused_versions": Family("counter", "Versions that were not let serve.", ("model",)),
+    "lockstep_features": Family(
+        "counter",
+        "Looked up features of rows: what the source had, and what was used.",
+        ("model", "feature", "state", "use"),
+    ),
     "lockstep_log_dropped": Family("counter", "Lines or rows that a log had no room for.", ("log",)),
 }
 

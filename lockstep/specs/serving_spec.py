@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from lockstep.specs.features_spec import FeatureBinding, filled_twice
 from lockstep.specs.inference_log_spec import InferenceLogging
 from lockstep.specs.loading import validate
 from lockstep.specs.serving_security import ServingSecurity
@@ -24,6 +25,8 @@ class ServedModel(Strict):
     batch_rows: int = Field(65_536, ge=1, description="Most rows of a micro-batch.")
     slice_ms: float = Field(25, gt=0, description="Longest time of a micro-batch of more than one block.")
     waiting_requests: int = Field(1024, ge=1, description="Requests that may wait for the model.")
+    lookup: bool = Field(False, description="Answer lookups of the spec's published predictions (`online:` in it).")
+    features: tuple[FeatureBinding, ...] = Field((), description="Where inputs come from that requests do not bring.")
 
     @model_validator(mode="after")
     def _is_named_once(self) -> Self:
@@ -31,6 +34,10 @@ class ServedModel(Strict):
             raise ValueError("give either 'spec' or 'model'")
         if self.alias is not None and self.version is not None:
             raise ValueError("'alias' and 'version' exclude each other")
+        if self.lookup and self.spec is None:
+            raise ValueError("'lookup' needs 'spec': that says which table is published, and by which key")
+        if (twice := filled_twice(self.features)) is not None:
+            raise ValueError(f"'features' names {twice!r} twice")
         return self
 
 
