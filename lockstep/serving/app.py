@@ -13,7 +13,8 @@ from lockstep.serving.access_log import AccessLog, Line
 from lockstep.serving.answering import Describe, replying
 from lockstep.serving.data_plane import DataPlane
 from lockstep.serving.exchange import Exchange, HttpProtocol, Reply, Scope
-from lockstep.serving.metrics import text
+from lockstep.serving.gauges import gauges
+from lockstep.serving.metrics import Snapshot, text
 from lockstep.serving.router import METHOD_NOT_ALLOWED, NOT_FOUND, Match, Route, Router, edge_of
 from lockstep.serving.security.assembly import Security
 from lockstep.serving.tracing.context import PARENT, STATE
@@ -64,6 +65,7 @@ class Application:
         self._beside = beside
         self._tasks: list[asyncio.Task[None]] = []
         self._metrics = plane.metrics
+        self._metrics.more = self._more
 
     async def __rsgi__(self, scope: Scope, protocol: HttpProtocol) -> None:
         """Answer one request."""
@@ -122,6 +124,10 @@ class Application:
         exchange.permit, trace.client = permit, permit.client.name
         with permit.covering(exchange.path.rpartition("/")[2], trace):
             return await route.handler(exchange)
+
+    def _more(self) -> Snapshot:
+        spans = self._tracing.dropped if self._tracing is not None else 0
+        return gauges(self.plane, dropped={"access": self._log.dropped, "spans": spans})
 
     def start(self) -> None:
         """Start what runs beside the requests, in the running event loop."""

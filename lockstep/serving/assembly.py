@@ -24,6 +24,7 @@ from lockstep.serving.repository import Repository, Source
 from lockstep.serving.repository_edge import repository_routes
 from lockstep.serving.security.assembly import Security, build_security
 from lockstep.serving.security.tls import grpc_credentials
+from lockstep.serving.status.edge import status_routes
 from lockstep.serving.tracing.assembly import build_tracing
 from lockstep.serving.versions import LoadedVersion
 from lockstep.serving.workers.board import READY, Board, Wanted
@@ -110,6 +111,7 @@ def build_endpoint(serving: Serving, settings: Settings, *, folder: Path, place:
         *open_inference.open_inference_routes(plane),
         *repository_routes(plane, repository),
         *operations_routes(plane, folder=place.folder if place is not None else None),
+        *status_routes(plane, folder=place.folder if place is not None else None),
     ]
     known = serving.security.authenticates
     routes += openapi_routes(plane, routes, open_roles=security.open_roles, known=known)

@@ -122,9 +122,8 @@ class SpanMaker:
     def spans_of(self, finished: FinishedRequest) -> Iterator[ReadableSpan]:
         """Make the span of a request and those of its stages."""
         span, parent = finished.span, finished.span.parent
-        own = SpanContext(
-            int(span.trace_id, 16), int(span.span_id, 16), False, TraceFlags(span.flags), _state(span.state)
-        )
+        flags, state = TraceFlags(span.flags), _state(span.state)
+        own = SpanContext(int(span.trace_id, 16), int(span.span_id, 16), False, flags, state)
         yield ReadableSpan(
             finished.facts.name,
             context=own,
