@@ -29,7 +29,11 @@ def figures(plane: DataPlane, total: Snapshot, *, since: dt.datetime, now: dt.da
         since: When the endpoint began to count.
         now: When this is.
     """
-    requests = [(_outcome(labels[-1]), count) for labels, count in total.get("lockstep_requests", ())]
+    requests = [
+        (_outcome(status), count)
+        for (edge, model, _, _, status), count in total.get("lockstep_requests", ())
+        if edge != "other" and (model or int(status) >= 400)  # not those who ask how it is, all day
+    ]
     return {
         "server": {
             "name": "lockstep",

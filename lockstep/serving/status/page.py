@@ -59,6 +59,7 @@ def _template() -> Template:
     )
     env.filters["count"] = lambda value: f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
     env.filters["ms"] = _ms
+    env.filters["moment"] = lambda text: text.replace("T", " ").replace("+00:00", " UTC")
     return env.get_template("status.html.j2")
 
 

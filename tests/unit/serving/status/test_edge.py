@@ -30,7 +30,7 @@ def told(app: Any) -> Any:
 
 
 def text_of(page: str) -> str:
-    return re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", page.partition("<body>")[2]))
+    return re.sub("[ \n]+", " ", re.sub("<[^>]*>", " ", page.partition("<body>")[2]))
 
 
 @pytest.fixture
@@ -69,7 +69,6 @@ def test_the_page_has_the_same_numbers(app: Any) -> None:
     said = text_of(page.body.decode())
     for expected in ("Ready", "toy", "current", "d" * 12, "answered 1\N{NARROW NO-BREAK SPACE}234", "3.75 ms"):
         assert expected in said
-    assert "2.5 ms" not in said
 
 
 def test_arms_are_told_apart(app: Any) -> None:
