@@ -129,3 +129,10 @@ def test_a_stuck_model_is_what_the_page_says_first(plane: DataPlane) -> None:
     version.lane._running_since, version.lane._running_until = 1.0, 1.0
     assert told(app)["server"]["live"] is False
     assert "A model is stuck" in call(app, "/status").body.decode()
+
+
+def test_who_may_see_the_metrics_may_see_it(plane: DataPlane) -> None:
+    assert [(route.path, route.action) for route in status_routes(plane)] == [
+        ("/status", "metrics"),
+        ("/status.json", "metrics"),
+    ]
