@@ -33,7 +33,7 @@ DESCRIBE: dict[str, Describe] = {open_inference.EDGE: open_inference.describe_er
 
 
 class Application:
-    """An endpoint as an RSGI application.
+    """An endpoint as the server calls it: once for each request.
 
     Args:
         plane: Answers; closed when the server stops.
@@ -67,18 +67,20 @@ class Application:
         self._metrics = plane.metrics
         self._metrics.more = self._more
 
-    async def __rsgi__(self, scope: Scope, protocol: HttpProtocol) -> None:
-        """Answer one request."""
-        exchange = Exchange(scope, protocol)
+    def __call__(self, scope: Scope, protocol: HttpProtocol) -> Coroutine[None, None, None]:
+        """Take a request in; what is returned answers it."""
+        self._metrics.in_progress += 1
+        return self._reply(Exchange(scope, protocol))
+
+    async def _reply(self, exchange: Exchange) -> None:
         match = self.router.match(exchange.method, exchange.path)
         exchange.params = match.params
         trace = exchange.trace
         trace.edge = match.route.edge if match.route is not None else edge_of(exchange.path)
-        if self._tracing is not None or exchange.headers.get(PARENT) is not None:
-            self._trace(exchange, match.route)
-        self._metrics.in_progress += 1
         status = 499
         try:
+            if self._tracing is not None or exchange.headers.get(PARENT) is not None:
+                self._trace(exchange, match.route)
             work = self._work(exchange, match)
             reply = await replying(work, trace, describe=DESCRIBE.get(trace.edge, invocations.describe_error))
             exchange.send(reply)
@@ -119,7 +121,7 @@ class Application:
         model = exchange.params.get("name")
         if model is None and action == "infer":
             model = self.plane.fleet.default
-        credentials = security.credentials(exchange.headers, peer=exchange.peer)
+        credentials = security.credentials(exchange.headers, peer=exchange.peer, certificate=exchange.certificate)
         permit = security.admit(credentials, action=action, model=model, request_id=trace.request_id)
         exchange.permit, trace.client = permit, permit.client.name
         with permit.covering(exchange.path.rpartition("/")[2], trace):

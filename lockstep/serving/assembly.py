@@ -10,13 +10,13 @@ from lockstep.run.plan import ModelIdentity
 from lockstep.serving import invocations, open_inference
 from lockstep.serving.access_log import AccessLog
 from lockstep.serving.app import Application, Beside, operations_routes
+from lockstep.serving.connection import ConnectionBounds
 from lockstep.serving.data_plane import DataPlane, Limits
 from lockstep.serving.fleet import Fleet, ModelSlot
 from lockstep.serving.grpc.admission import admission
 from lockstep.serving.grpc.server import GrpcServer, build_grpc_server
 from lockstep.serving.inference_log.log import InferenceLog
 from lockstep.serving.lane import LaneLimits
-from lockstep.serving.listening import ConnectionBounds
 from lockstep.serving.loading import Listen, load_version, resolve
 from lockstep.serving.metrics import Metrics
 from lockstep.serving.openapi.edge import openapi_routes

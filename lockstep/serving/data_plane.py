@@ -148,7 +148,8 @@ class DataPlane:
         """
         trace.rows = rows.num_rows
         with target:
-            scored, work = await target.lane.score(rows, expires=trace.expires, label=trace, gone=gone)
+            alone = self.metrics.in_progress <= 1
+            scored, work = await target.lane.score(rows, expires=trace.expires, label=trace, gone=gone, alone=alone)
         trace.stages_s["queue"] = work.started - work.arrived
         trace.stages_s["compute"] = work.compute_s
         if trace.span is not None:
