@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import subprocess
 import sys
 import time
@@ -95,6 +96,14 @@ def told(endpoint: Endpoint) -> tuple[int, int]:
     return found["answered"], found["client_errors"]
 
 
+def pictures(scratch: Path) -> Path:
+    """Where pictures of the page go: with `make pictures` beside those of Airflow's."""
+    wanted = os.environ.get("LOCKSTEP_PICTURES")
+    folder = Path(wanted).absolute().parent / "endpoint" if wanted else scratch
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def shown(page: Page, name: str) -> str:
     """A figure of the page, by what stands above it."""
     return page.locator(".figure", has=page.get_by_text(name, exact=True)).locator("dd").inner_text()
@@ -127,7 +136,8 @@ def test_people_read_how_it_is_doing(chromium: Browser, asked: Endpoint, tmp_pat
         assert [level.inner_text() for level in page.get_by_role("heading", level=1).all()] == ["Lockstep endpoint"]
         weak = [(text, ratio) for text, ratio in page.evaluate(CONTRASTS) if ratio < 4.5]
         assert weak == [], f"{scheme}: too little contrast"
-        page.screenshot(path=tmp_path / f"{scheme}.png", full_page=True)
+        place = pictures(tmp_path) / "status.png" if scheme == "light" else tmp_path / "dark.png"
+        page.screenshot(path=place, full_page=True)
         context.close()
     assert complaints == []
     assert {url for url in asked_for if not url.startswith("data:")} == {f"{asked.url}/status?refresh=off"}
