@@ -99,6 +99,7 @@ def _json(line: Line) -> bytes:
         "ms": round(line.seconds * 1000, 3),
         "rows": trace.rows,
         "id": trace.request_id,
+        **({} if trace.span is None else {"trace_id": trace.span.trace_id, "span_id": trace.span.span_id}),
         **{name: value for name, value in named if value},
         "stages_ms": {stage: round(value * 1000, 3) for stage, value in trace.stages_s.items()},
     }

@@ -26,6 +26,8 @@ from lockstep.serving.repository import Repository, Source
 from lockstep.serving.repository_edge import repository_routes
 from lockstep.serving.security.assembly import Security, build_security
 from lockstep.serving.security.tls import grpc_credentials
+from lockstep.serving.status.edge import status_routes
+from lockstep.serving.tracing.assembly import build_tracing
 from lockstep.serving.versions import LoadedVersion
 from lockstep.serving.workers.board import READY, Board, Wanted
 from lockstep.serving.workers.shared_metrics import write_snapshots
@@ -115,6 +117,7 @@ def build_endpoint(serving: Serving, settings: Settings, *, folder: Path, place:
         *repository_routes(plane, repository),
         *lookup_routes(plane, features.tables(serving, settings)),
         *operations_routes(plane, folder=place.folder if place is not None else None),
+        *status_routes(plane, folder=place.folder if place is not None else None),
     ]
     known = serving.security.authenticates
     routes += openapi_routes(plane, routes, open_roles=security.open_roles, known=known)
@@ -126,11 +129,13 @@ def build_endpoint(serving: Serving, settings: Settings, *, folder: Path, place:
         beside.append(partial(write_snapshots, place.folder, metrics, every_s=SNAPSHOT_S))
     if kept is not None:
         beside.append(kept.run)
-    log = AccessLog()
+    log, tracing = AccessLog(), build_tracing(serving.tracing)
     grpc = None
     if serving.grpc_port is not None:
-        grpc = partial(_grpc_server, plane, repository, serving, security, log, shared=place is not None)
-    return Endpoint(Application(plane, routes, log=log, beside=beside, security=security), repository, grpc)
+        build = partial(build_grpc_server, log=log, tracing=tracing, share_port=place is not None)
+        grpc = partial(_grpc_server, plane, repository, serving, security, build)
+    app = Application(plane, routes, log=log, beside=beside, security=security, tracing=tracing)
+    return Endpoint(app, repository, grpc)
 
 
 def declared_model(served: ServedModel, settings: Settings) -> ModelRef:
@@ -197,13 +202,13 @@ def connection_bounds_of(serving: Serving) -> ConnectionBounds:
 
 
 def _grpc_server(  # noqa: PLR0917 - all that it is made of
-    plane: DataPlane, repository: Repository, serving: Serving, security: Security, log: AccessLog, *, shared: bool
+    plane: DataPlane, repository: Repository, serving: Serving, security: Security, build: Callable[..., GrpcServer]
 ) -> GrpcServer:
     section = serving.security
     tls = None
     if security.tls is not None and section.tls is not None:
         tls = grpc_credentials(security.tls, tls=section.tls, mtls=section.mtls)
-    return build_grpc_server(
+    return build(
         plane,
         repository,
         host=serving.host,
@@ -211,8 +216,6 @@ def _grpc_server(  # noqa: PLR0917 - all that it is made of
         limits=plane.limits,
         credentials=tls,
         admit=admission(security, default=plane.fleet.default),
-        log=log,
-        share_port=shared,
     )
 
 

@@ -157,6 +157,8 @@ class DataPlane:
             scored, work = await target.lane.score(rows, expires=trace.expires, label=trace, gone=gone, alone=alone)
         trace.stages_s["queue"] = work.started - work.arrived
         trace.stages_s["compute"] = work.compute_s
+        if trace.span is not None:
+            trace.span.scored(work)
         if scored.reasons:
             sent_so = all(code_of(reason) in INPUT_CODES for reason in scored.reasons.values())
             kind = RowsRefused if sent_so else RowsUnscorable

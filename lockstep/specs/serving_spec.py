@@ -11,6 +11,7 @@ from lockstep.specs.loading import validate
 from lockstep.specs.serving_security import ServingSecurity
 from lockstep.specs.spec import ModelRef
 from lockstep.specs.strict import Strict
+from lockstep.specs.tracing_spec import TracingSection
 
 
 class ServedModel(Strict):
@@ -75,6 +76,9 @@ class Serving(Strict):
         default_factory=ServingSecurity, description="Who may ask, and how: docs/endpoint-security.md."
     )
     log: InferenceLogging | None = Field(None, description="What is kept of answered rows; none: nothing.")
+    tracing: TracingSection | None = Field(
+        None, description="Where spans of requests go; none: as OpenTelemetry's variables say."
+    )
 
     @model_validator(mode="after")
     def _ports_are_shared(self) -> Self:

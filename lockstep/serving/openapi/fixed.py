@@ -68,6 +68,12 @@ INDEX_REQUEST: Schema = {
     "type": "object",
     "properties": {"ready": {"type": "boolean", "description": "Leave out models without a loaded version."}},
 }
+STATUS = _object(
+    server=ANY_OBJECT,
+    requests=ANY_OBJECT,
+    dropped={"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}},
+    models={"type": "array", "items": ANY_OBJECT},
+)
 ROLLED_BACK = _object(name=TEXT, version={"type": "string", "pattern": "^[0-9]+$"})
 LOAD_REQUEST: Schema = {
     "type": "object",

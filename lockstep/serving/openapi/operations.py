@@ -16,7 +16,7 @@ from lockstep.serving.openapi.values import Schema
 from lockstep.serving.openapi.view import Scope, View
 from lockstep.serving.repository_edge import MODEL as REPOSITORY_MODEL
 
-PLAIN_TEXT = CONTENT_TYPE_LATEST.partition(";")[0]
+HTML, PLAIN_TEXT = "text/html", CONTENT_TYPE_LATEST.partition(";")[0]
 # Of an operation that reads a body, that asks a model, and of one that changes what is served.
 BODY, MODEL_ERRORS = (400, 408, 413, 415), (404, 503)
 SCORING = (*BODY, *MODEL_ERRORS, 504)
@@ -171,6 +171,10 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("GET", "/metrics"): Operation(
         "metrics", "For Prometheus.", "Operation", _fixed("Metrics.", {PLAIN_TEXT: fixed.TEXT})
+    ),
+    ("GET", "/status"): Operation("status", "For people.", "Operation", _fixed("A page.", {HTML: fixed.TEXT})),
+    ("GET", "/status.json"): Operation(
+        "status_json", "What the page says.", "Operation", _fixed("Figures.", {JSON: fixed.STATUS})
     ),
     ("GET", "/openapi.json"): Operation(
         "openapi", "This document.", "Operation", _fixed("OpenAPI 3.1.", {JSON: fixed.ANY_OBJECT})
