@@ -1,6 +1,7 @@
 """A model artifact on disk: what its MLmodel file says, and the digest that names its content."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +33,7 @@ class Artifact:
         input_example: Relative path of the stored example in split orientation, if there is one.
         tensors: The inputs as tensors, in order; empty where the model takes a data frame of columns.
         flavors: MLflow flavor name to its configuration, such as `onnx` and `python_function`.
-        has_params: Whether the signature has parameters, with defaults that MLflow's pyfunc passes to the model.
+        parameters: Defaults of the signature's parameters, which MLflow's pyfunc passes to the model, by name.
     """
 
     path: Path
@@ -42,7 +43,7 @@ class Artifact:
     input_example: str | None
     tensors: tuple[Tensor, ...] = ()
     flavors: Mapping[str, Any] = field(default_factory=dict)
-    has_params: bool = False
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def files(self) -> Path:
@@ -81,7 +82,7 @@ def read_artifact(path: Path, *, model: str) -> Artifact:
         example,
         tensors=signature_tensors(declared["inputs"], signature.inputs),
         flavors=stored.get("flavors") or {},
-        has_params=bool(declared.get("params")),
+        parameters={one["name"]: one.get("default") for one in json.loads(declared.get("params") or "[]")},
     )
 
 

@@ -67,7 +67,7 @@ def flavor_of(artifact: Artifact) -> str:
 
     A flavor counts where the model's pyfunc is that flavor's own, and not one that does more around the same files.
     """
-    if artifact.has_params and ANY in artifact.flavors:
+    if artifact.parameters and ANY in artifact.flavors:
         return ANY
     wrapper = (artifact.flavors.get(ANY) or {}).get("loader_module")
     return next((n for n in FLAVORS if n in artifact.flavors and wrapper in {None, f"mlflow.{n}"}), ANY)

@@ -8,7 +8,7 @@ would depend on the neighbours of a row or on the encoding: a record that lacks 
 import csv
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lockstep.errors import RequestInvalid
@@ -22,22 +22,45 @@ SPLIT_KEYS = {"columns", "data", "index"}
 # A number that every column refuses as out of range.
 BEYOND_DOUBLE = 1 << 1024
 INFINITIES = {"inf", "infinity"}
+NO_PARAMETERS: Mapping[str, Any] = {}
 # How pandas writes and reads a missing number.
 MISSING_NUMBERS = {"", "NaN", "nan", "-nan", "-NaN", "NA", "N/A", "n/a", "NULL", "null", "None", "<NA>"}
 
 
-def decode_json(body: bytes, signature: Signature) -> Rows:
+def decode_json(body: bytes, signature: Signature, *, parameters: Mapping[str, Any] = NO_PARAMETERS) -> Rows:
     """Decode a JSON body: exactly one of dataframe_split, dataframe_records, instances and inputs.
 
+    Args:
+        body: Of the request.
+        signature: What the model declares.
+        parameters: Defaults of the model's parameters. A model without any ignores `params`, as MLflow does.
+
     Raises:
-        RequestInvalid: The body does not fit the protocol or the signature.
+        RequestInvalid: The body does not fit the protocol or the signature, or its `params` are not the defaults.
     """
     request = parse_json_object(body)
+    if parameters and request.get("params") is not None:
+        _check_parameters(request["params"], parameters)
     given = [name for name in JSON_FORMATS if name in request]
     if len(given) != 1:
         got = ", ".join(given) or "none of them"
         raise RequestInvalid(f"the body must have exactly one of the fields {', '.join(JSON_FORMATS)}; got {got}")
     return JSON_FORMATS[given[0]](request[given[0]], given[0], signature)
+
+
+def _check_parameters(given: Any, parameters: Mapping[str, Any]) -> None:
+    """Let through what changes nothing: a score is what the batch has for the row, with the defaults."""
+    if not isinstance(given, dict):
+        raise RequestInvalid(f"params must be an object, got {json_kind(given)}")
+    unknown = sorted(given.keys() - parameters.keys())
+    if unknown:
+        raise RequestInvalid(f"params has {unknown[0][:40]!r}; the model has {', '.join(parameters)}")
+    changed = [name for name, value in given.items() if value != parameters[name]]
+    if changed:
+        raise RequestInvalid(
+            f"params.{changed[0]} is not its default. Rows are scored as the batch scores them, with the defaults of "
+            "the model's signature: leave params out, or register a version with other defaults"
+        )
 
 
 def _decode_split(value: Any, name: str, signature: Signature) -> Rows:

@@ -53,8 +53,8 @@ def encode_predictions(signature: Signature, outputs: Arrays) -> Content:
 
 def invocations_routes(plane: DataPlane) -> list[Route]:
     """Return the routes of MLflow's scoring protocol."""
-    readers = {JSON: decode_json, CSV: decode_csv, PARQUET: decode_parquet}
-    bodies = Accepted({kind: partial(_decode, read) for kind, read in readers.items()})
+    readers = {CSV: partial(_decode, decode_csv), PARQUET: partial(_decode, decode_parquet)}
+    bodies = Accepted({JSON: _decode_json, **readers})
     mlflow_version = version("mlflow").encode()
 
     async def invocations(exchange: Exchange) -> Reply:
@@ -74,6 +74,11 @@ def invocations_routes(plane: DataPlane) -> list[Route]:
         Route("GET", "/health", ping, EDGE),
         Route("GET", "/version", get_version, EDGE, "read"),
     ]
+
+
+def _decode_json(body: bytes, target: LoadedVersion) -> Question:
+    rows = decode_json(body, target.signature, parameters=target.parameters)
+    return Question(rows, partial(encode_predictions, target.signature))
 
 
 def _decode(read: Callable[[bytes, Signature], Rows], body: bytes, target: LoadedVersion) -> Question:

@@ -64,7 +64,9 @@ def load_version(
     require_environment(path, declared.environment, title=title)
     scorer = load_scorer(path, execution=_execution(path, declared, title=title), search=True)
     on_scored = listen(identity, scorer) if listen is not None else None
-    version = LoadedVersion(identity, scorer, ScoringLane(scorer, limits, on_scored=on_scored))
+    parameters = read_artifact(path, model=identity.name).parameters
+    lane = ScoringLane(scorer, limits, on_scored=on_scored)
+    version = LoadedVersion(identity, scorer, lane, parameters=parameters)
     warm_up(version, path)
     return version
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lockstep.run.plan import ModelIdentity
 from lockstep.scoring.scorer import Scorer
@@ -22,6 +23,7 @@ class LoadedVersion:
         identity: What it is.
         scorer: The model.
         lane: Where requests take turns at it.
+        parameters: Defaults of the model's parameters, with which it always scores.
         enricher: Fills in what requests do not bring; the inputs of `identity` are then what they do.
         answering: Requests that it is answering.
         retired: Whether it takes no new request and ends after the last.
@@ -30,6 +32,7 @@ class LoadedVersion:
     identity: ModelIdentity
     scorer: Scorer
     lane: ScoringLane
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     enricher: "Enricher | None" = None
     answering: int = 0
     retired: bool = False

@@ -12,7 +12,7 @@ import pytest
 
 from lockstep.scoring.scorer import Scorer
 from lockstep.serving.data_plane import DataPlane, Limits
-from tests.unit.serving.toy import SIGNATURE, app_of, call, json_batch
+from tests.unit.serving.toy import ROW, SIGNATURE, app_of, call, json_batch
 
 JSON = {"content-type": "application/json"}
 SECRET = "secret 4711"
@@ -178,3 +178,36 @@ def test_unknown_paths_and_methods_are_answered_in_mlflows_form(path: str, metho
     answer = call(app, path, method=method)
     assert answer.status == status
     assert answer.json().keys() == {"error_code", "message"}
+
+
+@pytest.mark.parametrize("params", [None, {}, {"threshold": 0.5}, {"threshold": 0.5, "names": ["a"]}])
+def test_parameters_that_change_nothing_are_let_through(plane: DataPlane, params: Any) -> None:
+    version = plane.find(None, None)
+    plain = call(app_of(plane), "/invocations", records(ROW), headers=JSON)
+    version.parameters = {"threshold": 0.5, "names": ["a"]}
+    body = json.dumps({**json.loads(records(ROW)), "params": params}).encode()
+    answer = call(app_of(plane), "/invocations", body, headers=JSON)
+    assert (answer.status, answer.body) == (200, plain.body)
+
+
+@pytest.mark.parametrize(
+    ("params", "problem"),
+    [
+        (5, "params must be an object, got an integer"),
+        ({"other": 1}, "params has 'other'; the model has threshold"),
+        ({"threshold": 0.25}, "params.threshold is not its default"),
+    ],
+)
+def test_parameters_that_the_batch_would_not_score_with_are_refused(
+    plane: DataPlane, params: Any, problem: str
+) -> None:
+    plane.find(None, None).parameters = {"threshold": 0.5}
+    body = json.dumps({**json.loads(records(ROW)), "params": params}).encode()
+    answer = call(app_of(plane), "/invocations", body, headers=JSON)
+    assert answer.status == 400
+    assert problem in answer.json()["message"]
+
+
+def test_a_model_without_parameters_ignores_them_as_mlflow_does(plane: DataPlane) -> None:
+    body = json.dumps({**json.loads(records(ROW)), "params": {"anything": 1}}).encode()
+    assert call(app_of(plane), "/invocations", body, headers=JSON).status == 200
