@@ -22,6 +22,9 @@ from lockstep.serving.metrics import Metrics
 from lockstep.serving.openapi.edge import openapi_routes
 from lockstep.serving.repository import Repository, Source
 from lockstep.serving.repository_edge import repository_routes
+from lockstep.serving.routing.arms import Arms
+from lockstep.serving.routing.building import build_arms
+from lockstep.serving.routing.following import Follower
 from lockstep.serving.security.assembly import Security, build_security
 from lockstep.serving.security.tls import grpc_credentials
 from lockstep.serving.versions import LoadedVersion
@@ -94,15 +97,19 @@ def build_endpoint(serving: Serving, settings: Settings, *, folder: Path, place:
         slots.append(ModelSlot(declared.name, None if served.version is not None else declared.alias))
         listen = _listen(kept, served, declared, settings)
         sources[declared.name] = source_of(served, declared, settings, metrics=metrics, listen=listen)
+        slots[-1].arms = _arms(served, declared, slots[-1], settings, metrics=metrics, listen=listen)
     fleet = Fleet(slots, default=serving.default)
     board = Board(place.folder) if place is not None else None
     posted = board.read() if board is not None else {}
     for slot, served in zip(slots, serving.models, strict=True):
         _fill(slot, served, sources[slot.name], posted.get(slot.name))
+    plane = DataPlane(fleet, metrics=metrics, limits=limits_of(serving))
+    plane.arms = {slot.name: slot.arms for slot in slots if slot.arms is not None}
+    repository = Repository(fleet, sources, metrics=metrics, board=board)
+    follower = Follower([*plane.arms.values()], rolled_back=repository.passed_over, metrics=metrics)
+    follower.begin()
     if kept is not None and fleet.ready:
         kept.check_policies()
-    plane = DataPlane(fleet, metrics=metrics, limits=limits_of(serving))
-    repository = Repository(fleet, sources, metrics=metrics, board=board)
     repository.tell()
     routes = [
         *invocations.invocations_routes(plane),
@@ -115,6 +122,8 @@ def build_endpoint(serving: Serving, settings: Settings, *, folder: Path, place:
     beside: list[Beside] = []
     if serving.follow_s and (place is None or place.index == 0):
         beside.append(partial(repository.follow, every_s=serving.follow_s))
+    if serving.follow_s and plane.arms:  # each process by itself, as each has versions of its own
+        beside.append(partial(follower.follow, every_s=serving.follow_s))
     if place is not None:
         beside.append(partial(repository.keep_up, every_s=KEEP_UP_S))
         beside.append(partial(write_snapshots, place.folder, metrics, every_s=SNAPSHOT_S))
@@ -153,6 +162,26 @@ def source_of(
         return version
 
     return Source(resolved, loaded, follows=served.version is None)
+
+
+def _arms(  # noqa: PLR0917 - all that it is made of
+    served: ServedModel,
+    declared: ModelRef,
+    slot: ModelSlot,
+    settings: Settings,
+    *,
+    metrics: Metrics,
+    listen: Listen | None,
+) -> Arms | None:
+    """Return who answers and scores along beside a model, from its spec or its configuration."""
+    followed = served.model_copy(update={"version": None})
+
+    def of(alias: str) -> Source:
+        of_alias = declared.model_copy(update={"alias": alias})
+        return source_of(followed, of_alias, settings, metrics=metrics, listen=listen)
+
+    spec = find_spec(settings.models_root, served.spec).spec if served.spec is not None else None
+    return build_arms(served, spec, slot=slot, source_of=of, home=settings.home, metrics=metrics)
 
 
 def limits_of(serving: Serving) -> Limits:

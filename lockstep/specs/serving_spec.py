@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from lockstep.specs.inference_log_spec import InferenceLogging
 from lockstep.specs.loading import validate
+from lockstep.specs.routing_spec import Routing
 from lockstep.specs.serving_security import ServingSecurity
 from lockstep.specs.spec import ModelRef
 from lockstep.specs.strict import Strict
@@ -24,6 +25,9 @@ class ServedModel(Strict):
     batch_rows: int = Field(65_536, ge=1, description="Most rows of a micro-batch.")
     slice_ms: float = Field(25, gt=0, description="Longest time of a micro-batch of more than one block.")
     waiting_requests: int = Field(1024, ge=1, description="Requests that may wait for the model.")
+    routing: Routing = Field(
+        default_factory=Routing, description="Challengers that answer or score along: docs/endpoint-routing.md."
+    )
 
     @model_validator(mode="after")
     def _is_named_once(self) -> Self:
@@ -31,6 +35,10 @@ class ServedModel(Strict):
             raise ValueError("give either 'spec' or 'model'")
         if self.alias is not None and self.version is not None:
             raise ValueError("'alias' and 'version' exclude each other")
+        if self.spec is not None and self.routing.canary is not None:
+            raise ValueError("'routing.canary' is for a model without a spec; a spec has its own: 'trial.canary'")
+        if self.version is not None and (self.routing.canary or self.routing.shadows):
+            raise ValueError("with 'version' exactly that version is served: 'routing' has nothing to follow")
         return self
 
 

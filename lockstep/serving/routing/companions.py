@@ -1,0 +1,113 @@
+"""A version beside the champion: found by its alias, loaded as the champion is, and gone when its trial ends."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lockstep.errors import LockstepError
+from lockstep.run.plan import ModelIdentity
+from lockstep.serving.repository import Source
+from lockstep.serving.versions import LoadedVersion
+
+_log = logging.getLogger("lockstep.serving")
+
+
+def _never(_: ModelIdentity) -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a look found.
+
+    Attributes:
+        version: What is to serve; none: nothing is.
+        problem: Why nothing is, or why it could not be found out.
+        refused: Digest of a version that could not be loaded, and is not tried again.
+        failed: Whether a version could not be loaded.
+    """
+
+    version: LoadedVersion | None
+    problem: str = ""
+    refused: str = ""
+    failed: bool = False
+
+
+@dataclass(eq=False)
+class Companion:
+    """One alias that is tried beside the champion; changed by the event loop alone.
+
+    Attributes:
+        alias: Followed.
+        arm: What metrics and logs call it.
+        source: Where its versions come from.
+        idle: Says why it is not needed now; empty: it is.
+        over: Says why the trial of a version has ended; empty: it has not.
+        version: Loaded; none while it is not to serve.
+        problem: Why it does not serve, or could not be looked up.
+        refused: Digest that could not be loaded.
+    """
+
+    alias: str
+    arm: str
+    source: Source
+    idle: Callable[[], str] = str
+    over: Callable[[ModelIdentity], str] = _never
+    version: LoadedVersion | None = None
+    problem: str = ""
+    refused: str = ""
+
+    @property
+    def serving(self) -> LoadedVersion | None:
+        """The loaded version, unless somebody has unloaded it."""
+        return self.version if self.version is not None and not self.version.retired else None
+
+
+def look(companion: Companion, *, champion: ModelIdentity | None, rolled_back: str | None = None) -> Seen:
+    """Find out what a companion should serve, and load it; changes nothing, and may take long.
+
+    Whatever goes wrong is said, not raised: the champion goes on.
+
+    Args:
+        companion: Who is looked up.
+        champion: Version that answers; none: the model is not served now.
+        rolled_back: Digest that somebody took back: it does not come back as a challenger.
+    """
+    unneeded = "the model is not loaded" if champion is None else companion.idle()
+    if champion is None or unneeded:
+        return Seen(None, unneeded)
+    try:
+        found = companion.source.resolve(None)
+        reason = _reason_against(companion, found, champion=champion, rolled_back=rolled_back)
+    except LockstepError as error:
+        return Seen(companion.serving if error.retryable else None, f"it cannot be had: {error}")
+    present = companion.serving
+    if reason:
+        return Seen(None, reason)
+    if present is not None and (present.identity.digest, present.identity.version) == (found.digest, found.version):
+        return Seen(present)
+    if found.digest == companion.refused:
+        return Seen(None, companion.problem, companion.refused)
+    return _loaded(companion, found)
+
+
+def _reason_against(
+    companion: Companion, found: ModelIdentity, *, champion: ModelIdentity, rolled_back: str | None
+) -> str:
+    if found.digest == champion.digest:
+        return f"version {found.version} is the champion: its trial is over"
+    if found.digest == rolled_back:
+        return f"version {found.version} was rolled back"
+    return companion.over(found)
+
+
+def _loaded(companion: Companion, identity: ModelIdentity) -> Seen:
+    title = f"model {identity.name} version {identity.version}"
+    try:
+        return Seen(companion.source.load(identity))
+    except LockstepError as error:
+        problem, refused = str(error), "" if error.retryable else identity.digest
+    except Exception as error:  # noqa: BLE001 - whatever a challenger does, the champion goes on
+        _log.exception("%s could not be loaded", title)
+        problem, refused = f"it raised {type(error).__name__}", identity.digest
+    return Seen(None, f"version {identity.version} cannot be loaded: {problem}", refused, failed=True)
