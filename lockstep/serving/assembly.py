@@ -24,6 +24,7 @@ from lockstep.serving.repository import Repository, Source
 from lockstep.serving.repository_edge import repository_routes
 from lockstep.serving.routing.arms import Arms
 from lockstep.serving.routing.building import build_arms
+from lockstep.serving.routing.edge import canary_routes
 from lockstep.serving.routing.following import Follower
 from lockstep.serving.security.assembly import Security, build_security
 from lockstep.serving.security.tls import grpc_credentials
@@ -115,6 +116,7 @@ def build_endpoint(serving: Serving, settings: Settings, *, folder: Path, place:
         *invocations.invocations_routes(plane),
         *open_inference.open_inference_routes(plane),
         *repository_routes(plane, repository),
+        *canary_routes(plane, follower, home=settings.home),
         *operations_routes(plane, folder=place.folder if place is not None else None),
     ]
     known = serving.security.authenticates

@@ -32,6 +32,15 @@ INDEX_REQUEST: Schema = {
     "properties": {"ready": {"type": "boolean", "description": "Leave out models without a loaded version."}},
 }
 ROLLED_BACK = _object(name=TEXT, version={"type": "string", "pattern": "^[0-9]+$"})
+CANARY_REQUEST = _object(
+    reason={"type": "string", "minLength": 1, "maxLength": 500, "pattern": "\\S", "description": "Why; it is kept."}
+)
+CANARY_DECIDED = _object(
+    name=TEXT,
+    alias=TEXT,
+    version={"type": "string", "pattern": "^[0-9]+$"},
+    state={"enum": ["aborted", "resumed"]},
+)
 LOAD_REQUEST: Schema = {
     "type": "object",
     "properties": {

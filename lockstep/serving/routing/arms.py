@@ -59,6 +59,7 @@ class Canary:
         ramp: Its share.
         by: Columns of a key.
         trial: Name of the spec, or of a model without one: what tells its split from others.
+        kept_as: Where its aborts are kept: those of a spec are the batch's.
         declared: Types of the columns as the spec's sources declare them.
     """
 
@@ -66,6 +67,7 @@ class Canary:
     ramp: Ramp
     by: tuple[str, ...]
     trial: str
+    kept_as: str
     declared: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -3,7 +3,9 @@
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 from lockstep.errors import LockstepError, SpecError
 from lockstep.run.canary_state import current_abort
@@ -22,6 +24,8 @@ from lockstep.specs.trial_spec import Trial
 from lockstep.steps.canary_plan import split_columns
 
 SHADOW = "shadow_{alias}"
+# Where aborts of a model without a spec are kept; no spec is called so.
+OWN = "model={model}"
 TOLERANCE = 0.01
 MIB = 2**20
 
@@ -59,7 +63,7 @@ def build_arms(
     if trial is not None and spec is not None:
         canary = _spec_canary(spec, trial, source_of, home=home, clock=clock)
     else:
-        canary = _own_canary(routing, slot.name, source_of, clock=clock)
+        canary = _own_canary(routing, slot.name, source_of, home=home, clock=clock)
     answering = canary.companion.alias if canary is not None else None
     if answering in routing.shadows:
         problem = f"key routing.shadows: {answering!r} is the challenger of the canary, and answers already"
@@ -83,24 +87,28 @@ def _spec_canary(spec: ScoringSpec, trial: Trial, source_of: SourceOf, *, home: 
     if trial.canary is None:
         return None
 
-    def over(identity: ModelIdentity) -> str:
-        try:
-            abort = current_abort(home, spec.name, identity.digest)
-        except LockstepError as error:  # nobody can tell whether it was stopped, so it is
-            return str(error)
-        return abort.text if abort is not None else ""
-
     alias, ramp = trial.canary.challenger, Ramp(trial.canary.fraction, clock=clock)
-    companion = Companion(alias, alias, source_of(alias), idle=ramp.idle, over=over)
-    return Canary(companion, ramp, split_columns(spec, trial.canary), spec.name, _declared(spec))
+    companion = Companion(alias, alias, source_of(alias), idle=ramp.idle, over=partial(_abort, home, spec.name))
+    by = split_columns(spec, trial.canary)
+    return Canary(companion, ramp, by, spec.name, kept_as=spec.name, declared=_declared(spec))
 
 
-def _own_canary(routing: Routing, model: str, source_of: SourceOf, *, clock: Clock) -> Canary | None:
+def _own_canary(routing: Routing, model: str, source_of: SourceOf, *, home: Path, clock: Clock) -> Canary | None:
     if routing.canary is None:
         return None
+    kept_as = OWN.format(model=quote(model, safe=""))
     alias, ramp = routing.canary.alias, Ramp(routing.canary.fraction, clock=clock)
-    companion = Companion(alias, alias, source_of(alias), idle=ramp.idle)
-    return Canary(companion, ramp, routing.canary.by, model)
+    companion = Companion(alias, alias, source_of(alias), idle=ramp.idle, over=partial(_abort, home, kept_as))
+    return Canary(companion, ramp, routing.canary.by, model, kept_as)
+
+
+def _abort(home: Path, kept_as: str, identity: ModelIdentity) -> str:
+    """Say that a challenger was stopped; empty: it was not."""
+    try:
+        abort = current_abort(home, kept_as, identity.digest)
+    except LockstepError as error:  # nobody can tell, so it is
+        return str(error)
+    return abort.text if abort is not None else ""
 
 
 def _declared(spec: ScoringSpec) -> Mapping[str, str]:

@@ -27,6 +27,7 @@ class Follower:
         self._every = tuple(every)
         self._rolled_back = rolled_back
         self._metrics = metrics
+        self._looking = asyncio.Lock()
         self._ending: set[asyncio.Task[None]] = set()
 
     def begin(self) -> None:
@@ -43,12 +44,16 @@ class Follower:
 
     async def look(self) -> None:
         """Look once at all companions."""
-        for arms in self._every:
-            for companion in arms.companions:
-                try:
-                    self._take(arms, companion, await asyncio.to_thread(self._seen, arms, companion))
-                except Exception:  # noqa: BLE001 - the next look may find all well again
-                    _log.exception("%s of model %s could not be looked up", companion.arm, arms.slot.name)
+        async with self._looking:
+            for arms in self._every:
+                for companion in arms.companions:
+                    await self._look_at(arms, companion)
+
+    async def _look_at(self, arms: Arms, companion: Companion) -> None:
+        try:
+            self._take(arms, companion, await asyncio.to_thread(self._seen, arms, companion))
+        except Exception:  # noqa: BLE001 - the next look may find all well again
+            _log.exception("%s of model %s could not be looked up", companion.arm, arms.slot.name)
 
     def _seen(self, arms: Arms, companion: Companion) -> Seen:
         champion = arms.slot.current

@@ -1,0 +1,371 @@
+"""Which version answers: the one that the batch would have taken for the row, and never half of one."""
+
+import asyncio
+import datetime as dt
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lockstep.serving.grpc import open_inference_pb2 as pb
+from lockstep.serving.grpc.calls import Call
+from lockstep.serving.grpc.servicer import InferenceServicer
+from lockstep.serving.inference_log.hand_over import is_picked
+from lockstep.serving.tensors import DATATYPES
+from lockstep.serving.trace import Trace
+from lockstep.specs.routing_spec import Routing
+from tests.unit.serving.routing.trials import (
+    CHALLENGER,
+    CHAMPION,
+    JSON,
+    OTHER,
+    WIDER,
+    Registry,
+    Routed,
+    batch_takes,
+    canary,
+    flights,
+    routed,
+    scores_of,
+    split,
+)
+from tests.unit.serving.tensor_requests import Sent
+from tests.unit.serving.toy import INPUTS, ROW, ToyBackend, acall
+
+UNROUTED, ROWS, DIFFERENCE = "lockstep_unrouted_requests", "lockstep_shadow_rows", "lockstep_shadow_difference"
+Make = Callable[..., Routed]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    def made(**wanted: Any) -> Routed:
+        return routed(tmp_path, **wanted)
+
+    return made
+
+
+def arm_of(answer: Any) -> tuple[str, int]:
+    assert answer.status == 200, answer.body
+    return answer.headers["x-lockstep-arm"], int(answer.headers["x-lockstep-model-version"])
+
+
+def scores(answer: Any) -> list[float]:
+    return [record["probability"] for record in answer.json()["predictions"]]
+
+
+def infer(rows: list[dict[str, Any]], *, version: str = "", padding: int = 0) -> bytes:
+    request = pb.ModelInferRequest(model_name="toy", model_version=version)
+    for column in INPUTS:
+        if column.required:
+            sent = Sent(column, DATATYPES[column.dtype][0], len(rows), [row[column.name] for row in rows])
+            request.inputs.add(name=column.name, datatype=sent.datatype, shape=[len(rows)])
+            request.raw_input_contents.append(sent.raw)
+    if padding:
+        request.parameters["pad"].string_param = "x" * padding
+    return bytes(request.SerializeToString())
+
+
+class Context:
+    def __init__(self, *metadata: tuple[str, str]) -> None:
+        self._metadata = metadata
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return self._metadata
+
+
+async def call(endpoint: Routed, message: bytes, *metadata: tuple[str, str]) -> tuple[str, dict[str, str], Trace]:
+    """Ask over gRPC; return the version, the trailing metadata and what the log would say."""
+    servicer = InferenceServicer(endpoint.plane, endpoint.repository)
+    one = Call("/inference.GRPCInferenceService/ModelInfer", Context(*metadata), Trace("q", edge="grpc"))
+    answer = pb.ModelInferResponse.FromString(await servicer.model_infer(message, one))
+    return answer.model_version, dict(one.headers), one.trace
+
+
+def test_the_endpoint_and_the_batch_put_a_row_into_the_same_arm(make: Make) -> None:
+    endpoint, rows = make(), flights(range(40))
+    expected = [("challenger", CHALLENGER) if taken else ("champion", CHAMPION) for taken in batch_takes(rows)]
+
+    async def run() -> None:
+        by_columns = [arm_of(await endpoint.ask([row])) for row in rows]
+        by_key = [arm_of(await endpoint.ask([ROW], x_lockstep_key=str(row["flight"]))) for row in rows]
+        as_object = [
+            arm_of(await endpoint.ask([ROW] * 3, x_lockstep_key=json.dumps({"flight": row["flight"]}))) for row in rows
+        ]
+        assert by_columns == by_key == as_object == expected
+        for row, (arm, version) in zip(rows, expected, strict=True):
+            number = str(row["flight"])
+            for message, sent in ((infer([row]), ()), (infer([ROW]), (("x-lockstep-key", number),))):
+                got, headers, trace = await call(endpoint, message, *sent)
+                assert (got, headers["x-lockstep-arm"]) == (str(version), arm)
+                assert (trace.arm, trace.version, trace.rows) == (arm, str(version), 1)
+
+    asyncio.run(run())
+    assert {arm for arm, _ in expected} == {"challenger", "champion"}
+    assert endpoint.counted(UNROUTED) == {}
+
+
+def test_an_answer_is_the_versions_own_scores(make: Make) -> None:
+    endpoint, rows = make(), flights(range(12))
+
+    async def run() -> None:
+        for row, taken in zip(rows, batch_takes(rows), strict=True):
+            answer = await endpoint.ask([row])
+            assert scores(answer) == scores_of(endpoint.registry, CHALLENGER if taken else CHAMPION, [row]).tolist()
+
+    asyncio.run(run())
+
+
+def test_a_large_body_is_routed_too(make: Make) -> None:
+    endpoint = make()
+    taken = next(
+        row for row, is_taken in zip(flights(range(40)), batch_takes(flights(range(40))), strict=True) if is_taken
+    )
+
+    async def run() -> None:
+        answer = await endpoint.ask([{**taken, "note": "x" * 2**17}])
+        assert arm_of(answer) == ("challenger", CHALLENGER)
+        got, _, trace = await call(endpoint, infer([taken], padding=2**17))
+        assert (got, trace.arm) == (str(CHALLENGER), "challenger")
+
+    asyncio.run(run())
+
+
+def test_rows_of_different_arms_are_the_champions(make: Make) -> None:
+    endpoint, rows = make(), flights(range(40))
+    alike = [row for row, taken in zip(rows, batch_takes(rows), strict=True) if taken]
+
+    async def run() -> None:
+        assert arm_of(await endpoint.ask(rows)) == ("champion", CHAMPION)
+        assert arm_of(await endpoint.ask(alike)) == ("challenger", CHALLENGER)
+        assert arm_of(await endpoint.ask([])) == ("champion", CHAMPION)
+
+    asyncio.run(run())
+    assert endpoint.counted(UNROUTED) == {("toy", "mixed"): 1}
+
+
+def test_without_a_key_the_champion_answers(make: Make) -> None:
+    endpoint = make(routing=canary(1.0, by=("tail",)))
+
+    async def run() -> None:
+        assert arm_of(await endpoint.ask([ROW])) == ("champion", CHAMPION)
+        assert arm_of(await endpoint.ask([ROW], x_lockstep_key="N1")) == ("challenger", CHALLENGER)
+
+    asyncio.run(run())
+    assert endpoint.counted(UNROUTED) == {("toy", "no_key"): 1}
+
+
+@pytest.mark.parametrize("path", ["/invocations", "/endpoints/toy/invocations"])
+def test_a_wrong_key_is_400(path: str, make: Make) -> None:
+    endpoint = make()
+    answer = asyncio.run(endpoint.ask([ROW], path, x_lockstep_key='{"tail": "4711"}'))
+    assert answer.status == 400
+    assert "x-lockstep-key must be a JSON object of the column 'flight'" in answer.json()["message"]
+    assert b"4711" not in answer.body
+
+
+def test_a_version_in_the_path_is_no_matter_of_arms(make: Make) -> None:
+    endpoint = make(routing=canary(1.0))
+    tensors = [
+        {"name": c.name, "datatype": DATATYPES[c.dtype][0], "shape": [1], "data": [ROW[c.name]]}
+        for c in INPUTS
+        if c.required
+    ]
+    body = json.dumps({"inputs": tensors}).encode()
+
+    async def run() -> None:
+        for version in (CHAMPION, CHALLENGER):
+            path = f"/v2/models/toy/versions/{version}/infer"
+            answer = await acall(endpoint.app, path, body, headers={**JSON, "x-lockstep-key": "[no key"})
+            assert answer.json()["model_version"] == str(version)
+            assert "x-lockstep-arm" not in answer.headers
+            got, headers, trace = await call(endpoint, infer([ROW], version=str(version)))
+            assert (got, trace.arm) == (str(version), "")
+            assert "x-lockstep-arm" not in headers
+        assert arm_of(await acall(endpoint.app, "/v2/models/toy/infer", body, headers=JSON))[0] == "challenger"
+
+    asyncio.run(run())
+
+
+def test_the_ramp_is_that_of_the_day_in_utc(make: Make) -> None:
+    ramp = {dt.date(2026, 11, 22): 0.2, dt.date(2026, 11, 24): 1.0}
+    endpoint = make(routing=Routing(canary=canary().canary.model_copy(update={"ramp": ramp})))  # type: ignore[union-attr]
+    rows = flights(range(60))
+
+    async def taken_at(moment: str) -> list[bool]:
+        endpoint.clock.seconds = dt.datetime.fromisoformat(moment).timestamp()
+        await endpoint.follower.look()
+        return [arm_of(await endpoint.ask([row]))[0] == "challenger" for row in rows]
+
+    async def run() -> None:
+        assert not any(await taken_at("2026-11-20T12:00:00+00:00"))
+        assert endpoint.arms.challenger is None
+        assert not any(await taken_at("2026-11-21T23:59:59+00:00"))
+        assert endpoint.arms.challenger is not None, "loaded the day before"
+        assert await taken_at("2026-11-22T00:00:00+00:00") == batch_takes(rows, 0.2)
+        assert await taken_at("2026-11-23T23:59:59+00:00") == batch_takes(rows, 0.2)
+        assert all(await taken_at("2026-11-24T00:00:00+00:00"))
+
+    asyncio.run(run())
+
+
+class Failing(ToyBackend):
+    """Raises something that nobody expects, or has no score."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self.error = error
+
+    def run(self, arrays: Any) -> Any:
+        if self.error is not None:
+            raise self.error
+        return (np.full(len(arrays[0]), np.nan),)
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError("secret 4711"), ValueError("4711")])
+def test_a_challenger_that_cannot_answer_costs_nobody_an_answer(error: Exception | None, make: Make) -> None:
+    registry = Registry(backends={CHALLENGER: Failing(error)})
+    endpoint = make(registry=registry, routing=canary(1.0))
+
+    async def run() -> None:
+        answer = await endpoint.ask([ROW])
+        assert arm_of(answer) == ("champion", CHAMPION)
+        assert scores(answer) == scores_of(registry, CHAMPION, [ROW]).tolist()
+        assert (await call(endpoint, infer([ROW])))[2].arm == "champion"
+
+    asyncio.run(run())
+    assert endpoint.counted(UNROUTED) == {("toy", "fell_back"): 2}
+    # What listens for the log of inferences is told of both, each under its own arm.
+    assert [scored.shares[0].work.label.arm for scored in registry.heard] == ["challenger", "champion"] * 2  # type: ignore[attr-defined]
+
+
+def test_a_challenger_that_needs_more_than_was_sent_falls_back(make: Make) -> None:
+    endpoint = make(registry=Registry(inputs={CHALLENGER: WIDER}), routing=canary(1.0))
+    short = {name: value for name, value in ROW.items() if name != "note"}
+
+    async def run() -> None:
+        assert arm_of(await endpoint.ask([ROW])) == ("challenger", CHALLENGER)
+        assert arm_of(await endpoint.ask([short])) == ("champion", CHAMPION)
+        refused = await endpoint.ask([{**ROW, "flight": "x"}])
+        assert refused.status == 400
+
+    asyncio.run(run())
+    assert endpoint.counted(UNROUTED) == {("toy", "fell_back"): 1}
+
+
+def test_metrics_have_the_arm(make: Make) -> None:
+    endpoint, rows = make(), flights(range(30))
+
+    async def run() -> None:
+        for row in rows:
+            await endpoint.ask([row])
+
+    asyncio.run(run())
+    taken = sum(batch_takes(rows))
+    counted = endpoint.counted("lockstep_rows")
+    assert counted == {
+        ("invocations", "toy", str(CHAMPION), "champion"): 30 - taken,
+        ("invocations", "toy", str(CHALLENGER), "challenger"): taken,
+    }
+
+
+def test_shadows_are_compared_exactly(make: Make) -> None:
+    registry = Registry(aliases={"champion": CHAMPION, "deep": CHALLENGER, "wide": OTHER}, shifts={CHALLENGER: 0.004})
+    registry.inputs[OTHER] = WIDER  # it has to decode by itself
+    registry.backends[OTHER] = Half()
+    endpoint = make(registry=registry, routing=Routing(shadows=("deep", "wide"), tolerance=0.25))
+    rows = flights(range(50))
+    odd = [row for number, row in enumerate(rows) if number % 2]
+
+    async def run() -> None:
+        answers = [await endpoint.ask(rows), await endpoint.ask(odd)]
+        assert [arm_of(answer)[0] for answer in answers] == ["champion"] * 2
+        assert endpoint.arms.shadowing is not None
+        await endpoint.arms.shadowing.settle()
+
+    asyncio.run(run())
+    ours = np.concatenate([scores_of(registry, CHAMPION, each) for each in (rows, odd)])
+    flight = np.array([row["flight"] for row in [*rows, *odd]])
+    apart = np.abs(np.where(flight % 5 == 0, np.nan, ours * 0.5) - ours)
+    scored = apart[~np.isnan(apart)]
+    deep, wide = ("toy", "4", "shadow_deep", "champion"), ("toy", "5", "shadow_wide", "champion")
+    assert endpoint.counted(ROWS) == {
+        (*deep, "agreed"): 75,
+        (*wide, "agreed"): int((scored <= 0.25).sum()),
+        (*wide, "differed"): int((scored > 0.25).sum()),
+        (*wide, "unscorable"): int(np.isnan(apart).sum()),
+    }
+    counts, total = endpoint.counted(DIFFERENCE)[wide]
+    assert (sum(counts), total) == (len(scored), pytest.approx(scored.sum()))
+    assert endpoint.counted(DIFFERENCE)[deep][1] == pytest.approx(75 * 0.004)
+    heard = {scored.shares[0].work.label.arm for scored in registry.heard}  # type: ignore[attr-defined]
+    assert heard == {"champion", "shadow_deep", "shadow_wide"}
+
+
+class Half(ToyBackend):
+    """Half of the toy's score; none where the flight's number is a multiple of five."""
+
+    def run(self, arrays: Any) -> Any:
+        (found,) = super().run(arrays)
+        return (np.where(arrays[1][:, 4] % 5 == 0, np.nan, found * 0.5),)
+
+
+def test_shadows_score_what_a_challenger_answered_too(make: Make) -> None:
+    registry = Registry(aliases={"champion": CHAMPION, "challenger": CHALLENGER, "deep": OTHER})
+    endpoint = make(registry=registry, routing=canary(1.0, shadows=("deep",), tolerance=0.25))
+
+    async def run() -> None:
+        assert arm_of(await endpoint.ask([ROW] * 3))[0] == "challenger"
+        assert endpoint.arms.shadowing is not None
+        await endpoint.arms.shadowing.settle()
+
+    asyncio.run(run())
+    assert endpoint.counted(ROWS) == {("toy", "5", "shadow_deep", "challenger", "agreed"): 3}
+
+
+def test_what_shadows_cannot_take_is_dropped_and_counted(make: Make) -> None:
+    endpoint = make(
+        registry=Registry(aliases={"champion": CHAMPION, "deep": CHALLENGER}),
+        routing=Routing(shadows=("deep",), waiting_rows=10),
+    )
+
+    async def run() -> None:
+        await asyncio.gather(*(endpoint.ask([ROW] * 4) for _ in range(5)))
+        await endpoint.ask([ROW] * 11)
+        assert endpoint.arms.shadowing is not None
+        await endpoint.arms.shadowing.settle()
+
+    asyncio.run(run())
+    counted = endpoint.counted(ROWS)
+    who = ("toy", "4", "shadow_deep", "champion")
+    assert counted[*who, "differed"] + counted[*who, "dropped"] == 31
+    assert counted[*who, "dropped"] >= 11
+    assert counted[*who, "differed"] % 4 == 0
+
+
+def test_a_sample_of_requests_is_the_same_for_all(make: Make) -> None:
+    endpoint = make(
+        registry=Registry(aliases={"champion": CHAMPION, "deep": CHALLENGER}),
+        routing=Routing(shadows=("deep",), sample=0.3),
+    )
+    names = [f"r{number}" for number in range(40)]
+
+    async def run() -> None:
+        for name in names:
+            await endpoint.ask([ROW], x_request_id=name)
+        assert endpoint.arms.shadowing is not None
+        await endpoint.arms.shadowing.settle()
+
+    asyncio.run(run())
+    assert sum(endpoint.counted(ROWS).values()) == sum(is_picked(name, 0.3) for name in names) > 0
+
+
+def test_the_published_function_splits(make: Make) -> None:
+    """The place of an entity must never change: it would change arms overnight."""
+    endpoint = make()
+    assert endpoint.arms.canary is not None
+    challenger = endpoint.arms.challenger
+    assert challenger is not None
+    assert endpoint.arms.canary.split_of(challenger) == split()
+    assert split().salt == f'["lockstep.arms",1,"toy","{CHALLENGER:064}"]'
