@@ -84,22 +84,26 @@ def _trial(served: ServedModel, spec: ScoringSpec | None) -> Trial | None:
 
 
 def _spec_canary(spec: ScoringSpec, trial: Trial, source_of: SourceOf, *, home: Path, clock: Clock) -> Canary | None:
-    if trial.canary is None:
+    canary = trial.canary
+    if canary is None:
         return None
-
-    alias, ramp = trial.canary.challenger, Ramp(trial.canary.fraction, clock=clock)
-    companion = Companion(alias, alias, source_of(alias), idle=ramp.idle, over=partial(_abort, home, spec.name))
-    by = split_columns(spec, trial.canary)
-    return Canary(companion, ramp, by, spec.name, kept_as=spec.name, declared=_declared(spec))
+    ramp, by = Ramp(canary.fraction, clock=clock), split_columns(spec, canary)
+    challenger = _challenger(canary.challenger, source_of, ramp, home=home, kept_as=spec.name)
+    return Canary(challenger, ramp, by, spec.name, kept_as=spec.name, declared=_declared(spec))
 
 
 def _own_canary(routing: Routing, model: str, source_of: SourceOf, *, home: Path, clock: Clock) -> Canary | None:
-    if routing.canary is None:
+    canary = routing.canary
+    if canary is None:
         return None
-    kept_as = OWN.format(model=quote(model, safe=""))
-    alias, ramp = routing.canary.alias, Ramp(routing.canary.fraction, clock=clock)
-    companion = Companion(alias, alias, source_of(alias), idle=ramp.idle, over=partial(_abort, home, kept_as))
-    return Canary(companion, ramp, routing.canary.by, model, kept_as)
+    ramp, kept_as = Ramp(canary.fraction, clock=clock), OWN.format(model=quote(model, safe=""))
+    challenger = _challenger(canary.alias, source_of, ramp, home=home, kept_as=kept_as)
+    return Canary(challenger, ramp, canary.by, model, kept_as=kept_as)
+
+
+def _challenger(alias: str, source_of: SourceOf, ramp: Ramp, *, home: Path, kept_as: str) -> Companion:
+    over = partial(_abort, home, kept_as)
+    return Companion(alias, alias, source_of(alias), idle=ramp.idle, over=over, answers=True)
 
 
 def _abort(home: Path, kept_as: str, identity: ModelIdentity) -> str:

@@ -1,11 +1,12 @@
 """A version beside the champion: found by its alias, loaded as the champion is, and gone when its trial ends."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lockstep.errors import LockstepError
-from lockstep.run.plan import ModelIdentity
+from lockstep.run.plan import Column, ModelIdentity
+from lockstep.scoring.signature import arrow_type, fits
 from lockstep.serving.repository import Source
 from lockstep.serving.versions import LoadedVersion
 
@@ -43,6 +44,7 @@ class Companion:
         source: Where its versions come from.
         idle: Says why it is not needed now; empty: it is.
         over: Says why the trial of a version has ended; empty: it has not.
+        answers: Whether clients get its scores, which then have to be like the champion's.
         version: Loaded; none while it is not to serve.
         problem: Why it does not serve, or could not be looked up.
         refused: Digest that could not be loaded.
@@ -53,6 +55,7 @@ class Companion:
     source: Source
     idle: Callable[[], str] = str
     over: Callable[[ModelIdentity], str] = _never
+    answers: bool = False
     version: LoadedVersion | None = None
     problem: str = ""
     refused: str = ""
@@ -98,7 +101,19 @@ def _reason_against(
         return f"version {found.version} is the champion: its trial is over"
     if found.digest == rolled_back:
         return f"version {found.version} was rolled back"
+    if companion.answers and (lacking := _lacking(found.outputs, champion.outputs)):
+        return f"version {found.version} cannot stand for the champion: it has no output {lacking} of the same type"
     return companion.over(found)
+
+
+def _lacking(got: Sequence[Column], wanted: Sequence[Column]) -> str:
+    """Name the first output of the champion that a challenger does not have; it may be narrower, and have others."""
+    by_name = {column.name: column for column in got}
+    for column in wanted:
+        own = by_name.get(column.name)
+        if own is None or own.shape != column.shape or not fits(arrow_type(own), arrow_type(column)):
+            return repr(column.name)
+    return ""
 
 
 def _loaded(companion: Companion, identity: ModelIdentity) -> Seen:

@@ -34,7 +34,10 @@ class Follower:
         """Load what is to serve, before there is an event loop."""
         for arms in self._every:
             for companion in arms.companions:
-                self._take(arms, companion, self._seen(arms, companion))
+                try:
+                    self._take(arms, companion, self._seen(arms, companion))
+                except Exception:  # noqa: BLE001 - whatever a challenger does, the champion answers
+                    self._failed(arms, companion)
 
     async def follow(self, *, every_s: float) -> None:
         """Look now and then, forever."""
@@ -53,7 +56,12 @@ class Follower:
         try:
             self._take(arms, companion, await asyncio.to_thread(self._seen, arms, companion))
         except Exception:  # noqa: BLE001 - the next look may find all well again
-            _log.exception("%s of model %s could not be looked up", companion.arm, arms.slot.name)
+            self._failed(arms, companion)
+
+    @staticmethod
+    def _failed(arms: Arms, companion: Companion) -> None:
+        companion.problem = "it could not be looked up; the log says why"
+        _log.exception("%s of model %s could not be looked up", companion.arm, arms.slot.name)
 
     def _seen(self, arms: Arms, companion: Companion) -> Seen:
         champion = arms.slot.current

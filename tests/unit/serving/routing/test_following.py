@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from lockstep.run.canary_state import CanaryEvent, record_event
+from lockstep.run.plan import Column
 from lockstep.serving.fleet import ModelSlot
 from lockstep.specs.routing_spec import Routing
 from tests.unit.serving.routing.trials import CHALLENGER, CHAMPION, OTHER, Registry, Routed, canary, routed
-from tests.unit.serving.toy import ROW
+from tests.unit.serving.toy import OUTPUTS, ROW
 
 KEPT = "model=toy"
 
@@ -131,6 +132,41 @@ def test_a_challenger_that_cannot_be_loaded_is_counted_once_and_the_champion_ans
 
     asyncio.run(run())
     assert endpoint.counted("lockstep_refused_versions") == {("toy",): 1}
+
+
+def test_a_challenger_answers_like_the_champion_or_not_at_all(tmp_path: Path) -> None:
+    registry = Registry()
+    other = Column(name="odds", dtype="double")
+    for outputs, answers in [
+        ((other,), False),
+        ((other, *OUTPUTS), True),
+        ((_typed("float"),), True),
+        ((_typed("string"),), False),
+    ]:
+        registry.outputs[CHALLENGER] = outputs
+        endpoint = routed(tmp_path, registry=registry, routing=canary(1.0))
+        assert (endpoint.arms.challenger is not None) is answers
+        shadowed = routed(tmp_path, registry=registry, routing=Routing(shadows=("challenger",)))
+        assert shadowed.arms.shadowing is not None
+        assert shadowed.arms.shadowing.shadows[0].serving is not None, "a shadow may be anything"
+
+
+def _typed(dtype: str) -> Column:
+    return OUTPUTS[0].model_copy(update={"dtype": dtype})
+
+
+def test_a_bug_in_the_registry_keeps_nobody_from_starting(tmp_path: Path) -> None:
+    registry = Registry(bug=True)
+    endpoint = routed(tmp_path, registry=registry, routing=canary(1.0))
+
+    async def run() -> None:
+        await endpoint.follower.look()
+        assert await arm_of(endpoint) == "champion 3"
+        registry.bug = False
+        await endpoint.follower.look()
+        assert await arm_of(endpoint) == "challenger 4"
+
+    asyncio.run(run())
 
 
 def test_a_registry_that_is_down_changes_nothing_and_an_alias_that_is_gone_ends_it(endpoint: Routed) -> None:

@@ -59,20 +59,26 @@ class Registry:
     aliases: dict[str, int] = field(default_factory=lambda: {"champion": CHAMPION, "challenger": CHALLENGER})
     shifts: dict[int, float] = field(default_factory=lambda: {CHALLENGER: 0.25, OTHER: 0.5})
     inputs: dict[int, tuple[Column, ...]] = field(default_factory=dict)
+    outputs: dict[int, tuple[Column, ...]] = field(default_factory=dict)
     backends: dict[int, Any] = field(default_factory=dict)
     down: bool = False
+    bug: bool = False
     broken: set[int] = field(default_factory=set)
     loaded: list[LoadedVersion] = field(default_factory=list)
     heard: list[Scored] = field(default_factory=list)
 
     def identity(self, number: int) -> ModelIdentity:
         inputs = self.inputs.get(number, INPUTS)
-        return IDENTITY.model_copy(update={"version": number, "digest": f"{number:064}", "inputs": inputs})
+        outputs = self.outputs.get(number, OUTPUTS)
+        own = {"version": number, "digest": f"{number:064}", "inputs": inputs, "outputs": outputs}
+        return IDENTITY.model_copy(update=own)
 
     def source(self, alias: str) -> Source:
         def resolve(version: int | None) -> ModelIdentity:
             if self.down:
                 raise RegistryUnavailable("nowhere", "no answer")
+            if self.bug and alias != "champion":
+                raise KeyError("a bug")
             if version is None and alias not in self.aliases:
                 raise ModelNotFound("toy", wanted=f"alias {alias}", tracking_uri="nowhere")
             return self.identity(version if version is not None else self.aliases[alias])
