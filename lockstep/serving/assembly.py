@@ -105,10 +105,8 @@ def build_endpoint(serving: Serving, settings: Settings, *, folder: Path, place:
     for slot, served in zip(slots, serving.models, strict=True):
         _fill(slot, served, sources[slot.name], posted.get(slot.name))
     plane = DataPlane(fleet, metrics=metrics, limits=limits_of(serving))
-    plane.arms = {slot.name: slot.arms for slot in slots if slot.arms is not None}
     repository = Repository(fleet, sources, metrics=metrics, board=board)
-    follower = Follower([*plane.arms.values()], rolled_back=repository.passed_over, metrics=metrics)
-    follower.begin()
+    follower = _following(plane, repository)
     if kept is not None and fleet.ready:
         kept.check_policies()
     repository.tell()
@@ -184,6 +182,14 @@ def _arms(  # noqa: PLR0917 - all that it is made of
 
     spec = find_spec(settings.models_root, served.spec).spec if served.spec is not None else None
     return build_arms(served, spec, slot=slot, source_of=of, home=settings.home, metrics=metrics)
+
+
+def _following(plane: DataPlane, repository: Repository) -> Follower:
+    """Load what is tried beside the champions, and return what keeps it up to date."""
+    plane.arms = {slot.name: slot.arms for slot in plane.fleet if slot.arms is not None}
+    follower = Follower([*plane.arms.values()], rolled_back=repository.passed_over, metrics=plane.metrics)
+    follower.begin()
+    return follower
 
 
 def limits_of(serving: Serving) -> Limits:

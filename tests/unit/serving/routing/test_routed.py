@@ -10,18 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lockstep.serving.grpc import open_inference_pb2 as pb
-from lockstep.serving.grpc.calls import Call
-from lockstep.serving.grpc.servicer import InferenceServicer
-from lockstep.serving.inference_log.hand_over import is_picked
 from lockstep.serving.tensors import DATATYPES
-from lockstep.serving.trace import Trace
 from lockstep.specs.routing_spec import Routing
+from tests.unit.serving.routing.asking import arm_of, call, infer, scores
 from tests.unit.serving.routing.trials import (
     CHALLENGER,
     CHAMPION,
     JSON,
-    OTHER,
     WIDER,
     Registry,
     Routed,
@@ -32,10 +27,9 @@ from tests.unit.serving.routing.trials import (
     scores_of,
     split,
 )
-from tests.unit.serving.tensor_requests import Sent
 from tests.unit.serving.toy import INPUTS, ROW, ToyBackend, acall
 
-UNROUTED, ROWS, DIFFERENCE = "lockstep_unrouted_requests", "lockstep_shadow_rows", "lockstep_shadow_difference"
+UNROUTED = "lockstep_unrouted_requests"
 Make = Callable[..., Routed]
 
 
@@ -45,43 +39,6 @@ def make(tmp_path: Path) -> Make:
         return routed(tmp_path, **wanted)
 
     return made
-
-
-def arm_of(answer: Any) -> tuple[str, int]:
-    assert answer.status == 200, answer.body
-    return answer.headers["x-lockstep-arm"], int(answer.headers["x-lockstep-model-version"])
-
-
-def scores(answer: Any) -> list[float]:
-    return [record["probability"] for record in answer.json()["predictions"]]
-
-
-def infer(rows: list[dict[str, Any]], *, version: str = "", padding: int = 0) -> bytes:
-    request = pb.ModelInferRequest(model_name="toy", model_version=version)
-    for column in INPUTS:
-        if column.required:
-            sent = Sent(column, DATATYPES[column.dtype][0], len(rows), [row[column.name] for row in rows])
-            request.inputs.add(name=column.name, datatype=sent.datatype, shape=[len(rows)])
-            request.raw_input_contents.append(sent.raw)
-    if padding:
-        request.parameters["pad"].string_param = "x" * padding
-    return bytes(request.SerializeToString())
-
-
-class Context:
-    def __init__(self, *metadata: tuple[str, str]) -> None:
-        self._metadata = metadata
-
-    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
-        return self._metadata
-
-
-async def call(endpoint: Routed, message: bytes, *metadata: tuple[str, str]) -> tuple[str, dict[str, str], Trace]:
-    """Ask over gRPC; return the version, the trailing metadata and what the log would say."""
-    servicer = InferenceServicer(endpoint.plane, endpoint.repository)
-    one = Call("/inference.GRPCInferenceService/ModelInfer", Context(*metadata), Trace("q", edge="grpc"))
-    answer = pb.ModelInferResponse.FromString(await servicer.model_infer(message, one))
-    return answer.model_version, dict(one.headers), one.trace
 
 
 def test_the_endpoint_and_the_batch_put_a_row_into_the_same_arm(make: Make) -> None:
@@ -268,97 +225,6 @@ def test_metrics_have_the_arm(make: Make) -> None:
         ("invocations", "toy", str(CHAMPION), "champion"): 30 - taken,
         ("invocations", "toy", str(CHALLENGER), "challenger"): taken,
     }
-
-
-def test_shadows_are_compared_exactly(make: Make) -> None:
-    registry = Registry(aliases={"champion": CHAMPION, "deep": CHALLENGER, "wide": OTHER}, shifts={CHALLENGER: 0.004})
-    registry.inputs[OTHER] = WIDER  # it has to decode by itself
-    registry.backends[OTHER] = Half()
-    endpoint = make(registry=registry, routing=Routing(shadows=("deep", "wide"), tolerance=0.25))
-    rows = flights(range(50))
-    odd = [row for number, row in enumerate(rows) if number % 2]
-
-    async def run() -> None:
-        answers = [await endpoint.ask(rows), await endpoint.ask(odd)]
-        assert [arm_of(answer)[0] for answer in answers] == ["champion"] * 2
-        assert endpoint.arms.shadowing is not None
-        await endpoint.arms.shadowing.settle()
-
-    asyncio.run(run())
-    ours = np.concatenate([scores_of(registry, CHAMPION, each) for each in (rows, odd)])
-    flight = np.array([row["flight"] for row in [*rows, *odd]])
-    apart = np.abs(np.where(flight % 5 == 0, np.nan, ours * 0.5) - ours)
-    scored = apart[~np.isnan(apart)]
-    deep, wide = ("toy", "4", "shadow_deep", "champion"), ("toy", "5", "shadow_wide", "champion")
-    assert endpoint.counted(ROWS) == {
-        (*deep, "agreed"): 75,
-        (*wide, "agreed"): int((scored <= 0.25).sum()),
-        (*wide, "differed"): int((scored > 0.25).sum()),
-        (*wide, "unscorable"): int(np.isnan(apart).sum()),
-    }
-    counts, total = endpoint.counted(DIFFERENCE)[wide]
-    assert (sum(counts), total) == (len(scored), pytest.approx(scored.sum()))
-    assert endpoint.counted(DIFFERENCE)[deep][1] == pytest.approx(75 * 0.004)
-    heard = {scored.shares[0].work.label.arm for scored in registry.heard}  # type: ignore[attr-defined]
-    assert heard == {"champion", "shadow_deep", "shadow_wide"}
-
-
-class Half(ToyBackend):
-    """Half of the toy's score; none where the flight's number is a multiple of five."""
-
-    def run(self, arrays: Any) -> Any:
-        (found,) = super().run(arrays)
-        return (np.where(arrays[1][:, 4] % 5 == 0, np.nan, found * 0.5),)
-
-
-def test_shadows_score_what_a_challenger_answered_too(make: Make) -> None:
-    registry = Registry(aliases={"champion": CHAMPION, "challenger": CHALLENGER, "deep": OTHER})
-    endpoint = make(registry=registry, routing=canary(1.0, shadows=("deep",), tolerance=0.25))
-
-    async def run() -> None:
-        assert arm_of(await endpoint.ask([ROW] * 3))[0] == "challenger"
-        assert endpoint.arms.shadowing is not None
-        await endpoint.arms.shadowing.settle()
-
-    asyncio.run(run())
-    assert endpoint.counted(ROWS) == {("toy", "5", "shadow_deep", "challenger", "agreed"): 3}
-
-
-def test_what_shadows_cannot_take_is_dropped_and_counted(make: Make) -> None:
-    endpoint = make(
-        registry=Registry(aliases={"champion": CHAMPION, "deep": CHALLENGER}),
-        routing=Routing(shadows=("deep",), waiting_rows=10),
-    )
-
-    async def run() -> None:
-        await asyncio.gather(*(endpoint.ask([ROW] * 4) for _ in range(5)))
-        await endpoint.ask([ROW] * 11)
-        assert endpoint.arms.shadowing is not None
-        await endpoint.arms.shadowing.settle()
-
-    asyncio.run(run())
-    counted = endpoint.counted(ROWS)
-    who = ("toy", "4", "shadow_deep", "champion")
-    assert counted[*who, "differed"] + counted[*who, "dropped"] == 31
-    assert counted[*who, "dropped"] >= 11
-    assert counted[*who, "differed"] % 4 == 0
-
-
-def test_a_sample_of_requests_is_the_same_for_all(make: Make) -> None:
-    endpoint = make(
-        registry=Registry(aliases={"champion": CHAMPION, "deep": CHALLENGER}),
-        routing=Routing(shadows=("deep",), sample=0.3),
-    )
-    names = [f"r{number}" for number in range(40)]
-
-    async def run() -> None:
-        for name in names:
-            await endpoint.ask([ROW], x_request_id=name)
-        assert endpoint.arms.shadowing is not None
-        await endpoint.arms.shadowing.settle()
-
-    asyncio.run(run())
-    assert sum(endpoint.counted(ROWS).values()) == sum(is_picked(name, 0.3) for name in names) > 0
 
 
 def test_the_published_function_splits(make: Make) -> None:
