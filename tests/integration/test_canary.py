@@ -14,7 +14,7 @@ import mlflow
 import pyarrow as pa
 import pytest
 from canary_calls import ask_grpc, ask_rest, metric
-from endpoints import Endpoint, serving
+from endpoints import JSON, Endpoint, serving
 from load import until
 from world import CONSTANT, GOOD, NOT_A_NUMBER, OTHER_GOOD, ROWS, World
 
@@ -101,6 +101,8 @@ def test_the_endpoint_has_the_batchs_arms_over_rest_and_grpc(world: World, endpo
             assert [ask_rest(endpoint, str(n))[0] for n in CUSTOMERS] == expected
             assert [ask_grpc(channel, json.dumps({"id": n})) for n in CUSTOMERS] == expected
     assert ask_rest(endpoint, None)[0] == ("champion", GOOD)
+    unreadable = endpoint.ask("/invocations", b"{}", {**JSON, "X-Lockstep-Key": "Z\u00fcrich"})
+    assert (unreadable[0], "must be ASCII" in unreadable[2]["message"]) == (400, True)
     listed = endpoint.ask("/v2/repository/index", b"{}")[2]
     assert [(each["version"], each["reason"].partition(":")[0]) for each in listed] == [
         (str(GOOD), ""),

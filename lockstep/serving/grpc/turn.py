@@ -11,7 +11,7 @@ from lockstep.serving.grpc.calls import Call
 from lockstep.serving.grpc.codec import GrpcInfer, decode_infer, encode_infer
 from lockstep.serving.grpc.wire import parse_infer
 from lockstep.serving.lane import Gone
-from lockstep.serving.routing.keys import HEADER
+from lockstep.serving.routing.keys import HEADER, only_key
 from lockstep.serving.routing.routed import ARM_HEADER, Decoded
 from lockstep.serving.rows import Rows
 from lockstep.serving.trace import Trace
@@ -39,14 +39,18 @@ class GrpcTurn:
         charge: Callable[[int], None] | None = None,
     ) -> None:
         self.trace: Trace = call.trace
-        found = next((value for name, value in call.metadata if name == HEADER), None)
-        self.key: str | None = found if isinstance(found, str) else None
         self.nbytes = len(request) if isinstance(request, bytes) else request.ByteSize()
         self._plane = plane
         self._call = call
         self._request = request
         self._charge = charge
         self._apart = isinstance(request, bytes)
+
+    @property
+    def key(self) -> str | None:
+        """The key in the metadata; raises `RequestInvalid` when there are several."""
+        found = [value for name, value in self._call.metadata if name == HEADER]
+        return only_key([value if isinstance(value, str) else None for value in found])
 
     async def decode(self, target: LoadedVersion) -> Decoded[bytes]:
         """Decode the message; raises `RequestInvalid` and `RateLimited`."""

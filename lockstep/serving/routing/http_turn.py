@@ -8,7 +8,7 @@ from lockstep.scoring.backends import Arrays
 from lockstep.serving.data_plane import DataPlane, Question
 from lockstep.serving.exchange import Exchange, Reply
 from lockstep.serving.lane import Gone
-from lockstep.serving.routing.keys import HEADER
+from lockstep.serving.routing.keys import HEADER, only_key
 from lockstep.serving.routing.routed import ARM_HEADER, Decoded
 from lockstep.serving.rows import Rows
 from lockstep.serving.trace import Trace
@@ -27,14 +27,22 @@ class HttpTurn:
 
     def __init__(self, plane: DataPlane, exchange: Exchange, *, read: Callable[..., Question], body: bytes) -> None:
         self.trace: Trace = exchange.trace
-        self.key: str | None = exchange.header(HEADER)
         self.gone: Gone | None = exchange.gone
         self.nbytes = len(body)
         self._plane = plane
+        self._headers = exchange.headers
         self._permit = exchange.permit
         self._read = read
         self._body = body
         self._apart = len(body) > plane.limits.inline_bytes
+
+    @property
+    def key(self) -> str | None:
+        """The key in the header; raises `RequestInvalid` for one that cannot be read."""
+        if HEADER not in self._headers:
+            return None
+        found = self._headers.get(HEADER)  # none when it is not ASCII
+        return only_key([None] if found is None else self._headers.get_all(HEADER))
 
     async def decode(self, target: LoadedVersion) -> Decoded[Reply]:
         """Decode the body; raises what the edge's decoder does, and `RateLimited`."""

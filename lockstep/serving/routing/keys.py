@@ -29,6 +29,24 @@ TEXTUAL = frozenset({"string", "datetime", "date", "timestamp"})
 Key = Mapping[str, object]
 
 
+def only_key(values: Sequence[str | None]) -> str | None:
+    """Return the key that was sent along.
+
+    Args:
+        values: Of all headers of its name; none for one that is not ASCII.
+
+    Raises:
+        RequestInvalid: There are several, or it is not ASCII.
+    """
+    if not values:
+        return None
+    if len(values) > 1:
+        raise _invalid("is given twice")
+    if values[0] is None:
+        raise _invalid("must be ASCII; write other characters as JSON escapes")
+    return values[0]
+
+
 def read_key(text: str, by: Sequence[str], *, inputs: Mapping[str, Column], declared: Mapping[str, str]) -> Key:
     """Read the key that a header names.
 

@@ -54,7 +54,7 @@ class Turn(Protocol[AnswerT]):
 
     @property
     def key(self) -> str | None:
-        """Its key, when it was sent along."""
+        """Its key, when it was sent along; raises `RequestInvalid` for one that cannot be read."""
 
     @property
     def gone(self) -> Gone | None:
@@ -86,8 +86,9 @@ async def answer_routed(plane: DataPlane, arms: Arms, turn: Turn[AnswerT]) -> An
     with contextlib.ExitStack() as held:
         champion = held.enter_context(arms.slot.find(None))
         canary, key, decoded, unrouted = arms.canary, None, None, ""
-        if canary is not None and turn.key is not None:
-            key = canary.key(turn.key, champion.signature)
+        sent = turn.key if canary is not None else None
+        if canary is not None and sent is not None:
+            key = canary.key(sent, champion.signature)
         challenger = canary.challenger if canary is not None else None
         if canary is not None and challenger is not None:
             held.enter_context(challenger)

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from lockstep.run.canary_state import canary_events, current_abort
+from lockstep.serving.exchange import Exchange, Reply
+from lockstep.serving.router import Route
+from lockstep.serving.routing.edge import canary_routes
 from lockstep.specs.routing_spec import Routing
 from tests.unit.serving.routing.trials import CHALLENGER, canary, routed
-from tests.unit.serving.toy import ROW
+from tests.unit.serving.toy import ROW, Head, Headers, Wire
 
 ABORT, RESUME = "models/toy/canary/abort", "models/toy/canary/resume"
 DIGEST = f"{CHALLENGER:064}"
@@ -55,6 +58,23 @@ def test_bad_calls_change_nothing(path: str, body: bytes, status: int, tmp_path:
     assert answer.status == status
     assert answer.json().keys() == {"error"}
     assert canary_events(tmp_path, "model=toy", DIGEST) == []
+
+
+def test_only_an_admin_may_and_is_named(tmp_path: Path) -> None:
+    endpoint = routed(tmp_path, routing=canary(1.0))
+    routes = canary_routes(endpoint.plane, endpoint.follower, home=tmp_path)
+    assert [route.action for route in routes] == ["admin", "admin"]
+    exchange = Exchange(Head("POST", f"/v2/repository/{ABORT}", "", Headers()), Wire([b'{"reason": "odd"}']))
+    exchange.params, exchange.trace.client = {"name": "toy"}, "ann"
+    assert asyncio.run(_handled(routes[0], exchange)).status == 200
+    abort = current_abort(tmp_path, "model=toy", DIGEST)
+    assert abort is not None
+    assert abort.actor == "ann"
+    assert (exchange.trace.model, exchange.trace.version) == ("toy", "4")
+
+
+async def _handled(route: Route, exchange: Exchange) -> Reply:
+    return await route.handler(exchange)
 
 
 def test_a_model_without_a_canary_and_one_that_cannot_be_had_are_told(tmp_path: Path) -> None:

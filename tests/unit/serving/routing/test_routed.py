@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lockstep.errors import RequestInvalid
+from lockstep.serving.routing.keys import only_key
 from lockstep.serving.tensors import DATATYPES
 from lockstep.specs.routing_spec import Routing
 from tests.unit.serving.routing.asking import arm_of, call, infer, scores
@@ -121,6 +123,19 @@ def test_a_wrong_key_is_400(path: str, make: Make) -> None:
     assert answer.status == 400
     assert "x-lockstep-key must be a JSON object of the column 'flight'" in answer.json()["message"]
     assert b"4711" not in answer.body
+
+
+def test_a_key_that_cannot_be_read_is_400(make: Make) -> None:
+    endpoint = make()
+    twice = asyncio.run(endpoint.ask([ROW], x_lockstep_key="1\n2"))
+    assert (twice.status, "is given twice" in twice.json()["message"]) == (400, True)
+    metadata = (("x-lockstep-key", "1"), ("x-lockstep-key", "2"))
+    with pytest.raises(RequestInvalid, match="is given twice"):
+        asyncio.run(call(endpoint, infer([ROW]), *metadata))
+    with pytest.raises(RequestInvalid, match="must be ASCII"):
+        only_key([None])
+    shadowed = make(routing=Routing(shadows=("challenger",)))
+    assert asyncio.run(shadowed.ask([ROW], x_lockstep_key="1\n2")).status == 200, "no canary, no key"
 
 
 def test_a_version_in_the_path_is_no_matter_of_arms(make: Make) -> None:
