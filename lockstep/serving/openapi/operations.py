@@ -116,7 +116,7 @@ def _ready(id_: str, summary: str) -> Operation:
 
 def _repository(id_: str, summary: str, answer: Schema, *, request: Schema, errors: tuple[int, ...]) -> Operation:
     def body(_: View) -> Schema:
-        return {"content": {JSON: {"schema": request}}}
+        return {"content": {JSON: {"schema": request}}, "required": "required" in request}
 
     return Operation(id_, summary, "Repository", _fixed("Done.", {JSON: answer}), errors, body)
 
