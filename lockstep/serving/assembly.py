@@ -34,7 +34,7 @@ from lockstep.serving.workers.shared_metrics import write_snapshots
 from lockstep.specs.loading import find_spec
 from lockstep.specs.serving_spec import ServedModel, Serving
 from lockstep.specs.settings import Settings
-from lockstep.specs.spec import ModelRef
+from lockstep.specs.spec import ModelRef, ScoringSpec
 
 # How soon a worker does what another was told, and how old its numbers may be for others.
 KEEP_UP_S, SNAPSHOT_S = 0.2, 1.0
@@ -180,8 +180,11 @@ def _arms(  # noqa: PLR0917 - all that it is made of
         of_alias = declared.model_copy(update={"alias": alias})
         return source_of(followed, of_alias, settings, metrics=metrics, listen=listen)
 
-    spec = find_spec(settings.models_root, served.spec).spec if served.spec is not None else None
-    return build_arms(served, spec, slot=slot, source_of=of, home=settings.home, metrics=metrics)
+    def read() -> ScoringSpec:
+        return find_spec(settings.models_root, str(served.spec)).spec
+
+    spec = read() if served.spec is not None else None
+    return build_arms(served, spec, slot=slot, source_of=of, home=settings.home, metrics=metrics, reread=read)
 
 
 def _following(plane: DataPlane, repository: Repository) -> Follower:

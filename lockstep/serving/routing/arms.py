@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from lockstep.serving.fleet import ModelSlot
     from lockstep.serving.routing.shadowing import Shadowing
 
+Fraction = Callable[[dt.date], float]
+
 CHAMPION = "champion"
 DAY_S = 86_400
 
@@ -27,25 +29,28 @@ class Ramp:
     Args:
         fraction: Gives the share of a day, 0..1.
         clock: Seconds since 1970.
+
+    Attributes:
+        fraction: As given; may be replaced.
     """
 
-    def __init__(self, fraction: Callable[[dt.date], float], *, clock: Callable[[], float] = time.time) -> None:
-        self._fraction = fraction
+    def __init__(self, fraction: Fraction, *, clock: Callable[[], float] = time.time) -> None:
+        self.fraction = fraction
         self._clock = clock
-        self._known: tuple[int, float] = (-1, 0.0)
+        self._known: tuple[int, Fraction, float] | None = None
 
     @property
     def share(self) -> float:
         """Of today."""
-        day = int(self._clock() // DAY_S)
-        if self._known[0] != day:
-            self._known = (day, self._fraction(_date(day)))
-        return self._known[1]
+        day, fraction, known = int(self._clock() // DAY_S), self.fraction, self._known
+        if known is None or known[0] != day or known[1] is not fraction:
+            self._known = known = (day, fraction, fraction(_date(day)))
+        return known[2]
 
     def idle(self) -> str:
         """Say why no challenger is needed; one is loaded the day before it answers, to be there at midnight."""
         day = int(self._clock() // DAY_S)
-        if self._fraction(_date(day)) or self._fraction(_date(day + 1)):
+        if self.fraction(_date(day)) or self.fraction(_date(day + 1)):
             return ""
         return f"the ramp gives {_date(day)} no share"
 

@@ -32,6 +32,7 @@ MIB = 2**20
 # Where the versions of an alias come from.
 SourceOf = Callable[[str], Source]
 Clock = Callable[[], float]
+Reread = Callable[[], ScoringSpec]
 
 
 def build_arms(
@@ -42,6 +43,7 @@ def build_arms(
     source_of: SourceOf,
     home: Path,
     metrics: Metrics,
+    reread: Reread | None = None,
     clock: Clock = time.time,
 ) -> Arms | None:
     """Return the arms of a served model, none of which is loaded yet; none: the champion alone answers.
@@ -53,6 +55,7 @@ def build_arms(
         source_of: Gives where the versions of an alias come from.
         home: Where aborts of canaries are kept.
         metrics: Count what shadows do.
+        reread: Reads the spec again, whose ramp may change; none: it does not.
         clock: Seconds since 1970, for the ramp.
 
     Raises:
@@ -61,7 +64,7 @@ def build_arms(
     routing = served.routing
     trial = _trial(served, spec)
     if trial is not None and spec is not None:
-        canary = _spec_canary(spec, trial, source_of, home=home, clock=clock)
+        canary = _spec_canary(spec, trial, source_of, home=home, clock=clock, reread=reread or (lambda: spec))
     else:
         canary = _own_canary(routing, slot.name, source_of, home=home, clock=clock)
     answering = canary.companion.alias if canary is not None else None
@@ -83,13 +86,31 @@ def _trial(served: ServedModel, spec: ScoringSpec | None) -> Trial | None:
     return spec.trial if spec is not None and own and served.routing.follow_spec else None
 
 
-def _spec_canary(spec: ScoringSpec, trial: Trial, source_of: SourceOf, *, home: Path, clock: Clock) -> Canary | None:
+def _spec_canary(
+    spec: ScoringSpec, trial: Trial, source_of: SourceOf, *, home: Path, clock: Clock, reread: Reread
+) -> Canary | None:
     canary = trial.canary
     if canary is None:
         return None
     ramp, by = Ramp(canary.fraction, clock=clock), split_columns(spec, canary)
     challenger = _challenger(canary.challenger, source_of, ramp, home=home, kept_as=spec.name)
+    challenger.idle = partial(_idle, ramp, reread, alias=canary.challenger, by=by)
     return Canary(challenger, ramp, by, spec.name, kept_as=spec.name, declared=_declared(spec))
+
+
+def _idle(ramp: Ramp, reread: Reread, *, alias: str, by: tuple[str, ...]) -> str:
+    """Say why the challenger of a spec is not needed now, and let the ramp be that of the spec as it is now."""
+    try:
+        spec = reread()
+    except (LockstepError, OSError):  # somebody is writing it: what it said before holds
+        return ramp.idle()
+    canary = spec.trial.canary if spec.trial is not None else None
+    if canary is None:
+        return "the spec has no canary any more"
+    if (canary.challenger, split_columns(spec, canary)) != (alias, by):
+        return "the spec names another challenger, or other columns, now; start the endpoint again"
+    ramp.fraction = canary.fraction
+    return ramp.idle()
 
 
 def _own_canary(routing: Routing, model: str, source_of: SourceOf, *, home: Path, clock: Clock) -> Canary | None:

@@ -43,12 +43,13 @@ Build = Callable[..., Arms | None]
 
 @pytest.fixture
 def build(tmp_path: Path) -> Build:
-    def built(spec: str | None = SPEC, **served: Any) -> Arms | None:
+    def built(spec: str | None = SPEC, reread: Any = None, **served: Any) -> Arms | None:
         parsed = ScoringSpec.model_validate(yaml.safe_load(spec)) if spec else None
         named = {"spec": "toy"} if spec else {"model": {"name": "toy"}}
         model = ServedModel.model_validate({**named, **served})
         slot, registry = ModelSlot("toy"), Registry()
-        return build_arms(model, parsed, slot=slot, source_of=registry.source, home=tmp_path, metrics=Metrics())
+        given = {"home": tmp_path, "metrics": Metrics(), "reread": reread}
+        return build_arms(model, parsed, slot=slot, source_of=registry.source, **given)
 
     return built
 
@@ -100,6 +101,34 @@ def test_a_model_without_a_spec_has_what_serving_yaml_says(build: Build) -> None
     assert arms.canary is not None
     assert (arms.canary.trial, arms.canary.kept_as, arms.canary.by) == ("toy", "model=toy", ("tail",))
     assert build(None) is None
+
+
+def test_the_ramp_is_that_of_the_spec_as_it_is_now(build: Build) -> None:
+    now = {"spec": SPEC}
+
+    def reread() -> ScoringSpec:
+        if not now["spec"]:
+            raise SpecError("scoring.yaml", ["half written"])
+        return ScoringSpec.model_validate(yaml.safe_load(now["spec"]))
+
+    arms, champion = build(reread=reread), Registry().identity(CHAMPION)
+    assert arms is not None
+    assert arms.canary is not None
+
+    def seen(spec: str) -> tuple[float, str]:
+        now["spec"] = spec
+        assert arms is not None
+        assert arms.canary is not None
+        problem = look(arms.canary.companion, champion=champion).problem
+        return arms.canary.ramp.share, problem
+
+    assert seen(SPEC) == (0.5, "")
+    assert seen(SPEC.replace("0.5}}", "0.75}}")) == (0.75, "")
+    assert seen("") == (0.75, "")
+    assert "no share" in seen(SPEC.replace("2024-01-01: 0.5", "2124-01-01: 0.5"))[1]
+    assert seen(SPEC.partition("trial:")[0])[1] == "the spec has no canary any more"
+    assert "start the endpoint again" in seen(SPEC.replace("0.5}}", "0.5}, by: [tail]}"))[1]
+    assert seen(SPEC) == (0.5, "")
 
 
 def test_when_nobody_can_tell_whether_it_was_aborted_it_is(build: Build, tmp_path: Path) -> None:
