@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from lockstep.errors import LockstepError, SpecError
-from lockstep.run.canary_state import current_abort
+from lockstep.run.canary_state import FOLDER, current_abort
 from lockstep.run.plan import ModelIdentity
 from lockstep.serving.fleet import ModelSlot
 from lockstep.serving.metrics import Metrics
@@ -131,8 +131,8 @@ def _abort(home: Path, kept_as: str, identity: ModelIdentity) -> str:
     """Say that a challenger was stopped; empty: it was not."""
     try:
         abort = current_abort(home, kept_as, identity.digest)
-    except LockstepError as error:  # nobody can tell, so it is
-        return str(error)
+    except LockstepError:  # nobody can tell, so it is
+        return f"whether it was aborted cannot be told: the records in {FOLDER}/{kept_as} cannot be read"
     return abort.text if abort is not None else ""
 
 

@@ -23,13 +23,15 @@ class Seen:
 
     Attributes:
         version: What is to serve; none: nothing is.
-        problem: Why nothing is, or why it could not be found out.
+        problem: Why nothing is, or why it could not be found out; readers of the endpoint may know it.
+        detail: The same for the log, with addresses and paths.
         refused: Digest of a version that could not be loaded, and is not tried again.
         failed: Whether a version could not be loaded.
     """
 
     version: LoadedVersion | None
     problem: str = ""
+    detail: str = ""
     refused: str = ""
     failed: bool = False
 
@@ -83,14 +85,15 @@ def look(companion: Companion, *, champion: ModelIdentity | None, rolled_back: s
         found = companion.source.resolve(None)
         reason = _reason_against(companion, found, champion=champion, rolled_back=rolled_back)
     except LockstepError as error:
-        return Seen(companion.serving if error.retryable else None, f"it cannot be had: {error}")
+        kept = companion.serving if error.retryable else None
+        return Seen(kept, f"it cannot be had ({type(error).__name__})", str(error))
     present = companion.serving
     if reason:
         return Seen(None, reason)
     if present is not None and (present.identity.digest, present.identity.version) == (found.digest, found.version):
         return Seen(present)
     if found.digest == companion.refused:
-        return Seen(None, companion.problem, companion.refused)
+        return Seen(None, companion.problem, refused=companion.refused)
     return _loaded(companion, found)
 
 
@@ -117,12 +120,12 @@ def _lacking(got: Sequence[Column], wanted: Sequence[Column]) -> str:
 
 
 def _loaded(companion: Companion, identity: ModelIdentity) -> Seen:
-    title = f"model {identity.name} version {identity.version}"
     try:
         return Seen(companion.source.load(identity))
-    except LockstepError as error:
-        problem, refused = str(error), "" if error.retryable else identity.digest
     except Exception as error:  # noqa: BLE001 - whatever a challenger does, the champion goes on
-        _log.exception("%s could not be loaded", title)
-        problem, refused = f"it raised {type(error).__name__}", identity.digest
-    return Seen(None, f"version {identity.version} cannot be loaded: {problem}", refused, failed=True)
+        problem = f"version {identity.version} cannot be loaded ({type(error).__name__})"
+        if isinstance(error, LockstepError):
+            refused = "" if error.retryable else identity.digest
+            return Seen(None, problem, str(error), refused, failed=True)
+        _log.exception("model %s version %d cannot be loaded", identity.name, identity.version)
+        return Seen(None, problem, refused=identity.digest, failed=True)

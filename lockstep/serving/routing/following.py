@@ -77,7 +77,7 @@ class Follower:
         if seen.failed:
             self._metrics.add(REFUSED, name)
         if seen.problem and seen.problem != companion.problem:
-            _log.warning("model %s, %s: %s", name, companion.arm, seen.problem)
+            _log.warning("model %s, %s: %s", name, companion.arm, seen.detail or seen.problem)
         companion.problem, companion.refused, companion.version = seen.problem, seen.refused, seen.version
         if seen.version is before:
             return
