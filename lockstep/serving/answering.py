@@ -14,6 +14,7 @@ from lockstep.serving.errors import (
     DeadlinePassed,
     MediaTypeUnsupported,
     ModelUnknown,
+    NoCanary,
     NothingToRollBackTo,
     NotReady,
     Overloaded,
@@ -23,6 +24,8 @@ from lockstep.serving.errors import (
 from lockstep.serving.exchange import Exchange, Headers, Reply
 from lockstep.serving.expiry import expire
 from lockstep.serving.features.errors import FeatureSourceUnavailable, FeaturesRefused, LookupUnavailable
+from lockstep.serving.routing.http_turn import HttpTurn
+from lockstep.serving.routing.routed import answer_routed
 from lockstep.serving.security.errors import Forbidden, RateLimited, SignersUnknown, Unauthenticated
 from lockstep.serving.trace import Trace
 
@@ -37,6 +40,7 @@ STATUSES: tuple[tuple[type[LockstepError], int], ...] = (
     (RateLimited, 429),
     (SignersUnknown, 503),
     (NothingToRollBackTo, 409),
+    (NoCanary, 409),
     (ModelNotFound, 404),
     (RegistryUnavailable, 503),
     (RegistryError, 409),
@@ -137,6 +141,9 @@ async def ask(plane: DataPlane, exchange: Exchange, decode: Decode, *, name: str
     trace.model, trace.version = found.identity.name, found.number
     # Without a place: who sends slowly, or nothing, must not keep out those who send at once.
     body = await read_body(plane, exchange)
+    if plane.arms and not version and (arms := plane.arms.get(found.identity.name)) is not None:
+        with plane.admitted:
+            return await answer_routed(plane, arms, HttpTurn(plane, exchange, read=decode, body=body))
     with plane.admitted, plane.fleet.find(name, version) as target:
         trace.model, trace.version = target.identity.name, target.number
         apart = len(body) > plane.limits.inline_bytes

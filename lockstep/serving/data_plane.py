@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from lockstep.scoring.backends import Arrays
 from lockstep.scoring.reasons import INPUT_CODES, code_of
@@ -17,6 +17,9 @@ from lockstep.serving.metrics import Metrics
 from lockstep.serving.rows import Rows
 from lockstep.serving.trace import Trace
 from lockstep.serving.versions import LoadedVersion
+
+if TYPE_CHECKING:
+    from lockstep.serving.routing.arms import Arms
 
 ResultT = TypeVar("ResultT")
 
@@ -95,6 +98,7 @@ class DataPlane:
         self.fleet = fleet
         self.metrics = metrics
         self.limits = limits
+        self.arms: Mapping[str, Arms] = {}  # of the models that have some
         self.stopping = False
         self._codec = ThreadPoolExecutor(max_workers=1, thread_name_prefix="codec")
         self.admitted = Places(limits.in_progress)
@@ -174,6 +178,8 @@ class DataPlane:
     def close(self) -> None:
         """Stop being ready and end the threads."""
         self.stopping = True
+        for arms in self.arms.values():
+            arms.close()
         for slot in self.fleet:
             for version in slot.versions:
                 version.lane.close()

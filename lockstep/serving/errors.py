@@ -34,6 +34,13 @@ class NothingToRollBackTo(RequestInvalid):
         super().__init__(f"model {name!r} cannot be rolled back: no earlier version is loaded. Load one by its number")
 
 
+class NoCanary(RequestInvalid):
+    """A model has no canary that could be ended or resumed."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"model {name!r} has no canary here: neither its spec nor serving.yaml names one to follow")
+
+
 class MediaTypeUnsupported(RequestInvalid):
     """The body's content type or encoding cannot be read."""
 

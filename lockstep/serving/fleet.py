@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from lockstep.serving.errors import ModelUnknown, NothingToRollBackTo, NotReady
 from lockstep.serving.versions import LoadedVersion
+
+if TYPE_CHECKING:
+    from lockstep.serving.routing.arms import Arms
 
 
 @dataclass(eq=False)
@@ -17,6 +21,7 @@ class ModelSlot:
         current: The version that answers unless a request names another; none while it is not loaded.
         previous: The one before it, kept for a rollback.
         pinned: Further versions that requests may name.
+        arms: Who answers and scores along beside it; none: it answers alone.
     """
 
     name: str
@@ -24,12 +29,21 @@ class ModelSlot:
     current: LoadedVersion | None = None
     previous: LoadedVersion | None = None
     pinned: dict[int, LoadedVersion] = field(default_factory=dict)
+    arms: "Arms | None" = None
 
     @property
     def versions(self) -> list[LoadedVersion]:
-        """All loaded versions, by number; each once."""
-        loaded = [version for version in (self.current, self.previous, *self.pinned.values()) if version is not None]
+        """All loaded versions that requests may name, by number; each once."""
+        challenger = self.arms.challenger if self.arms is not None else None
+        own = (challenger, self.current, self.previous, *self.pinned.values())
+        loaded = [version for version in own if version is not None]
         return sorted({version.identity.version: version for version in loaded}.values(), key=_number)
+
+    @property
+    def answering(self) -> list[LoadedVersion]:
+        """The versions that answer requests which name none: the current one, and a challenger."""
+        challenger = self.arms.challenger if self.arms is not None else None
+        return [version for version in (self.current, challenger) if version is not None]
 
     def find(self, version: str | None) -> LoadedVersion:
         """Return the version that a request is for.

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
@@ -20,6 +22,8 @@ from lockstep.serving.trace import Trace
 STAGE_BUCKETS_S = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 REQUEST_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096, 16384)
+# Of scores: equal to the bit, rounded otherwise, and all that a tolerance may mean.
+DIFFERENCE_BUCKETS = (0.0, 1e-9, 1e-6, 1e-4, 1e-3, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 10.0)
 WHO = ("model", "version", "arm")
 ANSWERED = 400  # statuses below it answer rows
 
@@ -63,6 +67,15 @@ FAMILIES: dict[str, Family] = {
         "Looked up features of rows: what the source had, and what was used.",
         ("model", "feature", "state", "use"),
     ),
+    "lockstep_unrouted_requests": Family(
+        "counter", "Requests that the champion answered while a canary was on, and why.", ("model", "reason")
+    ),
+    "lockstep_shadow_rows": Family(
+        "counter", "Answered rows by what a shadow made of them.", ("model", "version", "arm", "against", "outcome")
+    ),
+    "lockstep_shadow_difference": Family(
+        "histogram", "Differences of a shadow's scores.", ("model", "version", "arm", "against"), DIFFERENCE_BUCKETS
+    ),
     "lockstep_log_dropped": Family("counter", "Lines or rows that a log had no room for.", ("log",)),
 }
 
@@ -81,6 +94,13 @@ class Distribution:
         """Count a value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
+
+    def observe_all(self, values: npt.NDArray[np.float64]) -> None:
+        """Count many values."""
+        places = np.searchsorted(self.bounds, values, side="left")
+        counts = np.bincount(places, minlength=len(self.counts)).tolist()
+        self.counts = [one + more for one, more in zip(self.counts, counts, strict=True)]
+        self.total += float(values.sum())
 
 
 @dataclass(slots=True)
@@ -109,6 +129,7 @@ class Metrics:
         self._numbers: dict[Labels, _Numbers] = {}
         self._batches: dict[Labels, Distribution] = {}
         self._counters: dict[str, dict[Labels, float]] = {}
+        self._spreads: dict[str, dict[Labels, Distribution]] = {}
 
     def observe(self, trace: Trace, status: int, seconds: float) -> None:
         """Count one answered request.
@@ -141,9 +162,15 @@ class Metrics:
         counter = self._counters.setdefault(name, {})
         counter[labels] = counter.get(labels, 0) + value
 
+    def spread(self, name: str, *labels: str) -> Distribution:
+        """Return the values of a plain histogram of `FAMILIES`, to count in."""
+        return self._spreads.setdefault(name, {}).setdefault(labels, Distribution(FAMILIES[name].buckets))
+
     def snapshot(self) -> Snapshot:
         """Return all numbers, as JSON can hold them."""
         found: Snapshot = {name: list(values.items()) for name, values in self._counters.items()}
+        for name, spreads in self._spreads.items():
+            found[name] = [(labels, _plain(each)) for labels, each in spreads.items()]
         found["lockstep_requests_in_progress"] = [((), self.in_progress)]
         found["lockstep_model_info"] = [(labels, 1) for labels in self.info]
         found["lockstep_batch_rows"] = [(labels, _plain(each)) for labels, each in self._batches.items()]

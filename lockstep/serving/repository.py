@@ -57,6 +57,10 @@ class Repository:
         """Return all models that could be served, loaded or not."""
         return list(self._sources)
 
+    def passed_over(self, name: str) -> str | None:
+        """Return the digest that a model's alias names but that is not to serve, such as one that was rolled back."""
+        return self._passed_over.get(name)
+
     async def load(self, name: str, *, version: int | None = None) -> LoadedVersion:
         """Let a version answer: the given one, or the alias's.
 

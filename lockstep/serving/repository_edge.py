@@ -64,7 +64,9 @@ def repository_index(repository: Repository, *, ready: bool) -> list[dict[str, s
     """
     found = []
     for slot in repository.fleet:
-        found += [_listed(version, version is slot.current) for version in slot.versions]
+        tried = slot.arms.challenger if slot.arms is not None else None
+        found += [_listed(version, version is slot.current) for version in slot.versions if version is not tried]
+        found += slot.arms.told(ready=ready) if slot.arms is not None else []
         if not slot.versions and not ready:
             found.append({"name": slot.name, "version": "", "state": "UNAVAILABLE", "reason": "unloaded"})
     return found

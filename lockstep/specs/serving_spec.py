@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from lockstep.specs.features_spec import FeatureBinding, filled_twice
 from lockstep.specs.inference_log_spec import InferenceLogging
 from lockstep.specs.loading import validate
+from lockstep.specs.routing_spec import Routing
 from lockstep.specs.serving_security import ServingSecurity
 from lockstep.specs.spec import ModelRef
 from lockstep.specs.strict import Strict
@@ -28,6 +29,9 @@ class ServedModel(Strict):
     waiting_requests: int = Field(1024, ge=1, description="Requests that may wait for the model.")
     lookup: bool = Field(False, description="Answer lookups of the spec's published predictions (`online:` in it).")
     features: tuple[FeatureBinding, ...] = Field((), description="Where inputs come from that requests do not bring.")
+    routing: Routing = Field(
+        default_factory=Routing, description="Challengers that answer or score along: docs/endpoint-routing.md."
+    )
 
     @model_validator(mode="after")
     def _is_named_once(self) -> Self:
@@ -39,6 +43,10 @@ class ServedModel(Strict):
             raise ValueError("'lookup' needs 'spec': that says which table is published, and by which key")
         if (twice := filled_twice(self.features)) is not None:
             raise ValueError(f"'features' names {twice!r} twice")
+        if self.spec is not None and self.routing.canary is not None:
+            raise ValueError("'routing.canary' is for a model without a spec; a spec has its own: 'trial.canary'")
+        if self.version is not None and (self.routing.canary or self.routing.shadows):
+            raise ValueError("with 'version' exactly that version is served: 'routing' has nothing to follow")
         return self
 
 

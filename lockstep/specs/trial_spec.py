@@ -1,7 +1,7 @@
 """The `trial:` section of a spec: models that are tried beside the champion, and how far they may be trusted."""
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -10,6 +10,12 @@ from lockstep.specs.fields import Identifier
 from lockstep.specs.strict import Strict
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+def share_on(ramp: Mapping[dt.date, float], day: dt.date) -> float:
+    """Return the share that a ramp gives a day: that of its last step, and none before the first."""
+    begun = [start for start in ramp if start <= day]
+    return ramp[max(begun)] if begun else 0.0
 
 
 class Challenger(Strict):
@@ -51,8 +57,7 @@ class Canary(Strict):
 
     def fraction(self, day: dt.date) -> float:
         """Return the share of rows of a day that the challenger makes."""
-        begun = [start for start in self.ramp if start <= day]
-        return self.ramp[max(begun)] if begun else 0.0
+        return share_on(self.ramp, day)
 
 
 class Trial(Strict):

@@ -16,9 +16,11 @@ from lockstep.serving.errors import NotReady
 from lockstep.serving.grpc import open_inference_pb2 as pb
 from lockstep.serving.grpc.calls import Call, Observer, observed
 from lockstep.serving.grpc.codec import GrpcInfer, decode_infer, encode_infer, encode_metadata
+from lockstep.serving.grpc.turn import GrpcTurn
 from lockstep.serving.grpc.wire import asked_model, parse, parse_infer
 from lockstep.serving.repository import Repository
 from lockstep.serving.repository_edge import repository_index
+from lockstep.serving.routing.routed import answer_routed
 from lockstep.serving.trace import Trace
 from lockstep.serving.versions import LoadedVersion
 
@@ -106,6 +108,10 @@ class InferenceServicer:
             name, version = asked_model(message) if request is None else (request.model_name, request.model_version)
             with self._admitted(call, "infer", name) as permit, self._find(name, version) as target:
                 _note(call, target)
+                if plane.arms and not version and (arms := plane.arms.get(target.identity.name)) is not None:
+                    charge = permit.charge_rows if permit is not None else None
+                    turn = GrpcTurn(plane, call, request=request or message, charge=charge)
+                    return await answer_routed(plane, arms, turn)
                 return await self._scored(request or message, call, target, permit=permit)
 
     async def _scored(

@@ -75,6 +75,15 @@ STATUS = _object(
     models={"type": "array", "items": ANY_OBJECT},
 )
 ROLLED_BACK = _object(name=TEXT, version={"type": "string", "pattern": "^[0-9]+$"})
+CANARY_REQUEST = _object(
+    reason={"type": "string", "minLength": 1, "maxLength": 500, "pattern": "\\S", "description": "Why; it is kept."}
+)
+CANARY_DECIDED = _object(
+    name=TEXT,
+    alias=TEXT,
+    version={"type": "string", "pattern": "^[0-9]+$"},
+    state={"enum": ["aborted", "resumed"]},
+)
 LOAD_REQUEST: Schema = {
     "type": "object",
     "properties": {

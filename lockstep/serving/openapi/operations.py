@@ -15,6 +15,7 @@ from lockstep.serving.openapi.responses import MODEL_HEADERS, SCORE_HEADERS, ans
 from lockstep.serving.openapi.values import Schema
 from lockstep.serving.openapi.view import Scope, View
 from lockstep.serving.repository_edge import MODEL as REPOSITORY_MODEL
+from lockstep.serving.routing.keys import HEADER as KEY_HEADER
 
 HTML, PLAIN_TEXT = "text/html", CONTENT_TYPE_LATEST.partition(";")[0]
 # Of an operation that reads a body, that asks a model, and of one that changes what is served.
@@ -33,6 +34,13 @@ TIMEOUTS: tuple[Schema, ...] = tuple(
     }
     for name in TIMEOUT_HEADERS
 )
+KEY: Schema = {
+    "name": KEY_HEADER,
+    "in": "header",
+    "description": "Whose rows they are, where a model has a canary: a JSON object of its columns, or the value of "
+    "the only one. It decides which version answers. It is not read for other models, nor with a version in the path.",
+    "schema": {"type": "string"},
+}
 BINARY_BODY = (
     f"JSON as in application/json, whose length is in {HEADER}; then the bytes of the tensors that have the parameter "
     "binary_data_size, in order. Without that header the body is JSON alone; with 0 it is one row of the only input."
@@ -83,7 +91,7 @@ def _invocations(id_: str, summary: str, scope: Scope) -> Operation:
         parquet = {"schema": {"type": "string", "format": "binary", "description": PARQUET_BODY}}
         return {"required": True, "content": {JSON: rows, CSV: csv, PARQUET: parquet}}
 
-    return Operation(id_, summary, "MLflow", answers, SCORING, body, TIMEOUTS)
+    return Operation(id_, summary, "MLflow", answers, SCORING, body, (KEY, *TIMEOUTS))
 
 
 def _infer(id_: str, summary: str, scope: Scope) -> Operation:
@@ -97,7 +105,7 @@ def _infer(id_: str, summary: str, scope: Scope) -> Operation:
 
     length = {"name": HEADER, "in": "header", "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"}}
     length["description"] = "Bytes of JSON at the start of a body with binary tensors."
-    return Operation(id_, summary, "Open Inference", answers, SCORING, body, (length, *TIMEOUTS))
+    return Operation(id_, summary, "Open Inference", answers, SCORING, body, (length, KEY, *TIMEOUTS))
 
 
 def _metadata(id_: str, summary: str, scope: Scope) -> Operation:
@@ -114,7 +122,7 @@ def _ready(id_: str, summary: str) -> Operation:
 
 def _repository(id_: str, summary: str, answer: Schema, *, request: Schema, errors: tuple[int, ...]) -> Operation:
     def body(_: View) -> Schema:
-        return {"content": {JSON: {"schema": request}}}
+        return {"content": {JSON: {"schema": request}}, "required": "required" in request}
 
     return Operation(id_, summary, "Repository", _fixed("Done.", {JSON: answer}), errors, body)
 
@@ -168,6 +176,14 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         (*BODY, 404, 503),
         lambda _: {"required": True, "content": {JSON: {"schema": fixed.LOOKUP_REQUEST}}},
         TIMEOUTS,
+    ),
+    ("POST", f"{REPOSITORY_MODEL}/canary/abort"): _repository(
+        "abort_canary", "End a canary: the champion alone answers.", fixed.CANARY_DECIDED,
+        request=fixed.CANARY_REQUEST, errors=CHANGING,
+    ),
+    ("POST", f"{REPOSITORY_MODEL}/canary/resume"): _repository(
+        "resume_canary", "Let an aborted canary go on.", fixed.CANARY_DECIDED,
+        request=fixed.CANARY_REQUEST, errors=CHANGING,
     ),
     ("GET", "/metrics"): Operation(
         "metrics", "For Prometheus.", "Operation", _fixed("Metrics.", {PLAIN_TEXT: fixed.TEXT})

@@ -21,6 +21,10 @@ HEADERS: dict[str, dict[str, Any]] = {
         "required": True,
         "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
     },
+    "X-Lockstep-Arm": {
+        "description": "Of a model with a trial: `champion`, or the alias of the challenger that answered.",
+        "schema": {"type": "string"},
+    },
     "Server-Timing": {
         "description": "Milliseconds of the stages decode, queue, compute and encode.",
         "required": True,
@@ -34,7 +38,7 @@ HEADERS: dict[str, dict[str, Any]] = {
     "WWW-Authenticate": {"description": "What credentials are expected.", "schema": {"type": "string"}},
 }
 MODEL_HEADERS = ("X-Lockstep-Model-Name", "X-Lockstep-Model-Version", "X-Lockstep-Model-Digest")
-SCORE_HEADERS = (*MODEL_HEADERS, "Server-Timing")
+SCORE_HEADERS = (*MODEL_HEADERS, "X-Lockstep-Arm", "Server-Timing")
 
 FAILURES: dict[int, str] = {
     400: "The request does not fit the protocol or the signature.",

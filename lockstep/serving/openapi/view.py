@@ -38,7 +38,7 @@ class View:
     """
 
     def __init__(self, slots: Sequence[ModelSlot], *, default: str | None = None) -> None:
-        current = [slot.current.identity for slot in slots if slot.current is not None]
+        current = [version.identity for slot in slots for version in slot.answering]
         self._scopes: dict[Scope, list[ModelIdentity]] = {
             "default": [identity for identity in current if identity.name == default],
             "current": current,

@@ -11,7 +11,7 @@ from referencing import Registry, Resource
 
 from lockstep.run.plan import Column, ModelIdentity
 from lockstep.scoring.scorer import Scorer
-from lockstep.serving import assembly
+from lockstep.serving import assembly, served_models
 from lockstep.serving.data_plane import DataPlane
 from lockstep.serving.exchange import CSV, JSON, OCTETS, PARQUET
 from lockstep.serving.features.lookup import OnlineReader
@@ -40,8 +40,8 @@ def loaded(identity: ModelIdentity = IDENTITY) -> LoadedVersion:
 @pytest.fixture
 def whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """The endpoint as it is put together for a server, over the toy model."""
-    monkeypatch.setattr(assembly, "resolve", lambda *_, **__: IDENTITY)
-    monkeypatch.setattr(assembly, "load_version", lambda *_, **__: loaded())
+    monkeypatch.setattr(served_models, "resolve", lambda *_, **__: IDENTITY)
+    monkeypatch.setattr(served_models, "load_version", lambda *_, **__: loaded())
     tables = {"toy": LookupTable(cast("OnlineReader", None), "scores")}
     monkeypatch.setattr(assembly.ServedFeatures, "tables", lambda *_: tables)
     serving = Serving(models=(ServedModel(model=ModelRef(name="toy")),))

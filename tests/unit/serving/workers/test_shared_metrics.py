@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -84,3 +85,21 @@ def test_a_snapshot_survives_json_and_merging_with_nothing() -> None:
 def test_metrics_of_a_process_are_told_for_one_alone() -> None:
     alone = text([counted(1).snapshot()], process=True)
     assert (b"process_cpu_seconds_total" in alone) == Path("/proc").exists()
+
+
+def test_histograms_of_many_values_count_as_one_by_one_and_add_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, labels = "lockstep_shadow_difference", ("toy", "4", "shadow_deep", "champion")
+    values = [0.0, 1e-9, 2e-9, 0.01, 0.3, 10.0, 11.0]
+    at_once, one_by_one = Metrics(), Metrics()
+    at_once.spread(name, *labels).observe_all(np.array(values))
+    at_once.spread(name, *labels).observe_all(np.array([]))
+    for value in values:
+        one_by_one.spread(name, *labels).observe(value)
+    assert at_once.snapshot()[name][0][1][0] == one_by_one.snapshot()[name][0][1][0]
+    write_as(tmp_path, 1, at_once, monkeypatch)
+    found = samples(all_text(tmp_path, one_by_one.snapshot()))
+    assert found[f"{name}_count", "champion", "shadow_deep", "toy", "4"] == 14
+    assert found[f"{name}_sum", "champion", "shadow_deep", "toy", "4"] == pytest.approx(2 * sum(values))
+    assert found[f"{name}_bucket", "champion", "shadow_deep", "0.0", "toy", "4"] == 2

@@ -1,0 +1,1 @@
+"""Who answers a request and who scores along: challengers and shadows beside the champion."""
