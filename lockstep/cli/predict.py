@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -208,7 +208,8 @@ def _opened(file: str) -> Iterator[io.BufferedReader]:
     from lockstep.client.errors import FileUnfit
 
     if file == "-":
-        yield cast("io.BufferedReader", sys.stdin.buffer)
+        stdin: Any = sys.stdin.buffer
+        yield stdin if hasattr(stdin, "peek") else io.BufferedReader(stdin)
         return
     with contextlib.ExitStack() as stack:
         try:

@@ -48,13 +48,11 @@ class AnswerInvalid(EndpointUnavailable):
         super().__init__(url, problem=f"gave an answer outside the protocol: {problem}")
 
 
-class AnswerTooLate(EnvironmentFault):
+class AnswerTooLate(EndpointUnavailable):
     """No answer came before the client's deadline."""
 
-    retryable = True
-
     def __init__(self, url: str, *, timeout_s: float) -> None:
-        super().__init__(f"the endpoint at {url} did not answer within {timeout_s:g} s. Allow more time, or send less.")
+        super().__init__(url, problem=f"did not answer within {timeout_s:g} s")
 
 
 class VersionsDiffer(RegistryError):

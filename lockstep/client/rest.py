@@ -4,7 +4,6 @@ import json
 import math
 import uuid
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import quote
 
 import orjson
@@ -16,7 +15,7 @@ from lockstep.client.answers import Answer, Arrays, Interface, Listed, answer_of
 from lockstep.client.errors import HTTP_ERRORS, AnswerInvalid, refusal
 from lockstep.client.patience import Deadline
 from lockstep.client.tensors import decode_response, encode_request, one_array
-from lockstep.client.transport import Answered, HttpTransport
+from lockstep.client.transport import Answered, HttpTransport, error_text
 from lockstep.errors import LockstepError, RequestInvalid
 
 JSON, OCTETS = "application/json", "application/octet-stream"
@@ -169,15 +168,6 @@ def _has_infinity(array: pa.Array) -> bool:
 def new_request_id() -> str:
     """Return an id under which the endpoint's log has a request."""
     return f"client-{uuid.uuid4().hex}"
-
-
-def error_text(content: bytes) -> str:
-    """Return the message of an error in the form of either protocol."""
-    try:
-        answer: Any = json.loads(content)
-        return str(answer.get("error") or answer.get("message"))
-    except (ValueError, AttributeError):
-        return "a body that is not JSON"
 
 
 def _require_rows(outputs: Arrays, rows: int) -> None:

@@ -3,6 +3,7 @@
 A cell means what it means to the endpoint. Columns that the model does not take come along as they are.
 """
 
+import codecs
 import csv
 import io
 import tempfile
@@ -79,7 +80,7 @@ def read_batches(
 
 
 def _csv(stream: io.BufferedReader, inputs: Sequence[Column], rows: int) -> Iterator[Batch]:
-    reader = csv.reader(io.TextIOWrapper(stream, "utf-8-sig", newline=""), strict=True)
+    reader = csv.reader(codecs.iterdecode(stream, "utf-8-sig"), strict=True)
     names = next(reader, None)
     if not names:
         raise RowsUnfit("expected a header line with the column names")

@@ -1,6 +1,7 @@
 """Requests over HTTP: connections that stay open, one for each thread that needs one, and answers as they came."""
 
 import http.client
+import json
 import ssl
 from collections import deque
 from collections.abc import Mapping
@@ -118,6 +119,15 @@ class HttpTransport:
         """Close all connections that nobody uses."""
         while self._idle:
             self._idle.pop().close()
+
+
+def error_text(content: bytes) -> str:
+    """Return the message of an error, in the form of either protocol."""
+    try:
+        answer = json.loads(content)
+        return str(answer.get("error") or answer.get("message"))
+    except (ValueError, AttributeError):
+        return "a body that is not JSON"
 
 
 def _problem(error: Exception) -> str:
