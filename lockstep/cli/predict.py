@@ -16,8 +16,10 @@ from lockstep.cli.options import loaded_spec
 from lockstep.cli.tables import print_table
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from lockstep.client import Answer, Client, Prediction
-    from lockstep.client.sources import Batch, Format
+    from lockstep.client.sources import Format
 
 # Rows that are read, sent and written at a time; and of a table that a person looks at.
 BATCH_ROWS, SHOWN_ROWS = 10_000, 100
@@ -94,11 +96,11 @@ def command(
         key=certificate_key,
     )
     name = loaded_spec(spec).spec.model.name if spec is not None else model
-    asked = Asked(file, file_format, limit, name, None if version is None else str(version), progress)
+    asked = Asked(file, file_format, limit, name, None if version is None else str(version), with_inputs, progress)
     with client, _opened(file) as stream:
         found = _predictions(client, stream, asked)
         try:
-            answers = _shown(found, with_inputs) if kind == "table" else _written(found, kind, path, with_inputs)
+            answers = _shown(found) if kind == "table" else _written(found, kind, path)
         except BrokenPipeError:  # as by `| head`; the rest of what waits to be written has no reader
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return
@@ -115,6 +117,7 @@ class Asked:
     rows: int | None
     model: str | None
     version: str | None
+    with_inputs: bool
     progress: bool | None
 
     @property
@@ -123,9 +126,12 @@ class Asked:
         return "standard input" if self.file == "-" else self.file
 
 
-def _predictions(client: "Client", stream: io.BufferedReader, asked: Asked) -> Iterator[tuple["Batch", "Prediction"]]:
-    """Yield the rows with their predictions; without any row, once none of them."""
+def _predictions(
+    client: "Client", stream: io.BufferedReader, asked: Asked
+) -> Iterator[tuple["pa.Table", "Prediction"]]:
+    """Yield what is to be written for each batch, and its prediction; without any row, once for none."""
     from lockstep.client.answers import schema_of
+    from lockstep.client.sinks import with_outputs
     from lockstep.client.sources import format_of, read_batches
     from lockstep.client.streaming import first_rows, predicted, rows_of
 
@@ -139,33 +145,28 @@ def _predictions(client: "Client", stream: io.BufferedReader, asked: Asked) -> I
     whole = chain([schema_of(inputs).empty_table() if first is None else first], batches)
     with _bar(stream, asked, by_place=kind in {"csv", "jsonl"}) as moved:
         for batch, prediction in predicted(client, whole, model=asked.model, version=asked.version):
-            yield batch, prediction
+            yield with_outputs(batch if asked.with_inputs else None, prediction, inputs=inputs), prediction
             moved(rows_of(batch))
 
 
-def _shown(found: Iterable[tuple["Batch", "Prediction"]], with_inputs: bool) -> list["Answer"]:
+def _shown(found: Iterable[tuple["pa.Table", "Prediction"]]) -> list["Answer"]:
     """Show all rows as one table."""
-    from lockstep.client.sinks import with_outputs
-
     parts = list(found)
-    tables = [with_outputs(batch if with_inputs else None, each) for batch, each in parts]
     answers = [answer for _, prediction in parts for answer in prediction.answers]
-    rows = [row for table in tables for row in zip(*(column.to_pylist() for column in table.columns), strict=True)]
-    print_table(f"{answers[0].model} version {answers[0].version}", tables[0].column_names, rows)
+    rows = [row for table, _ in parts for row in zip(*(column.to_pylist() for column in table.columns), strict=True)]
+    print_table(f"{answers[0].model} version {answers[0].version}", parts[0][0].column_names, rows)
     return answers
 
 
-def _written(
-    found: Iterable[tuple["Batch", "Prediction"]], kind: str, path: Path | None, with_inputs: bool
-) -> list["Answer"]:
+def _written(found: Iterable[tuple["pa.Table", "Prediction"]], kind: str, path: Path | None) -> list["Answer"]:
     """Write rows as they are answered, to a new file or to standard output."""
-    from lockstep.client.sinks import WRITERS, NewFile, with_outputs
+    from lockstep.client.sinks import WRITERS, NewFile
 
     answers: list[Answer] = []
     with NewFile(path) if path is not None else contextlib.nullcontext(sys.stdout.buffer) as stream:
         writer = WRITERS[kind](stream)
-        for batch, prediction in found:
-            writer.write(with_outputs(batch if with_inputs else None, prediction))
+        for table, prediction in found:
+            writer.write(table)
             answers += prediction.answers
         writer.close()
         stream.flush()

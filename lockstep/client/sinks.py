@@ -6,7 +6,7 @@ A file appears when it is complete. Until then its rows are beside it, and they 
 import csv
 import io
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -18,7 +18,9 @@ import pyarrow.parquet as pq
 
 from lockstep.client.answers import Prediction
 from lockstep.client.errors import OutputUnwritable, RowsUnfit
+from lockstep.client.fitting import fit
 from lockstep.client.sources import Batch
+from lockstep.run.plan import Column
 
 
 class Writer(Protocol):
@@ -145,29 +147,35 @@ class NewFile:
             raise OutputUnwritable(str(self._path), problem=str(error.strerror or error)) from error
 
 
-def with_outputs(batch: Batch | None, prediction: Prediction) -> pa.Table:
+def with_outputs(batch: Batch | None, prediction: Prediction, *, inputs: Sequence[Column] = ()) -> pa.Table:
     """Return the outputs as a table, behind the columns of the input if there are some.
 
     An output that is named as a column of the input is called `predicted_` and its name.
+
+    Args:
+        batch: The input; none: the outputs alone.
+        prediction: For its rows.
+        inputs: Of the model: these columns have its types, so that all batches have the same.
     """
     outputs = prediction.table
     if batch is None:
         return outputs
-    columns = _columns(batch)
+    columns = _columns(batch, {column.name: column for column in inputs})
     for name in outputs.column_names:
         columns[name if name not in columns else f"predicted_{name}"] = outputs.column(name)
     return pa.table(columns)
 
 
-def _columns(batch: Batch) -> dict[str, Any]:
+def _columns(batch: Batch, inputs: Mapping[str, Column]) -> dict[str, Any]:
     if isinstance(batch, Mapping):
-        return {name: _array(values) for name, values in batch.items()}
+        return {name: fit(each, inputs[name]) if name in inputs else _array(each) for name, each in batch.items()}
     return dict(zip(batch.column_names, batch.columns, strict=True))
 
 
 def _array(values: Any) -> pa.Array:
     try:
-        return pa.array(values)
+        array = pa.array(values)
+        return array.cast(pa.string()) if pa.types.is_null(array.type) else array
     except (pa.ArrowException, OverflowError):  # of several types: as text
         return pa.array([None if value is None else _cell(value) for value in values], pa.string())
 

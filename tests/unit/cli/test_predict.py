@@ -92,6 +92,18 @@ def test_a_table_is_for_people(file: Path, wire: InProcess) -> None:
     assert result.stdout.count(" UA ") == 2
 
 
+def test_inputs_have_one_type_in_all_batches(tmp_path: Path, wire: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predict, "BATCH_ROWS", 1)
+    lines = [",".join([*ROW, "more"])]
+    for distance, more in (("1", ""), ("2.5", "x")):
+        lines.append(",".join(str(value or "") for value in ({**ROW, "distance": distance} | {"more": more}).values()))
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    run(str(tmp_path / "a.csv"), "--with-inputs", "--output", f"parquet={tmp_path}/out.parquet")
+    table = pq.read_table(tmp_path / "out.parquet")
+    assert table.column("distance").to_pylist() == [1.0, 2.5]
+    assert table.column("more").to_pylist() == [None, "x"]
+
+
 def test_no_rows_are_no_error(tmp_path: Path, wire: InProcess) -> None:
     (tmp_path / "none.csv").write_text(",".join(ROW) + "\n")
     assert run(str(tmp_path / "none.csv"), "--output", "csv").stdout == "probability\n"
