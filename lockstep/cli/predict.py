@@ -98,14 +98,7 @@ def command(
     name = loaded_spec(spec).spec.model.name if spec is not None else model
     asked = Asked(file, file_format, limit, name, None if version is None else str(version), with_inputs, progress)
     with client, _opened(file) as stream:
-        found = _predictions(client, stream, asked)
-        try:
-            answers = _shown(found) if kind == "table" else _written(found, kind, path)
-        except BrokenPipeError:  # as by `| head`; the rest of what waits to be written has no reader
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return
-    told = "; ".join(dict.fromkeys(str(answer) for answer in answers))
-    print(f"{sum(answer.rows for answer in answers):,} rows by {told}", file=sys.stderr)
+        _tell(_predictions(client, stream, asked), kind, path)
 
 
 @dataclass(frozen=True)
@@ -147,6 +140,17 @@ def _predictions(
         for batch, prediction in predicted(client, whole, model=asked.model, version=asked.version):
             yield with_outputs(batch if asked.with_inputs else None, prediction, inputs=inputs), prediction
             moved(rows_of(batch))
+
+
+def _tell(found: Iterable[tuple["pa.Table", "Prediction"]], kind: str, path: Path | None) -> None:
+    """Show or write what is found, and say who answered."""
+    try:
+        answers = _shown(found) if kind == "table" else _written(found, kind, path)
+    except BrokenPipeError:  # as by `| head`; the rest of what waits to be written has no reader
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
+    told = "; ".join(dict.fromkeys(str(answer) for answer in answers))
+    print(f"{sum(answer.rows for answer in answers):,} rows by {told}", file=sys.stderr)
 
 
 def _shown(found: Iterable[tuple["pa.Table", "Prediction"]]) -> list["Answer"]:

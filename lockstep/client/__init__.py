@@ -22,6 +22,7 @@ from lockstep.client.errors import (
     RequestTooLarge,
     RowsUnfit,
     TargetInvalid,
+    Unanswered,
     VersionsDiffer,
 )
 
@@ -44,5 +45,6 @@ __all__ = [
     "RequestTooLarge",
     "RowsUnfit",
     "TargetInvalid",
+    "Unanswered",
     "VersionsDiffer",
 ]

@@ -9,7 +9,14 @@ import pyarrow as pa
 
 from lockstep.client.access import Access, access_to
 from lockstep.client.answers import Answer, Arrays, Interface, Listed, Prediction, joined
-from lockstep.client.errors import ModelNotServed, Refusal, RequestRefused, RequestTooLarge, TargetInvalid
+from lockstep.client.errors import (
+    ModelNotServed,
+    Refusal,
+    RequestRefused,
+    RequestTooLarge,
+    TargetInvalid,
+    Unanswered,
+)
 from lockstep.client.fitting import Rows, fitted
 from lockstep.client.patience import Deadline, patiently
 from lockstep.client.rest import MlflowWire, RestWire, new_request_id
@@ -152,7 +159,7 @@ class Client:
                     raise error.about(first, piece.num_rows) from error
                 size = piece.num_rows // 2
                 continue
-            except Refusal as error:
+            except (Refusal, Unanswered) as error:
                 raise error.about(first, piece.num_rows) from error
             yield outputs, _placed(answer, first, piece.num_rows)
             if version is None and self._wire.names_versions and answer.version and not answer.arm:

@@ -29,7 +29,31 @@ class OutputUnwritable(EnvironmentFault):
         super().__init__(f"{name} cannot be written: {problem}. Nothing is left of it.")
 
 
-class ConnectionFailed(EndpointUnavailable):
+class Unanswered(EndpointUnavailable):
+    """A request has no answer that can be used.
+
+    Attributes:
+        url: Of the endpoint.
+        problem: What happened instead.
+        rows: First row of the input that the request was for, and the one after its last; none: it was for no rows.
+    """
+
+    def __init__(self, url: str, *, problem: str) -> None:
+        self.url, self.problem = url, problem
+        self.rows: tuple[int, int] | None = None
+        super().__init__(url, problem=problem)
+
+    def about(self, first: int, count: int) -> "Unanswered":
+        """Return the same error, of so many rows of the input from `first` on."""
+        found = type(self).__new__(type(self))
+        found.__dict__.update(self.__dict__)
+        found.rows = first, first + count
+        problem = f"{self.problem}, asked about rows {first} to {first + count - 1} of the input"
+        EndpointUnavailable.__init__(found, self.url, problem=problem)
+        return found
+
+
+class ConnectionFailed(Unanswered):
     """No answer came.
 
     Args:
@@ -41,14 +65,14 @@ class ConnectionFailed(EndpointUnavailable):
         super().__init__(url, problem=problem)
 
 
-class AnswerInvalid(EndpointUnavailable):
+class AnswerInvalid(Unanswered):
     """An answer is not one of the protocol."""
 
     def __init__(self, url: str, *, problem: str) -> None:
         super().__init__(url, problem=f"gave an answer outside the protocol: {problem}")
 
 
-class AnswerTooLate(EndpointUnavailable):
+class AnswerTooLate(Unanswered):
     """No answer came before the client's deadline."""
 
     def __init__(self, url: str, *, timeout_s: float) -> None:

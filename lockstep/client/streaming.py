@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from lockstep.client.answers import Prediction
 from lockstep.client.client import Client
-from lockstep.client.errors import Refusal, RowsUnfit
+from lockstep.client.errors import Refusal, RowsUnfit, Unanswered
 from lockstep.client.sources import Batch
 
 
@@ -49,7 +49,7 @@ def predicted(
             found = client.predict(batch, model=model, version=version)
         except RowsUnfit as error:
             raise RowsUnfit(f"rows {first} to {first + rows - 1} of the input: {error}") if first else error from error
-        except Refusal as error:
+        except (Refusal, Unanswered) as error:
             if error.rows is None:
                 raise
             raise error.about(first + error.rows[0], error.rows[1] - error.rows[0]) from error

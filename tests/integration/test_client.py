@@ -173,7 +173,7 @@ def test_limits_of_an_endpoint_are_met(tmp_path: Path) -> None:
                 assert sum(answer.rows for answer in found.answers) == len(given)
                 assert len(found.answers) > 1
                 with pytest.raises(RequestTooLarge):
-                    client.predict([{**ROW, "note": "x" * 200_000}], model="toy")
+                    client.predict([{**ROW, "note": "x" * 6_000_000}], model="toy")
 
 
 def test_nobody_listens() -> None:

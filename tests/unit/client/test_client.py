@@ -255,6 +255,22 @@ def test_what_makes_no_sense_is_refused(wire: InProcess, monkeypatch: pytest.Mon
         Client("grpc://h:1/path")
 
 
+def test_a_piece_without_an_answer_says_for_which_rows(wire: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lockstep.client.client.MOST_ROWS", 4)
+    scored = []
+
+    def before(sent: Sent) -> Answered | None:
+        scored.extend([sent] if sent.path.endswith("/infer") else [])
+        if len(scored) == 2:
+            raise ConnectionFailed("http://in.process:1", problem="broke", refused=False)
+        return None
+
+    wire.before = before
+    with pytest.raises(ConnectionFailed, match="broke, asked about rows 4 to 7 of the input") as caught:
+        wire.client(monkeypatch).predict(many(10))
+    assert (caught.value.rows, caught.value.refused, exit_code(caught.value)) == ((4, 8), False, 75)
+
+
 def test_a_broken_connection_is_the_end(wire: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     def before(_: Sent) -> Answered | None:
         raise ConnectionFailed("http://in.process:1", problem="broke")
