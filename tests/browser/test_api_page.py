@@ -1,13 +1,8 @@
 """The page of the endpoint's API in Chromium: its style applies, and nothing is asked for from elsewhere."""
 
-import sys
-from pathlib import Path
-
 from playwright.sync_api import Browser, expect
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
-
-from guarded import Served
+from tests.integration.guarded import Served
 
 
 def test_the_page_of_the_api_in_a_browser(chromium: Browser) -> None:
