@@ -144,7 +144,7 @@ test-integration: setup java setup-dev ## Real components together
 test-browser: setup java setup-dev setup-browser ## Airflow's pages in Chromium, as an operator uses them
 	@$(BIN)/python -m pytest tests/browser --timeout 900 $(PYTEST_ARGS)
 
-pictures: setup java setup-dev setup-browser ## The same, and take the pictures of docs/airflow.md anew
+pictures: setup java setup-dev setup-browser ## The same, and take the pictures of docs/ anew
 	@LOCKSTEP_PICTURES=docs/images/airflow $(BIN)/python -m pytest tests/browser --timeout 900 $(PYTEST_ARGS)
 
 test-faults: setup-dev ## FAULTS publications for each warehouse, each hurt at another point (SEED repeats them)

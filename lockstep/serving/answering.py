@@ -22,6 +22,7 @@ from lockstep.serving.errors import (
 )
 from lockstep.serving.exchange import Exchange, Headers, Reply
 from lockstep.serving.expiry import expire
+from lockstep.serving.features.errors import FeatureSourceUnavailable, FeaturesRefused, LookupUnavailable
 from lockstep.serving.security.errors import Forbidden, RateLimited, SignersUnknown, Unauthenticated
 from lockstep.serving.trace import Trace
 
@@ -48,6 +49,9 @@ STATUSES: tuple[tuple[type[LockstepError], int], ...] = (
     (DeadlinePassed, 504),
     (ClientGone, CLIENT_CLOSED_REQUEST),
     (RowsRefused, 400),
+    (FeaturesRefused, 400),
+    (FeatureSourceUnavailable, 503),
+    (LookupUnavailable, 503),
 )
 
 Describe = Callable[[int, str], bytes]

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -12,11 +13,18 @@ from lockstep.serving.access_log import AccessLog, Line
 from lockstep.serving.answering import Describe, replying
 from lockstep.serving.data_plane import DataPlane
 from lockstep.serving.exchange import Exchange, HttpProtocol, Reply, Scope
-from lockstep.serving.metrics import text
+from lockstep.serving.gauges import gauges
+from lockstep.serving.metrics import Snapshot, text
 from lockstep.serving.router import METHOD_NOT_ALLOWED, NOT_FOUND, Match, Route, Router, edge_of
 from lockstep.serving.security.assembly import Security
+from lockstep.serving.tracing.context import PARENT, STATE
+from lockstep.serving.tracing.facts import http_facts
+from lockstep.serving.tracing.request_span import note_parent
 from lockstep.serving.workers.shared_metrics import all_text
 from lockstep.specs.serving_security import Role
+
+if TYPE_CHECKING:
+    from lockstep.serving.tracing.tracing import Tracing
 
 Beside = Callable[[], Coroutine[None, None, None]]
 
@@ -25,7 +33,7 @@ DESCRIBE: dict[str, Describe] = {open_inference.EDGE: open_inference.describe_er
 
 
 class Application:
-    """An endpoint as an RSGI application.
+    """An endpoint as the server calls it: once for each request.
 
     Args:
         plane: Answers; closed when the server stops.
@@ -33,6 +41,7 @@ class Application:
         log: Of the requests.
         beside: What runs for as long as the server does.
         security: Who may do what; none: everybody everything.
+        tracing: Exports spans; none: there are none.
 
     Attributes:
         plane, security: As given.
@@ -46,25 +55,32 @@ class Application:
         log: AccessLog,
         beside: Sequence[Beside] = (),
         security: Security | None = None,
+        tracing: "Tracing | None" = None,
     ) -> None:
         self.plane = plane
         self.security = security
         self.router = Router(routes)
         self._log = log
+        self._tracing = tracing
         self._beside = beside
         self._tasks: list[asyncio.Task[None]] = []
         self._metrics = plane.metrics
+        self._metrics.more = self._more
 
-    async def __rsgi__(self, scope: Scope, protocol: HttpProtocol) -> None:
-        """Answer one request."""
-        exchange = Exchange(scope, protocol)
+    def __call__(self, scope: Scope, protocol: HttpProtocol) -> Coroutine[None, None, None]:
+        """Take a request in; what is returned answers it."""
+        self._metrics.in_progress += 1
+        return self._reply(Exchange(scope, protocol))
+
+    async def _reply(self, exchange: Exchange) -> None:
         match = self.router.match(exchange.method, exchange.path)
         exchange.params = match.params
         trace = exchange.trace
         trace.edge = match.route.edge if match.route is not None else edge_of(exchange.path)
-        self._metrics.in_progress += 1
         status = 499
         try:
+            if self._tracing is not None or exchange.headers.get(PARENT) is not None:
+                self._trace(exchange, match.route)
             work = self._work(exchange, match)
             reply = await replying(work, trace, describe=DESCRIBE.get(trace.edge, invocations.describe_error))
             exchange.send(reply)
@@ -73,7 +89,24 @@ class Application:
             seconds = time.perf_counter() - trace.began
             self._metrics.in_progress -= 1
             self._metrics.observe(trace, status, seconds)
+            if trace.span is not None and self._tracing is not None:
+                self._end_span(self._tracing, exchange, match.route, status=status)
             self._log.add(Line(time.time(), exchange.method, exchange.path, status, trace, seconds))
+
+    def _trace(self, exchange: Exchange, route: Route | None) -> None:
+        parents = exchange.headers.get_all(PARENT)
+        if self._tracing is None:
+            note_parent(exchange.trace, parents)
+            return
+        # Probes and Prometheus ask all day: they are in a trace when they bring one.
+        root = route is not None and route.action not in {None, "metrics"}
+        self._tracing.begin(exchange.trace, parents, exchange.headers.get_all(STATE), root=root)
+
+    def _end_span(self, tracing: "Tracing", exchange: Exchange, route: Route | None, *, status: int) -> None:
+        scheme = "http" if self.security is None or self.security.tls is None else "https"
+        pattern = route.path if route is not None else None
+        facts = http_facts(exchange.trace, exchange.method, exchange.path, route=pattern, status=status, scheme=scheme)
+        tracing.end(exchange.trace, facts)
 
     def _work(self, exchange: Exchange, match: Match) -> Awaitable[Reply]:
         route = match.route
@@ -88,17 +121,23 @@ class Application:
         model = exchange.params.get("name")
         if model is None and action == "infer":
             model = self.plane.fleet.default
-        credentials = security.credentials(exchange.headers, peer=exchange.peer)
+        credentials = security.credentials(exchange.headers, peer=exchange.peer, certificate=exchange.certificate)
         permit = security.admit(credentials, action=action, model=model, request_id=trace.request_id)
         exchange.permit, trace.client = permit, permit.client.name
         with permit.covering(exchange.path.rpartition("/")[2], trace):
             return await route.handler(exchange)
+
+    def _more(self) -> Snapshot:
+        spans = self._tracing.dropped if self._tracing is not None else 0
+        return gauges(self.plane, dropped={"access": self._log.dropped, "spans": spans})
 
     def start(self) -> None:
         """Start what runs beside the requests, in the running event loop."""
         if self.security is not None:
             self.security.start()
         self._log.start()
+        if self._tracing is not None:
+            self._tracing.start()
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(each()) for each in self._beside]
 
@@ -115,6 +154,8 @@ class Application:
             task.cancel()
         self.plane.close()
         self._log.close()
+        if self._tracing is not None:
+            self._tracing.close()
         if self.security is not None:
             self.security.close()
 

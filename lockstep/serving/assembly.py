@@ -10,20 +10,24 @@ from lockstep.run.plan import ModelIdentity
 from lockstep.serving import invocations, open_inference
 from lockstep.serving.access_log import AccessLog
 from lockstep.serving.app import Application, Beside, operations_routes
+from lockstep.serving.connection import ConnectionBounds
 from lockstep.serving.data_plane import DataPlane, Limits
+from lockstep.serving.features.served import ServedFeatures
 from lockstep.serving.fleet import Fleet, ModelSlot
 from lockstep.serving.grpc.admission import admission
 from lockstep.serving.grpc.server import GrpcServer, build_grpc_server
 from lockstep.serving.inference_log.log import InferenceLog
 from lockstep.serving.lane import LaneLimits
-from lockstep.serving.listening import ConnectionBounds
 from lockstep.serving.loading import Listen, load_version, resolve
+from lockstep.serving.lookups import lookup_routes
 from lockstep.serving.metrics import Metrics
 from lockstep.serving.openapi.edge import openapi_routes
 from lockstep.serving.repository import Repository, Source
 from lockstep.serving.repository_edge import repository_routes
 from lockstep.serving.security.assembly import Security, build_security
 from lockstep.serving.security.tls import grpc_credentials
+from lockstep.serving.status.edge import status_routes
+from lockstep.serving.tracing.assembly import build_tracing
 from lockstep.serving.versions import LoadedVersion
 from lockstep.serving.workers.board import READY, Board, Wanted
 from lockstep.serving.workers.shared_metrics import write_snapshots
@@ -89,11 +93,14 @@ def build_endpoint(serving: Serving, settings: Settings, *, folder: Path, place:
     metrics = Metrics()
     kept = InferenceLog(serving.log, home=settings.home, metrics=metrics) if serving.log is not None else None
     slots, sources = [], {}
+    features = ServedFeatures(metrics=metrics)
     for served in serving.models:
         declared = declared_model(served, settings)
         slots.append(ModelSlot(declared.name, None if served.version is not None else declared.alias))
         listen = _listen(kept, served, declared, settings)
-        sources[declared.name] = source_of(served, declared, settings, metrics=metrics, listen=listen)
+        sources[declared.name] = source_of(
+            served, declared, settings, metrics=metrics, listen=listen, features=features
+        )
     fleet = Fleet(slots, default=serving.default)
     board = Board(place.folder) if place is not None else None
     posted = board.read() if board is not None else {}
@@ -108,11 +115,13 @@ def build_endpoint(serving: Serving, settings: Settings, *, folder: Path, place:
         *invocations.invocations_routes(plane),
         *open_inference.open_inference_routes(plane),
         *repository_routes(plane, repository),
+        *lookup_routes(plane, features.tables(serving, settings)),
         *operations_routes(plane, folder=place.folder if place is not None else None),
+        *status_routes(plane, folder=place.folder if place is not None else None),
     ]
     known = serving.security.authenticates
     routes += openapi_routes(plane, routes, open_roles=security.open_roles, known=known)
-    beside: list[Beside] = []
+    beside: list[Beside] = [features.keep]
     if serving.follow_s and (place is None or place.index == 0):
         beside.append(partial(repository.follow, every_s=serving.follow_s))
     if place is not None:
@@ -120,11 +129,13 @@ def build_endpoint(serving: Serving, settings: Settings, *, folder: Path, place:
         beside.append(partial(write_snapshots, place.folder, metrics, every_s=SNAPSHOT_S))
     if kept is not None:
         beside.append(kept.run)
-    log = AccessLog()
+    log, tracing = AccessLog(), build_tracing(serving.tracing)
     grpc = None
     if serving.grpc_port is not None:
-        grpc = partial(_grpc_server, plane, repository, serving, security, log, shared=place is not None)
-    return Endpoint(Application(plane, routes, log=log, beside=beside, security=security), repository, grpc)
+        build = partial(build_grpc_server, log=log, tracing=tracing, share_port=place is not None)
+        grpc = partial(_grpc_server, plane, repository, serving, security, build)
+    app = Application(plane, routes, log=log, beside=beside, security=security, tracing=tracing)
+    return Endpoint(app, repository, grpc)
 
 
 def declared_model(served: ServedModel, settings: Settings) -> ModelRef:
@@ -134,9 +145,16 @@ def declared_model(served: ServedModel, settings: Settings) -> ModelRef:
 
 
 def source_of(
-    served: ServedModel, declared: ModelRef, settings: Settings, *, metrics: Metrics, listen: Listen | None
+    served: ServedModel,
+    declared: ModelRef,
+    settings: Settings,
+    *,
+    metrics: Metrics,
+    listen: Listen | None,
+    features: ServedFeatures,
 ) -> Source:
     """Return where the versions of a model come from."""
+    bound = features.bind(served)
     limits = LaneLimits(
         slo_s=served.slo_ms / 1000,
         batch_rows=served.batch_rows,
@@ -149,6 +167,7 @@ def source_of(
 
     def loaded(identity: ModelIdentity) -> LoadedVersion:
         version = load_version(settings, identity, declared=declared, limits=limits, listen=listen)
+        features.enrich(version, served, bound)
         version.lane.on_rows = partial(metrics.observe_batch, identity.name, version.number)
         return version
 
@@ -183,13 +202,13 @@ def connection_bounds_of(serving: Serving) -> ConnectionBounds:
 
 
 def _grpc_server(  # noqa: PLR0917 - all that it is made of
-    plane: DataPlane, repository: Repository, serving: Serving, security: Security, log: AccessLog, *, shared: bool
+    plane: DataPlane, repository: Repository, serving: Serving, security: Security, build: Callable[..., GrpcServer]
 ) -> GrpcServer:
     section = serving.security
     tls = None
     if security.tls is not None and section.tls is not None:
         tls = grpc_credentials(security.tls, tls=section.tls, mtls=section.mtls)
-    return build_grpc_server(
+    return build(
         plane,
         repository,
         host=serving.host,
@@ -197,8 +216,6 @@ def _grpc_server(  # noqa: PLR0917 - all that it is made of
         limits=plane.limits,
         credentials=tls,
         admit=admission(security, default=plane.fleet.default),
-        log=log,
-        share_port=shared,
     )
 
 

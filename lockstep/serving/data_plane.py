@@ -145,12 +145,20 @@ class DataPlane:
             ClientGone: The client went away before.
             RowsUnscorable: The model has no finite score for some row.
             RowsRefused: No row without a score could be given to the model.
+            FeatureSourceUnavailable, FeaturesRefused, FeatureSourceInvalid: What it lacks could not be looked up.
         """
         trace.rows = rows.num_rows
         with target:
-            scored, work = await target.lane.score(rows, expires=trace.expires, label=trace, gone=gone)
+            if target.enricher is not None:
+                clock = time.perf_counter()
+                rows = await target.enricher.fill(rows, expires=trace.expires)
+                trace.stages_s["features"] = time.perf_counter() - clock
+            alone = self.metrics.in_progress <= 1
+            scored, work = await target.lane.score(rows, expires=trace.expires, label=trace, gone=gone, alone=alone)
         trace.stages_s["queue"] = work.started - work.arrived
         trace.stages_s["compute"] = work.compute_s
+        if trace.span is not None:
+            trace.span.scored(work)
         if scored.reasons:
             sent_so = all(code_of(reason) in INPUT_CODES for reason in scored.reasons.values())
             kind = RowsRefused if sent_so else RowsUnscorable

@@ -1,7 +1,7 @@
-"""One HTTP request as the server hands it over, and its reply.
+"""One HTTP request as the connection hands it over, and its reply.
 
-The interface is RSGI (docs/spec/RSGI.md of https://github.com/emmett-framework/granian): a scope that knows the head of
-the request, and a protocol that gives the body and takes the reply.
+The interface is close to RSGI (docs/spec/RSGI.md of https://github.com/emmett-framework/granian): a scope that knows
+the head of the request, and a protocol that gives the body and takes the reply.
 """
 
 import asyncio
@@ -46,6 +46,7 @@ class Scope(Protocol):
     path: str
     query_string: str
     client: str
+    certificate: bytes | None
     headers: HeaderMap
 
 
@@ -57,6 +58,9 @@ class HttpProtocol(Protocol):
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Give the body in pieces."""
+
+    def arrived(self) -> bytes | None:
+        """Give the whole body, if it is all here already."""
 
     def client_disconnect(self) -> Awaitable[None]:
         """Return when the client has closed the connection."""
@@ -134,6 +138,11 @@ class Exchange:
         """Address of the other end."""
         return self._scope.client.rpartition(":")[0]
 
+    @property
+    def certificate(self) -> bytes | None:
+        """The client's certificate, DER; none: it showed none."""
+        return self._scope.certificate
+
     async def body(self, arrivals: Arrivals, *, limit_bytes: int, timeout_s: float) -> bytes:
         """Read the body.
 
@@ -152,6 +161,9 @@ class Exchange:
         size = int(declared) if declared is not None and declared.isdecimal() else None
         if size is not None and size > limit_bytes:
             raise PayloadTooLarge(limit_bytes=limit_bytes)
+        arrived = self._protocol.arrived()
+        if arrived is not None:
+            return self._read(arrived, limit_bytes=limit_bytes)
         small = size is not None and size <= SMALL_BODY_BYTES
         try:
             async with asyncio.timeout(timeout_s):
@@ -162,7 +174,12 @@ class Exchange:
             raise ClientGone from error
         if size is not None and len(body) != size:
             raise ClientGone
+        return self._read(body, limit_bytes=limit_bytes)
+
+    def _read(self, body: bytes, *, limit_bytes: int) -> bytes:
         self._unread = False
+        if len(body) > limit_bytes:
+            raise PayloadTooLarge(limit_bytes=limit_bytes)
         return body
 
     async def _pieces(self, arrivals: Arrivals, limit_bytes: int) -> bytes:

@@ -97,7 +97,13 @@ class ScoringLane:
         return ahead + self.cost.seconds_per_row * total + self.cost.seconds_per_batch * batches
 
     async def score(
-        self, rows: Rows, *, expires: float = NEVER, label: object = None, gone: Gone | None = None
+        self,
+        rows: Rows,
+        *,
+        expires: float = NEVER,
+        label: object = None,
+        gone: Gone | None = None,
+        alone: bool = False,
     ) -> tuple[ScoredBatch, Work]:
         """Score the rows of one request, together with those of others.
 
@@ -106,6 +112,7 @@ class ScoringLane:
             expires: When nobody waits for the answer any more, by `time.monotonic`.
             label: Handed on to `on_scored`.
             gone: Returns when the client went away; then its rows are not scored.
+            alone: Whether no other request is in progress, so that nobody could join this one.
 
         Returns:
             The scores, and when what happened.
@@ -121,6 +128,10 @@ class ScoringLane:
         if wait > expires - now:
             raise DeadlinePassed(predicted=True)
         work = Work(rows, loop.create_future(), now + self.limits.slo_s + own, expires, now, label)
+        if alone and own <= self.limits.inline_s and self._is_free(rows):
+            work.started = now
+            self._finish(loop, *score_shares(self._scorer, [Share(work, 0, rows.num_rows)]))
+            return work.answered.result(), work
         self._push(work)
         self._schedule(loop)
         waits = self._running_since is not None or own > self.limits.inline_s
@@ -130,6 +141,11 @@ class ScoringLane:
         finally:
             if watch is not None:
                 watch.cancel()
+
+    def _is_free(self, rows: Rows) -> bool:
+        """Return whether so many rows can be scored at once, in one micro-batch."""
+        idle = not self._queue and self._running_since is None and self.cost.batches
+        return bool(idle) and 0 < rows.num_rows <= self._most_rows() and rows.nbytes <= self.limits.batch_bytes
 
     def _admit(self, rows: Rows, *, own: float, now: float, expires: float) -> float:
         limits = self.limits
@@ -212,8 +228,9 @@ class ScoringLane:
                 self.on_rows(scored.rows.num_rows)
             self._hand_out(scored)
         self._schedule(loop)
-        for scored in done if self._on_scored is not None else ():
-            self._tell(scored)
+        if self._on_scored is not None:
+            for scored in done:
+                loop.call_soon(self._tell, scored)  # whoever waits for an answer first
 
     def _tell(self, scored: Scored) -> None:
         try:

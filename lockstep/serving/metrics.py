@@ -6,7 +6,7 @@ added up (`snapshot`, `merged`), and are handed to prometheus_client for its tex
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
@@ -29,7 +29,10 @@ Snapshot = dict[str, list[tuple[Labels, Any]]]
 
 @dataclass(frozen=True)
 class Family:
-    """One metric: its kind, what it says, its labels, and for a histogram the upper bounds of its buckets."""
+    """One metric: its kind, what it says, its labels, and for a histogram the upper bounds of its buckets.
+
+    A `bound` is a gauge that is the same in all processes, so that several are not added up.
+    """
 
     kind: str
     help: str
@@ -46,9 +49,20 @@ FAMILIES: dict[str, Family] = {
     "lockstep_stage_seconds": Family("histogram", "Seconds per stage.", ("stage", *WHO), STAGE_BUCKETS_S),
     "lockstep_batch_rows": Family("histogram", "Rows of a micro-batch.", ("model", "version"), BATCH_BUCKETS),
     "lockstep_requests_in_progress": Family("gauge", "Requests that are being answered.", ()),
+    "lockstep_requests_waiting": Family("gauge", "Requests that wait for their turn at a model.", ("model", "version")),
+    "lockstep_slo_seconds": Family(
+        "bound", "Requests that would be answered later than this are refused.", ("model", "version")
+    ),
+    "lockstep_workers": Family("gauge", "Processes that answer.", ()),
+    "lockstep_workers_live": Family("gauge", "Those of them in which no model is stuck.", ()),
     "lockstep_model_info": Family("info", "Versions that answer.", ("model", "version", "digest")),
     "lockstep_swaps": Family("counter", "Versions that took over.", ("model", "version")),
     "lockstep_refused_versions": Family("counter", "Versions that were not let serve.", ("model",)),
+    "lockstep_features": Family(
+        "counter",
+        "Looked up features of rows: what the source had, and what was used.",
+        ("model", "feature", "state", "use"),
+    ),
     "lockstep_log_dropped": Family("counter", "Lines or rows that a log had no room for.", ("log",)),
 }
 
@@ -85,11 +99,13 @@ class Metrics:
     Attributes:
         in_progress: Requests that are being answered.
         info: Versions that answer: model, version, digest.
+        more: Numbers that others keep, asked for when somebody wants to know all; none: there are none.
     """
 
     def __init__(self) -> None:
         self.in_progress = 0
         self.info: set[Labels] = set()
+        self.more: Callable[[], Snapshot] | None = None
         self._numbers: dict[Labels, _Numbers] = {}
         self._batches: dict[Labels, Distribution] = {}
         self._counters: dict[str, dict[Labels, float]] = {}
@@ -140,7 +156,10 @@ class Metrics:
             for stage, distribution in numbers.stages.items():
                 _take_in(stages.setdefault((stage, *who), Distribution(STAGE_BUCKETS_S)), _plain(distribution))
         found["lockstep_stage_seconds"] = [(labels, _plain(each)) for labels, each in stages.items()]
-        return {**found, "lockstep_requests": requests, "lockstep_rows": rows, "lockstep_request_seconds": seconds}
+        found |= {"lockstep_requests": requests, "lockstep_rows": rows, "lockstep_request_seconds": seconds}
+        for name, values in (self.more() if self.more is not None else {}).items():
+            found[name] = [*found.get(name, ()), *values]
+        return found
 
 
 def text(snapshots: Iterable[Mapping[str, Any]], *, process: bool) -> bytes:
@@ -181,8 +200,8 @@ def merged(snapshots: Iterable[Mapping[str, Any]]) -> Snapshot:
 
 
 def _sum(one: Any, other: Any, *, kind: str) -> Any:
-    if kind == "info":
-        return 1
+    if kind in {"info", "bound"}:
+        return max(one, other)
     if kind == "histogram":
         return [a + b for a, b in zip(one[0], other[0], strict=True)], one[1] + other[1]
     return one + other

@@ -8,9 +8,10 @@ import socket
 from collections.abc import Callable
 
 from lockstep.serving.app import Application
+from lockstep.serving.connection import ConnectionBounds
 from lockstep.serving.errors import PortUnavailable
 from lockstep.serving.grpc.server import GrpcServer
-from lockstep.serving.listening import ConnectionBounds, Listener
+from lockstep.serving.listening import Listener
 
 GRACE_S = 30.0
 BOUNDS = ConnectionBounds()

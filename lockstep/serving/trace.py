@@ -5,6 +5,10 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from itertools import count
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lockstep.serving.tracing.request_span import RequestSpan
 
 SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 NEVER = float("inf")
@@ -26,6 +30,7 @@ class Trace:
         stages_s: Seconds of the stages decode, queue, compute, encode.
         began: When it came, by `time.perf_counter`.
         expires: When nobody waits for the answer any more, by `time.monotonic`.
+        span: Where it belongs to in a trace; none: in none.
     """
 
     request_id: str
@@ -38,6 +43,7 @@ class Trace:
     stages_s: dict[str, float] = field(default_factory=dict)
     began: float = field(default_factory=time.perf_counter)
     expires: float = NEVER
+    span: "RequestSpan | None" = None
 
     @property
     def server_timing(self) -> str:

@@ -3,11 +3,15 @@
 import asyncio
 import functools
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from lockstep.run.plan import ModelIdentity
 from lockstep.scoring.scorer import Scorer
 from lockstep.scoring.signature import Signature
 from lockstep.serving.lane import ScoringLane
+
+if TYPE_CHECKING:
+    from lockstep.serving.features.enricher import Enricher
 
 
 @dataclass(eq=False)
@@ -18,6 +22,7 @@ class LoadedVersion:
         identity: What it is.
         scorer: The model.
         lane: Where requests take turns at it.
+        enricher: Fills in what requests do not bring; the inputs of `identity` are then what they do.
         answering: Requests that it is answering.
         retired: Whether it takes no new request and ends after the last.
     """
@@ -25,6 +30,7 @@ class LoadedVersion:
     identity: ModelIdentity
     scorer: Scorer
     lane: ScoringLane
+    enricher: "Enricher | None" = None
     answering: int = 0
     retired: bool = False
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
@@ -36,8 +42,8 @@ class LoadedVersion:
 
     @property
     def signature(self) -> Signature:
-        """Inputs and outputs."""
-        return self.scorer.signature
+        """What requests bring and get: the model's inputs and outputs, unless some of the inputs are filled in."""
+        return self.scorer.signature if self.enricher is None else self.enricher.asked
 
     @functools.cached_property
     def headers(self) -> tuple[tuple[str, str], ...]:

@@ -258,15 +258,6 @@ class ServingSecurity(Strict):
         return self.api_keys is not None or self.jwt is not None or by_certificate
 
     @property
-    def names_only_grpc_clients(self) -> bool:
-        """Whether only certificates say who one is, by their names, which REST does not learn."""
-        return (
-            self.mtls is not None
-            and bool(self.mtls.clients)
-            and not (self.mtls.others or self.api_keys or self.jwt or self.allow_anonymous)
-        )
-
-    @property
     def lets_anonymous_in(self) -> bool:
         """Whether a request without credentials is answered: when it is said so, or nobody could show any."""
         return self.allow_anonymous or not self.authenticates

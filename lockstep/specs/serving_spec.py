@@ -5,11 +5,13 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from lockstep.specs.features_spec import FeatureBinding, filled_twice
 from lockstep.specs.inference_log_spec import InferenceLogging
 from lockstep.specs.loading import validate
 from lockstep.specs.serving_security import ServingSecurity
 from lockstep.specs.spec import ModelRef
 from lockstep.specs.strict import Strict
+from lockstep.specs.tracing_spec import TracingSection
 
 
 class ServedModel(Strict):
@@ -24,6 +26,8 @@ class ServedModel(Strict):
     batch_rows: int = Field(65_536, ge=1, description="Most rows of a micro-batch.")
     slice_ms: float = Field(25, gt=0, description="Longest time of a micro-batch of more than one block.")
     waiting_requests: int = Field(1024, ge=1, description="Requests that may wait for the model.")
+    lookup: bool = Field(False, description="Answer lookups of the spec's published predictions (`online:` in it).")
+    features: tuple[FeatureBinding, ...] = Field((), description="Where inputs come from that requests do not bring.")
 
     @model_validator(mode="after")
     def _is_named_once(self) -> Self:
@@ -31,6 +35,10 @@ class ServedModel(Strict):
             raise ValueError("give either 'spec' or 'model'")
         if self.alias is not None and self.version is not None:
             raise ValueError("'alias' and 'version' exclude each other")
+        if self.lookup and self.spec is None:
+            raise ValueError("'lookup' needs 'spec': that says which table is published, and by which key")
+        if (twice := filled_twice(self.features)) is not None:
+            raise ValueError(f"'features' names {twice!r} twice")
         return self
 
 
@@ -68,6 +76,9 @@ class Serving(Strict):
         default_factory=ServingSecurity, description="Who may ask, and how: docs/endpoint-security.md."
     )
     log: InferenceLogging | None = Field(None, description="What is kept of answered rows; none: nothing.")
+    tracing: TracingSection | None = Field(
+        None, description="Where spans of requests go; none: as OpenTelemetry's variables say."
+    )
 
     @model_validator(mode="after")
     def _ports_are_shared(self) -> Self:

@@ -11,11 +11,12 @@ from typing import Any
 
 from lockstep.scoring.scorer import Scorer
 from lockstep.serving.app import Application
+from lockstep.serving.connection import ConnectionBounds
 from lockstep.serving.data_plane import DataPlane, Limits
 from lockstep.serving.exchange import Exchange, Reply
 from lockstep.serving.fleet import Fleet, ModelSlot
 from lockstep.serving.lane import ScoringLane
-from lockstep.serving.listening import ConnectionBounds, Listener
+from lockstep.serving.listening import Listener
 from lockstep.serving.metrics import Metrics
 from lockstep.serving.router import Route
 from lockstep.serving.security.api_keys import entry_text, new_api_key
@@ -28,6 +29,7 @@ from tests.unit.serving.toy import BLOCK_ROWS, IDENTITY, SIGNATURE, ToyBackend, 
 
 LARGE_BYTES = 64 * 2**20
 BATCH = issued("clients", uris=["spiffe://example/batch"])
+OTHER = issued("clients", uris=["spiffe://example/other"])
 STRANGER = issued("others", uris=["spiffe://example/batch"])
 KEY, ENTRY = new_api_key("by-key", models=["churn"])
 TLS = {"certificate": "server.pem", "key": "server.key"}

@@ -12,8 +12,8 @@ import pytest
 from lockstep.serving.features.enrichment import BoundSource, enrich
 from lockstep.serving.features.errors import FeatureSourceInvalid, FeatureSourceUnavailable
 from lockstep.serving.features.feast_source import FeastSource
-from lockstep.serving.features.policy import FeaturePolicy
 from lockstep.serving.features.source import FeatureSource, Fetched
+from lockstep.specs.features_spec import FeaturePolicy
 from tests.integration.feast_server import NAMES, NOW, STORE, FeastLike, feast_command, feast_like, real_feast, url_of
 from tests.integration.redis_server import RedisServer, needs_redis, redis_running
 

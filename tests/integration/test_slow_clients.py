@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from guarded import LARGE_BYTES, Served, until
 
+from lockstep.serving.connection import ConnectionBounds
 from lockstep.serving.data_plane import Limits
-from lockstep.serving.listening import ConnectionBounds
 from tests.unit.serving.toy import ROW
 
 BODY = json.dumps({"dataframe_records": [ROW]}).encode()

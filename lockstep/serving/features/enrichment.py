@@ -8,8 +8,9 @@ from typing import Any
 
 from lockstep.serving.features.deadlines import shared_deadline
 from lockstep.serving.features.errors import FeatureSourceInvalid, FeatureSourceUnavailable
-from lockstep.serving.features.policy import Enrichment, FeaturePolicy, UsedFeature, judge, rejections
+from lockstep.serving.features.policy import Enrichment, UsedFeature, judge, rejections
 from lockstep.serving.features.source import FeatureSource, Fetched, Keys, rows_of
+from lockstep.specs.features_spec import FeaturePolicy
 
 Values = Mapping[str, Sequence[Any]]
 

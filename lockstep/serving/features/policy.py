@@ -3,47 +3,17 @@
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import pyarrow as pa
-from pydantic import Field, model_validator
 
 from lockstep.serving.features.errors import FeatureSourceUnavailable, FeaturesRefused
 from lockstep.serving.features.source import Fetched
-from lockstep.specs.strict import Strict
+from lockstep.specs.features_spec import Action, FeaturePolicy, FeatureState
 
-Action = Literal["reject", "default", "null"]
-# `unavailable`: its source gave no answer. `invalid`: the value is not of the declared kind.
-FeatureState = Literal["fresh", "stale", "missing", "invalid", "unavailable"]
 Use = Literal["source", "default", "null", "rejected"]
 
 USES: dict[Action, Use] = {"reject": "rejected", "default": "default", "null": "null"}
-
-
-class FeaturePolicy(Strict):
-    """One feature: where it is, how old it may be, and what is used instead."""
-
-    feature: str = Field(min_length=1, description="What the source calls it.")
-    max_age_s: float | None = Field(
-        None, gt=0, description="Older values are stale, and so are those of unknown age; none: no value is."
-    )
-    missing: Action = Field("reject", description="When there is no value, or one that cannot be read.")
-    stale: Action = Field("reject", description="When the value is too old.")
-    unavailable: Action | None = Field(None, description="When the source gives no answer; none: as 'missing'.")
-    default: str | bool | int | float | None = Field(None, description="Used where an action is 'default'.")
-
-    @model_validator(mode="after")
-    def _default_is_used(self) -> Self:
-        wanted = "default" in {self.missing, self.stale, self.unavailable}
-        if wanted != (self.default is not None):
-            raise ValueError("'default' goes with an action 'default', and only with one")
-        return self
-
-    def action(self, state: FeatureState) -> Action:
-        """Return what is done with a value that is not fresh."""
-        if state == "stale":
-            return self.stale
-        return (self.unavailable or self.missing) if state == "unavailable" else self.missing
 
 
 @dataclass(frozen=True)

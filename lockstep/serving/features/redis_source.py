@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from string import Formatter
-from typing import Any, Literal
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -17,8 +17,7 @@ from lockstep.publish.online.redis_layout import password, reason
 from lockstep.serving.features.deadlines import within
 from lockstep.serving.features.errors import FeatureSourceInvalid, FeatureSourceUnavailable
 from lockstep.serving.features.source import Fetched, Keys, aware, rows_of
-
-FeatureKind = Literal["string", "long", "double", "boolean"]
+from lockstep.specs.features_spec import FeatureKind
 
 TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 

@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from grpc import StatusCode
 
@@ -16,10 +16,19 @@ from lockstep.serving.answering import CLIENT_CLOSED_REQUEST, INTERNAL_ERROR, st
 from lockstep.serving.grpc.statuses import code_of, details_of, pushback
 from lockstep.serving.metrics import Metrics
 from lockstep.serving.trace import NEVER, Trace, request_id
+from lockstep.serving.tracing.context import PARENT, STATE
+from lockstep.serving.tracing.facts import OK as OK_NAME
+from lockstep.serving.tracing.facts import rpc_facts
+from lockstep.serving.tracing.request_span import note_parent
+
+if TYPE_CHECKING:
+    from lockstep.serving.tracing.tracing import Tracing
 
 EDGE = "grpc"
 OK, TIMED_OUT = 200, 504
 REQUEST_ID = "x-request-id"
+# Asked all day by whoever looks after the server: in a trace when they bring one.
+PROBES = ("/ServerLive", "/ServerReady", "/ModelReady")
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 RequestT = TypeVar("RequestT")
@@ -70,11 +79,21 @@ class Observer:
 
     metrics: Metrics
     log: AccessLog | None = None
+    tracing: "Tracing | None" = None
 
-    def record(self, call: Call, status: int) -> None:
-        """Count one answered call, by the status that HTTP would have given it."""
+    def begin(self, call: Call, parents: list[str], states: list[str]) -> None:
+        """Note in which trace a call comes, from its metadata `traceparent` and `tracestate`."""
+        if self.tracing is not None:
+            self.tracing.begin(call.trace, parents, states, root=not call.method.endswith(PROBES))
+        elif parents:
+            note_parent(call.trace, parents)
+
+    def record(self, call: Call, status: int, *, code: str) -> None:
+        """Count one answered call, by the status that HTTP would have given it, and by its own for its span."""
         seconds = time.perf_counter() - call.trace.began
         self.metrics.observe(call.trace, status, seconds)
+        if self.tracing is not None and call.trace.span is not None:
+            self.tracing.end(call.trace, rpc_facts(call.trace, call.method, code=code))
         if self.log is not None:
             self.log.add(Line(time.time(), "POST", call.method, status, call.trace, seconds))
 
@@ -89,20 +108,21 @@ def observed(method: str, answer: Answer[RequestT, ResponseT], observer: Observe
     """
 
     async def handle(request: RequestT, context: Any) -> ResponseT:
-        call = _call(method, context)
+        call = _call(method, context, observer)
         observer.metrics.in_progress += 1
-        failure, status = None, OK
+        failure, status, code = None, OK, OK_NAME
         try:
             return await answer(request, call)
         except asyncio.CancelledError:
-            status = TIMED_OUT if time.monotonic() >= call.trace.expires else CLIENT_CLOSED_REQUEST
+            late = time.monotonic() >= call.trace.expires
+            status, code = (TIMED_OUT, "DEADLINE_EXCEEDED") if late else (CLIENT_CLOSED_REQUEST, "CANCELLED")
             raise
         except Exception as error:  # noqa: BLE001 - a client gets an answer whatever happens
             failure = _failure(error, call.trace)
-            status = failure.status
+            status, code = failure.status, failure.code.name
         finally:
             observer.metrics.in_progress -= 1
-            observer.record(call, status)
+            observer.record(call, status, code=code)
             context.set_trailing_metadata(((REQUEST_ID, call.trace.request_id), *call.headers))
         named = (REQUEST_ID, call.trace.request_id)
         await context.abort(failure.code, failure.details, (named, *failure.metadata))
@@ -129,9 +149,19 @@ def _failure(error: Exception, trace: Trace) -> _Failure:
     return _Failure(INTERNAL_ERROR, StatusCode.INTERNAL, details)
 
 
-def _call(method: str, context: Any) -> Call:
-    given = next((value for key, value in context.invocation_metadata() or () if key == REQUEST_ID), None)
+def _call(method: str, context: Any, observer: Observer) -> Call:
+    given, parents, states = None, [], []
+    for key, value in context.invocation_metadata() or ():
+        if key == REQUEST_ID and given is None:
+            given = value
+        elif key == PARENT:
+            parents.append(value)
+        elif key == STATE:
+            states.append(value)
     remaining = context.time_remaining()
     trace = Trace(request_id(given if isinstance(given, str) else None), edge=EDGE)
     trace.expires = NEVER if remaining is None else time.monotonic() + remaining
-    return Call(method, context, trace)
+    call = Call(method, context, trace)
+    if parents or observer.tracing is not None:
+        observer.begin(call, parents, states)
+    return call

@@ -1,6 +1,7 @@
 """The gRPC server, on the event loop of the HTTP one."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import grpc
 import grpc.aio
@@ -14,6 +15,9 @@ from lockstep.serving.grpc.calls import Observer
 from lockstep.serving.grpc.health import Health
 from lockstep.serving.grpc.servicer import SERVICE, Admit, InferenceServicer, admit_all, inference_handlers
 from lockstep.serving.repository import Repository
+
+if TYPE_CHECKING:
+    from lockstep.serving.tracing.tracing import Tracing
 
 # Names and tensor descriptions around the raw contents: what a message may have on top of the largest body.
 HEADROOM_BYTES = 64 * 2**10
@@ -58,6 +62,7 @@ def build_grpc_server(
     credentials: grpc.ServerCredentials | None = None,
     admit: Admit = admit_all,
     log: AccessLog | None = None,
+    tracing: "Tracing | None" = None,
     with_reflection: bool = True,
     share_port: bool = False,
 ) -> GrpcServer:
@@ -72,6 +77,7 @@ def build_grpc_server(
         credentials: TLS; none: in plain text.
         admit: Asked before anything is done for a client.
         log: Of the calls.
+        tracing: Exports spans; none: there are none.
         with_reflection: Whether clients may ask for the description of the protocol.
         share_port: Whether several processes listen on the port (SO_REUSEPORT); each connection gets one of them.
 
@@ -83,7 +89,7 @@ def build_grpc_server(
         maximum_concurrent_rpcs=limits.in_progress * CALLS_PER_REQUEST,
     )
     servicer, own_health = InferenceServicer(plane, repository, admit=admit), Health(plane)
-    server.add_generic_rpc_handlers((inference_handlers(servicer, Observer(plane.metrics, log)),))
+    server.add_generic_rpc_handlers((inference_handlers(servicer, Observer(plane.metrics, log, tracing)),))
     health_pb2_grpc.add_HealthServicer_to_server(own_health, server)
     if with_reflection:
         names = (SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)

@@ -13,6 +13,7 @@ from lockstep.serving.errors import (
     PayloadTooLarge,
     RowsRefused,
 )
+from lockstep.serving.features.errors import FeatureSourceUnavailable, FeaturesRefused
 from lockstep.serving.security.errors import Forbidden, RateLimited, SignersUnknown, Unauthenticated
 
 # From error to status; the first class that fits counts.
@@ -29,6 +30,8 @@ CODES: tuple[tuple[type[LockstepError], StatusCode], ...] = (
     (PayloadTooLarge, StatusCode.RESOURCE_EXHAUSTED),
     (RequestInvalid, StatusCode.INVALID_ARGUMENT),
     (RowsRefused, StatusCode.INVALID_ARGUMENT),
+    (FeaturesRefused, StatusCode.INVALID_ARGUMENT),
+    (FeatureSourceUnavailable, StatusCode.UNAVAILABLE),
     (Overloaded, StatusCode.RESOURCE_EXHAUSTED),
     (NotReady, StatusCode.UNAVAILABLE),
     (DeadlinePassed, StatusCode.DEADLINE_EXCEEDED),

@@ -45,6 +45,7 @@ class InferenceLog:
         self.root = home / wanted.path
         self._wanted = wanted
         self._metrics = metrics
+        metrics.add(*DROPPED, value=0)
         self._known: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         salt = read_salt(Path(wanted.salt_file)) if wanted.salt_file is not None else b""

@@ -23,6 +23,43 @@ UNREADY = answered(
 )
 NOT_SERVING = answered("They are not.", {JSON: {}})
 
+_DAY: Schema = {"type": ["string", "null"], "format": "date"}
+_ORIGIN = _object(
+    as_of={"type": "string", "format": "date"},
+    age_s={"type": "number"},
+    published_at={"type": "string", "format": "date-time"},
+    model_name=TEXT,
+    model_version={"type": "integer"},
+    model_digest=TEXT,
+    run_key=TEXT,
+)
+LOOKUP = _object(
+    rows={
+        "type": "array",
+        "items": _object(
+            state={"enum": ["found", "stale", "missing"]},
+            prediction={"type": ["object", "null"], "description": "The columns of `online:`; null unless found."},
+            origin={"anyOf": [_ORIGIN, {"type": "null"}]},
+        ),
+    }
+)
+LOOKUP_REQUEST: Schema = {
+    "type": "object",
+    "properties": {
+        "keys": {
+            "description": "Values by key column, or an object for each row; 1 to 1000 keys.",
+            "anyOf": [
+                {"type": "object", "additionalProperties": {"type": "array"}, "minProperties": 1},
+                {"type": "array", "items": {"type": "object", "minProperties": 1}, "minItems": 1, "maxItems": 1000},
+            ],
+        },
+        "as_of": {**_DAY, "description": "The newest published day up to this one counts; none: the newest."},
+        "max_age_s": {"type": ["number", "null"], "minimum": 0, "description": "Older predictions are stale."},
+    },
+    "required": ["keys"],
+    "additionalProperties": False,
+}
+
 INDEX: Schema = {
     "type": "array",
     "items": _object(name=TEXT, version=TEXT, state={"enum": ["READY", "UNAVAILABLE"]}, reason=TEXT),
@@ -31,6 +68,12 @@ INDEX_REQUEST: Schema = {
     "type": "object",
     "properties": {"ready": {"type": "boolean", "description": "Leave out models without a loaded version."}},
 }
+STATUS = _object(
+    server=ANY_OBJECT,
+    requests=ANY_OBJECT,
+    dropped={"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}},
+    models={"type": "array", "items": ANY_OBJECT},
+)
 ROLLED_BACK = _object(name=TEXT, version={"type": "string", "pattern": "^[0-9]+$"})
 LOAD_REQUEST: Schema = {
     "type": "object",

@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from lockstep.serving.exchange import CSV, JSON, OCTETS, PARQUET
 from lockstep.serving.expiry import HEADERS as TIMEOUT_HEADERS
 from lockstep.serving.infer_binary import HEADER
+from lockstep.serving.lookups import PATH as LOOKUP
 from lockstep.serving.open_inference import MODEL, VERSION
 from lockstep.serving.openapi import fixed
 from lockstep.serving.openapi.responses import MODEL_HEADERS, SCORE_HEADERS, answered
@@ -15,7 +16,7 @@ from lockstep.serving.openapi.values import Schema
 from lockstep.serving.openapi.view import Scope, View
 from lockstep.serving.repository_edge import MODEL as REPOSITORY_MODEL
 
-PLAIN_TEXT = CONTENT_TYPE_LATEST.partition(";")[0]
+HTML, PLAIN_TEXT = "text/html", CONTENT_TYPE_LATEST.partition(";")[0]
 # Of an operation that reads a body, that asks a model, and of one that changes what is served.
 BODY, MODEL_ERRORS = (400, 408, 413, 415), (404, 503)
 SCORING = (*BODY, *MODEL_ERRORS, 504)
@@ -61,9 +62,14 @@ class Operation:
     headers: tuple[Schema, ...] = ()
 
 
-def _fixed(description: str, content: dict[str, Schema], **others: Schema) -> Callable[[View], Mapping[str, Schema]]:
+def _fixed(
+    description: str, content: dict[str, Schema], *, headers: tuple[str, ...] = (), **others: Schema
+) -> Callable[[View], Mapping[str, Schema]]:
     """Answer in a way that depends on no model; `others` are responses by status, as `s503`."""
-    responses = {"200": answered(description, content), **{s.removeprefix("s"): each for s, each in others.items()}}
+    responses = {
+        "200": answered(description, content, headers),
+        **{s.removeprefix("s"): each for s, each in others.items()},
+    }
     return lambda _: responses
 
 
@@ -154,8 +160,21 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "rollback", "Let the previous version answer.", fixed.ROLLED_BACK, request=fixed.ANY_OBJECT,
         errors=(*BODY, 404, 409),
     ),
+    ("POST", LOOKUP): Operation(
+        "lookup",
+        "Predictions that were published before, by key.",
+        "Lookup",
+        _fixed("A row for each key, in their order.", {JSON: fixed.LOOKUP}, headers=("Server-Timing",)),
+        (*BODY, 404, 503),
+        lambda _: {"required": True, "content": {JSON: {"schema": fixed.LOOKUP_REQUEST}}},
+        TIMEOUTS,
+    ),
     ("GET", "/metrics"): Operation(
         "metrics", "For Prometheus.", "Operation", _fixed("Metrics.", {PLAIN_TEXT: fixed.TEXT})
+    ),
+    ("GET", "/status"): Operation("status", "For people.", "Operation", _fixed("A page.", {HTML: fixed.TEXT})),
+    ("GET", "/status.json"): Operation(
+        "status_json", "What the page says.", "Operation", _fixed("Figures.", {JSON: fixed.STATUS})
     ),
     ("GET", "/openapi.json"): Operation(
         "openapi", "This document.", "Operation", _fixed("OpenAPI 3.1.", {JSON: fixed.ANY_OBJECT})

@@ -9,7 +9,7 @@ from lockstep.serving.security.api_keys import follow_keys
 from lockstep.serving.security.audit import AuditLog
 from lockstep.serving.security.audit_sinks import write_to_file, write_to_log
 from lockstep.serving.security.authenticator import Authenticator
-from lockstep.serving.security.certificates import CertificateClients, unnamed
+from lockstep.serving.security.certificates import CertificateClients, read_der
 from lockstep.serving.security.clients import client_with
 from lockstep.serving.security.credentials import Credentials, Headers, credentials_from_headers
 from lockstep.serving.security.errors import SecurityFileInvalid
@@ -19,18 +19,11 @@ from lockstep.serving.security.key_sets import KeySetFile
 from lockstep.serving.security.permits import Permit
 from lockstep.serving.security.rate_limit import Pace, RateLimiter
 from lockstep.serving.security.reloading import FollowedFiles, Refreshed, Refresher
-from lockstep.serving.security.tls import TlsMaterial, Trial, follow_tls
-from lockstep.serving.security.tls_trial import refusal_of
+from lockstep.serving.security.tls import TlsMaterial, follow_tls
 from lockstep.serving.security.tokens import TokenVerifier
 from lockstep.specs.serving_security import ANY_MODEL, Audit, Jwt, Role, ServingSecurity
 
 MIB = 2**20
-ONLY_GRPC = (
-    "security.mtls.clients have rights over gRPC only, so over REST nobody has any: REST does not learn whose "
-    "certificate it was. Say mtls.others for what any accepted certificate may do there, or add security.api_keys "
-    "or security.jwt"
-)
-
 _log = logging.getLogger(__name__)
 
 
@@ -43,7 +36,6 @@ class Security:
         tls: Certificates to listen with; none: in plain text.
         audit: The audit log.
         open_roles: What everybody may do with every model and without limit: nobody need be asked to let that in.
-        certified: Whether a client over REST has shown a certificate that gives it rights; which one is not known.
         fetched: Keys that are fetched, if any.
         refresher: Keeps files and fetched keys up to date.
     """
@@ -52,13 +44,19 @@ class Security:
     tls: FollowedFiles[TlsMaterial] | None
     audit: AuditLog
     open_roles: frozenset[Role]
-    certified: bool
     fetched: FetchedKeySet | None
     refresher: Refresher
 
-    def credentials(self, headers: Headers, *, peer: str) -> Credentials:
-        """Read what came with an HTTP request from an address to say who sends it."""
-        return credentials_from_headers(headers, peer=peer, certificate=unnamed(peer) if self.certified else None)
+    def credentials(self, headers: Headers, *, peer: str, certificate: bytes | None = None) -> Credentials:
+        """Read what came with an HTTP request to say who sends it.
+
+        Args:
+            headers: Of the request.
+            peer: Address of the connection.
+            certificate: That the client showed, DER; none: it showed none.
+        """
+        shown = read_der(certificate) if certificate is not None else None
+        return credentials_from_headers(headers, peer=peer, certificate=shown)
 
     def admit(
         self, credentials: Credentials, *, action: Role, model: str | None = None, request_id: str = ""
@@ -80,20 +78,17 @@ class Security:
         self.audit.close()
 
 
-def build_security(config: ServingSecurity, *, folder: Path, trial: Trial = refusal_of) -> Security:
+def build_security(config: ServingSecurity, *, folder: Path) -> Security:
     """Build what protects the endpoint. Reads all files; nothing runs before `start`.
 
     Args:
         config: The section `security`.
         folder: That of serving.yaml, where relative paths begin.
-        trial: Tries certificates out.
 
     Raises:
         SecurityFileInvalid: A file of keys or certificates cannot be used.
         KeySetInvalid: The file of the identity provider's keys cannot be used.
     """
-    if config.names_only_grpc_clients:
-        _log.warning("%s", ONLY_GRPC)
     keys = None if config.api_keys is None else follow_keys(folder / config.api_keys)
     source = None if config.jwt is None else _key_source(config.jwt, folder=folder)
     tokens = None if config.jwt is None or source is None else TokenVerifier(config.jwt, source)
@@ -101,7 +96,7 @@ def build_security(config: ServingSecurity, *, folder: Path, trial: Trial = refu
     certificates = CertificateClients(config.mtls) if config.mtls is not None and names_clients else None
     anonymous = client_with("anonymous", "anonymous", [config.anonymous]) if config.lets_anonymous_in else None
     authenticator = Authenticator(keys=keys, tokens=tokens, certificates=certificates, anonymous=anonymous)
-    tls = None if config.tls is None else follow_tls(config.tls, config.mtls, folder=folder, trial=trial)
+    tls = None if config.tls is None else follow_tls(config.tls, config.mtls, folder=folder)
     limiter = None if config.rate_limit is None else RateLimiter(config.rate_limit)
     audit = _audit_log(config.audit, folder=folder)
     fetched = source if isinstance(source, FetchedKeySet) else None
@@ -112,7 +107,6 @@ def build_security(config: ServingSecurity, *, folder: Path, trial: Trial = refu
         tls,
         audit,
         open_roles=_open_roles(config),
-        certified=config.mtls is not None and config.mtls.others is not None,
         fetched=fetched,
         refresher=Refresher(followed),
     )

@@ -41,8 +41,9 @@ class PeerCertificate:
         return next((name for _, name in self.names), self.fingerprint[:16])
 
 
+@functools.lru_cache(maxsize=READ_CERTIFICATES)
 def read_der(der: bytes) -> PeerCertificate:
-    """Read a certificate as Python's `ssl` gives it."""
+    """Read a certificate as Python's `ssl` gives it, with every request of a connection."""
     return _facts(x509.load_der_x509_certificate(der))
 
 
@@ -62,15 +63,6 @@ def from_auth_context(context: Mapping[str, Sequence[bytes]]) -> PeerCertificate
         return None
     found = list(context.get("x509_pem_cert", ()))
     return read_pem(found[0]) if len(found) == 1 else None
-
-
-def unnamed(peer: str) -> PeerCertificate:
-    """Return what is known where the server checks certificates but does not tell of them: one was shown, from there.
-
-    Args:
-        peer: Address of the connection.
-    """
-    return PeerCertificate((("address", peer),), begins=float("-inf"), ends=float("inf"), fingerprint="")
 
 
 def _facts(certificate: x509.Certificate) -> PeerCertificate:

@@ -13,7 +13,7 @@ from lockstep.serving.metrics import FAMILIES, Metrics, Snapshot, merged, text
 
 PREFIX = "metrics-"
 PAST = f"{PREFIX}past.json"
-PASSING = {name for name, family in FAMILIES.items() if family.kind in {"gauge", "info"}}
+PASSING = {name for name, family in FAMILIES.items() if family.kind in {"gauge", "bound", "info"}}
 
 
 def write_snapshot(folder: Path, snapshot: Snapshot) -> None:
@@ -37,9 +37,13 @@ async def write_snapshots(folder: Path, metrics: Metrics, *, every_s: float) -> 
 
 def all_text(folder: Path, own: Snapshot) -> bytes:
     """Write the sum over all workers, of this one as it is now, in Prometheus's text format."""
+    return text(all_snapshots(folder, own), process=False)
+
+
+def all_snapshots(folder: Path, own: Snapshot) -> list[Snapshot]:
+    """Return the numbers of all workers, of this one as they are now."""
     mine = f"{PREFIX}{os.getpid()}.json"
-    others = [_read(path) for path in sorted(folder.glob(f"{PREFIX}*.json")) if path.name != mine]
-    return text([own, *others], process=False)
+    return [own, *(_read(path) for path in sorted(folder.glob(f"{PREFIX}*.json")) if path.name != mine)]
 
 
 def bury(folder: Path, pid: int) -> None:

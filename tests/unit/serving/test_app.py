@@ -93,7 +93,7 @@ def test_a_client_that_goes_away_is_499(app: Any) -> None:
         async def __call__(self) -> bytes:
             raise ClientGone
 
-    asyncio.run(app.__rsgi__(Head("POST", "/invocations", "", Headers({**JSON, "content-length": "9"})), Broken([])))
+    asyncio.run(app(Head("POST", "/invocations", "", Headers({**JSON, "content-length": "9"})), Broken([])))
     assert metrics(app)["lockstep_requests_total", "invocations", "toy", "499", "3"] == 1
 
 
@@ -109,7 +109,7 @@ def test_a_stop_waits_for_requests_in_progress_and_refuses_new_ones(plane: DataP
     async def run() -> tuple[int, bool, int]:
         wire = Slow([])
         head = Head("POST", "/invocations", "", Headers({**JSON, "content-length": str(len(body))}))
-        running = asyncio.create_task(app.__rsgi__(head, wire))
+        running = asyncio.create_task(app(head, wire))
         await asyncio.sleep(0.01)
         stop = asyncio.create_task(app.drain(grace_s=10))
         await asyncio.sleep(0)

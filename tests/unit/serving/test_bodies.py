@@ -52,7 +52,7 @@ def test_a_place_is_taken_only_once_the_body_is_here(
 
     async def run() -> list[int]:
         slow = [Held(body) for _ in range(5)]
-        tasks = [asyncio.create_task(app.__rsgi__(head(len(body)), wire)) for wire in slow]
+        tasks = [asyncio.create_task(app(head(len(body)), wire)) for wire in slow]
         await asyncio.sleep(0)
         assert (plane.metrics.in_progress, plane.admitted.taken) == (5, 0)
         prompt = await acall(app, "/invocations", body, headers=JSON)
@@ -74,7 +74,7 @@ def test_without_a_place_a_body_is_not_even_read(make_plane: Callable[[Limits], 
     async def run() -> Wire:
         wire = Unread([])
         with plane.admitted:
-            await app_of(plane).__rsgi__(head(9), wire)
+            await app_of(plane)(head(9), wire)
         return wire
 
     answer = asyncio.run(run()).answer

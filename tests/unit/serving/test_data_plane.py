@@ -57,6 +57,6 @@ def test_a_body_that_does_not_arrive_is_408(make_plane: Callable[[Limits], DataP
             raise AssertionError
 
     app, wire = app_of(make_plane(Limits(body_timeout_s=0.01))), Never([])
-    asyncio.run(app.__rsgi__(Head("POST", "/invocations", "", Headers({**JSON, "content-length": "9"})), wire))
+    asyncio.run(app(Head("POST", "/invocations", "", Headers({**JSON, "content-length": "9"})), wire))
     assert wire.answer is not None
     assert (wire.answer.status, wire.answer.headers["connection"]) == (408, "close")

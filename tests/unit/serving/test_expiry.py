@@ -85,7 +85,7 @@ def test_a_body_that_comes_after_the_deadline_is_504_and_the_connection_is_close
 
     app, wire = app_of(make_plane(Limits())), Never([])
     head = Head("POST", "/invocations", "", Headers({**JSON, "content-length": "9", HEADERS[0]: "20"}))
-    asyncio.run(app.__rsgi__(head, wire))
+    asyncio.run(app(head, wire))
     assert wire.answer is not None
     assert (wire.answer.status, wire.answer.json()["error_code"]) == (504, "DEADLINE_EXCEEDED")
     assert wire.answer.headers["connection"] == "close"

@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -14,8 +14,10 @@ from lockstep.scoring.scorer import Scorer
 from lockstep.serving import assembly
 from lockstep.serving.data_plane import DataPlane
 from lockstep.serving.exchange import CSV, JSON, OCTETS, PARQUET
+from lockstep.serving.features.lookup import OnlineReader
 from lockstep.serving.fleet import ModelSlot
 from lockstep.serving.lane import ScoringLane
+from lockstep.serving.lookups import LookupTable
 from lockstep.serving.openapi.document import SECURITY_SCHEMES, build_document
 from lockstep.serving.openapi.operations import OPERATIONS
 from lockstep.serving.openapi.view import View
@@ -40,6 +42,8 @@ def whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """The endpoint as it is put together for a server, over the toy model."""
     monkeypatch.setattr(assembly, "resolve", lambda *_, **__: IDENTITY)
     monkeypatch.setattr(assembly, "load_version", lambda *_, **__: loaded())
+    tables = {"toy": LookupTable(cast("OnlineReader", None), "scores")}
+    monkeypatch.setattr(assembly.ServedFeatures, "tables", lambda *_: tables)
     serving = Serving(models=(ServedModel(model=ModelRef(name="toy")),))
     settings = Settings.from_env({"LOCKSTEP_HOME": str(tmp_path)})
     return assembly.build_endpoint(serving, settings, folder=tmp_path).app

@@ -130,7 +130,7 @@ async def acall(
     if not isinstance(body, list):
         given.setdefault("content-length", str(len(body or b"")))
     path, _, query = path.partition("?")
-    await app.__rsgi__(Head(method or ("GET" if body is None else "POST"), path, query, given), protocol)
+    await app(Head(method or ("GET" if body is None else "POST"), path, query, given), protocol)
     assert protocol.answer is not None
     return protocol.answer
 
@@ -160,6 +160,7 @@ class Head:
     query_string: str
     headers: Headers
     client: str = "127.0.0.1:1"
+    certificate: bytes | None = None
 
 
 class Wire:
@@ -175,6 +176,9 @@ class Wire:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for piece in self.pieces:
             yield piece
+
+    def arrived(self) -> bytes | None:
+        return None
 
     async def client_disconnect(self) -> None:
         await asyncio.Event().wait()

@@ -10,8 +10,9 @@ from lockstep.serving.features.deadlines import shared_deadline, within
 from lockstep.serving.features.enrichment import BoundSource, enrich
 from lockstep.serving.features.errors import FeatureSourceInvalid, FeatureSourceUnavailable
 from lockstep.serving.features.memory_source import MemorySource
-from lockstep.serving.features.policy import Enrichment, FeaturePolicy
+from lockstep.serving.features.policy import Enrichment
 from lockstep.serving.features.source import Fetched, Keys
+from lockstep.specs.features_spec import FeaturePolicy
 
 NOW = dt.datetime(2024, 3, 5, 12, tzinfo=dt.UTC)
 LATE = FeaturePolicy(feature="late_share", max_age_s=3_600, stale="default", default=0.5)

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from lockstep.serving.features.errors import FeatureSourceUnavailable, FeaturesRefused
-from lockstep.serving.features.policy import Enrichment, FeaturePolicy, judge, rejections
+from lockstep.serving.features.policy import Enrichment, judge, rejections
 from lockstep.serving.features.source import Fetched
+from lockstep.specs.features_spec import FeaturePolicy
 
 NOW = dt.datetime(2024, 3, 5, 12, tzinfo=dt.UTC)
 ACTIONS = st.sampled_from(["reject", "default", "null"])

@@ -1,15 +1,23 @@
 """Around every call: request id, deadline, status, metrics."""
 
 import asyncio
+import contextlib
+import io
+import json
 import time
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import pytest
 from grpc import StatusCode
 
 from lockstep.errors import RequestInvalid
+from lockstep.serving.access_log import AccessLog
 from lockstep.serving.grpc.calls import Call, Observer, observed
 from lockstep.serving.metrics import Metrics
+from lockstep.serving.trace import Trace
+from lockstep.serving.tracing.facts import Facts
+from lockstep.serving.tracing.request_span import RequestSpan
+from tests.unit.serving.tracing.test_context import GOOD, SPAN, TRACE
 
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
 
@@ -104,6 +112,77 @@ def test_a_surprise_is_an_internal_error_that_says_nothing(metrics: Metrics, cap
     assert "question" not in context.aborted[1] + caplog.text
     assert "ValueError" in caplog.text
     assert count(metrics, 500) == 1
+
+
+class Spans:
+    """What a tracing is told of calls."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[list[str], list[str], bool]] = []
+        self.ended: list[dict[str, Any]] = []
+
+    def begin(self, trace: Trace, parents: list[str], states: list[str], *, root: bool) -> None:
+        self.begun.append((parents, states, root))
+        trace.span = RequestSpan(TRACE, "1" * 16)
+
+    def end(self, trace: Trace, facts: Facts) -> None:
+        self.ended.append({"name": facts.name, "failed": facts.failed, **facts.attributes})
+
+
+async def good(request: bytes, _call: Call) -> bytes:
+    return request
+
+
+async def refused(_request: bytes, _call: Call) -> bytes:
+    raise RequestInvalid("field 'x' is wrong")
+
+
+async def broken(_request: bytes, _call: Call) -> bytes:
+    raise ValueError
+
+
+async def gone(_request: bytes, _call: Call) -> bytes:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "failed"),
+    [
+        (good, "OK", False),
+        (refused, "INVALID_ARGUMENT", False),
+        (broken, "INTERNAL", True),
+        (gone, "CANCELLED", False),
+    ],
+)
+def test_a_call_is_a_span_with_its_status(answer: Any, code: str, failed: bool, metrics: Metrics) -> None:
+    spans = Spans()
+    context = Context((("traceparent", GOOD), ("x-request-id", "q"), ("tracestate", "a=1"), ("tracestate", "b=2")))
+    with contextlib.suppress(Aborted, asyncio.CancelledError):
+        asyncio.run(observed(METHOD, answer, Observer(metrics, None, cast("Any", spans)))(b"question", context))
+    assert spans.begun == [([GOOD], ["a=1", "b=2"], True)]
+    (ended,) = spans.ended
+    assert ended["name"] == ended["rpc.method"] == "inference.GRPCInferenceService/ModelInfer"
+    assert (ended["rpc.response.status_code"], ended["failed"]) == (code, failed)
+    assert ("error.type" in ended) == (code != "OK")
+    assert ended["lockstep.request_id"] == "q"
+
+
+def test_a_probe_begins_no_trace(metrics: Metrics) -> None:
+    spans = Spans()
+    probe = METHOD.replace("ModelInfer", "ServerReady")
+    asyncio.run(observed(probe, good, Observer(metrics, None, cast("Any", spans)))(b"", Context()))
+    assert spans.begun == [([], [], False)]
+
+
+def test_without_an_exporter_the_log_names_the_callers_trace(metrics: Metrics) -> None:
+    stream = io.StringIO()
+    log = AccessLog(stream)
+    for metadata in ((("traceparent", GOOD),), (("traceparent", "nonsense"),), (("traceparent", GOOD),) * 2, ()):
+        asyncio.run(observed(METHOD, good, Observer(metrics, log))(b"", Context(metadata)))
+    log.flush()
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line.get("trace_id") for line in lines] == [TRACE, None, None, None]
+    assert lines[0]["span_id"] == SPAN
 
 
 @pytest.mark.parametrize(("remaining", "status"), [(None, 499), (60.0, 499), (0.0, 504)])

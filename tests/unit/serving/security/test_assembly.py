@@ -42,7 +42,7 @@ def built(folder: Path) -> Iterator[Any]:
     made: list[Security] = []
 
     def build(**facts: Any) -> Security:
-        security = build_security(ServingSecurity.model_validate(facts), folder=folder, trial=lambda _: None)
+        security = build_security(ServingSecurity.model_validate(facts), folder=folder)
         made.append(security)
         return security
 
@@ -174,24 +174,21 @@ TLS = {"certificate": "server.pem", "key": "server.key"}
 CLIENT = {"name": "batch", "uri": "spiffe://example/batch", "models": "churn"}
 
 
-def test_over_rest_every_accepted_certificate_has_the_rights_of_others(built: Any) -> None:
-    mtls = {"ca": "ca.pem", "clients": [CLIENT], "others": {"models": "churn", "roles": ["infer"]}}
-    security = built(tls=TLS, mtls=mtls)
-    client = security.guard.admit(security.credentials(Headers(), peer="192.0.2.1"), action="infer", model="churn")
-    assert (client.name, client.method, client.roles) == ("192.0.2.1", "certificate", {"infer"})
+def test_certificates_count_over_rest_as_over_grpc(built: Any) -> None:
+    listed = issued("clients", uris=["spiffe://example/batch"]).der()
+    other = issued("clients", uris=["spiffe://example/other"]).der()
+    mtls = {"ca": "ca.pem", "clients": [CLIENT]}
+    for section, expected in (({}, None), ({"others": {"models": "churn", "roles": ["read"]}}, {"read"})):
+        security = built(tls=TLS, mtls={**mtls, **section})
 
+        def roles(shown: bytes | None, *, security: Security = security) -> set[str] | None:
+            credentials = security.credentials(Headers(), peer="192.0.2.1", certificate=shown)
+            try:
+                client = security.guard.admit(credentials, action="read", model="churn")
+            except (Unauthenticated, Forbidden):
+                return None
+            return set(client.roles)
 
-def test_over_rest_listed_certificates_alone_give_nobody_rights_and_the_start_says_so(built: Any, caplog: Any) -> None:
-    security = built(tls=TLS, mtls={"ca": "ca.pem", "clients": [CLIENT]})
-    with pytest.raises(Unauthenticated, match="needs credentials"):
-        security.guard.admit(security.credentials(Headers(), peer="192.0.2.1"), action="infer", model="churn")
-    assert "over REST nobody has any" in caplog.text
-    caplog.clear()
-    built(tls=TLS, mtls={"ca": "ca.pem", "clients": [CLIENT]}, api_keys="keys.yaml")
-    assert not caplog.text
-
-
-def test_certificates_that_the_server_would_not_take_stop_the_start(folder: Path) -> None:
-    config = ServingSecurity.model_validate({"tls": TLS})
-    with pytest.raises(SecurityFileInvalid, match="no, thanks"):
-        build_security(config, folder=folder, trial=lambda _: "no, thanks")
+        assert roles(listed) == {"infer", "read"}
+        assert roles(other) == expected
+        assert roles(None) is None

@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def followed(folder: Path, tls: Tls = TLS, mtls: Mtls | None = None) -> FollowedFiles[TlsMaterial]:
-    return follow_tls(tls, mtls, folder=folder, trial=lambda _: None)
+    return follow_tls(tls, mtls, folder=folder)
 
 
 def test_half_a_change_is_not_used(folder: Path, caplog: Any) -> None:
@@ -47,16 +47,6 @@ def test_new_authorities_are_a_change(folder: Path) -> None:
     material.refresh(now=1.0)
     assert material.current != before
     assert material.current.authorities == authority("clients-2").pem()
-
-
-def test_a_change_that_the_server_would_not_take_is_not_used(folder: Path, caplog: Any) -> None:
-    told: list[str | None] = [None, "it says no"]
-    material = follow_tls(TLS, MTLS, folder=folder, trial=lambda _: told.pop(0))
-    before = material.current
-    issued("ca", "renewed", server=True).write(folder, "server")
-    material.refresh(now=1.0)
-    assert material.current is before
-    assert "it says no" in caplog.text
 
 
 @pytest.mark.parametrize("broken", ["server.pem", "server.key", "ca.pem"])

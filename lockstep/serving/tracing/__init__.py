@@ -1,0 +1,1 @@
+"""Traces that go through the endpoint: who asked within which, and spans for whoever collects them."""
