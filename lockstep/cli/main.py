@@ -21,6 +21,7 @@ from lockstep.cli import (
     model,
     online,
     parity,
+    predict,
     report,
     rollback,
     run,
@@ -66,6 +67,7 @@ def top(
 app.command("run")(run.command)
 app.command("serve")(serve.command)
 app.command("serve-worker", hidden=True)(serve.worker)
+app.command("predict", epilog=predict.EXAMPLES)(predict.command)
 app.command("up")(up.command)
 app.command("demo")(demo.command)
 app.command("history")(history.history)

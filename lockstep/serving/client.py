@@ -1,15 +1,18 @@
-"""A small client of both protocols, for parity: standard library only, one connection, exact floats."""
+"""A client for parity, which sends rows in every form that both protocols know; `lockstep.client` is for users."""
 
 import datetime as dt
-import http.client
 import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, urlparse
+from urllib.parse import quote
 
+from lockstep.client.access import access_to
+from lockstep.client.patience import Deadline
+from lockstep.client.transport import HttpTransport, error_text
 from lockstep.run.plan import Column
 from lockstep.serving.errors import EndpointUnavailable
 from lockstep.serving.tensors import DATATYPES
@@ -46,13 +49,12 @@ class EndpointClient:
     """Asks one endpoint about one model; not thread-safe."""
 
     def __init__(self, url: str, model: str, *, inputs: Sequence[Column], output: str) -> None:
-        self._url = url.rstrip("/")
+        access = access_to(url)
+        self._url = access.url
         self._model = quote(model, safe="")
         self._inputs = tuple(inputs)
         self._output = output
-        address = urlparse(self._url)
-        self._prefix = address.path
-        self._connection = http.client.HTTPConnection(address.hostname or "", address.port or 80, timeout=TIMEOUT_S)
+        self._transport = HttpTransport(access)
 
     def served(self) -> ServedVersion:
         """Ask what is served.
@@ -61,8 +63,8 @@ class EndpointClient:
             EndpointUnavailable: It does not answer, or does not serve the model.
         """
         status, headers, body = self._exchange("GET", f"/v2/models/{self._model}", None)
-        if status != http.client.OK:
-            raise EndpointUnavailable(self._url, problem=f"answered {status}: {_error_text(body)}")
+        if status != HTTPStatus.OK:
+            raise EndpointUnavailable(self._url, problem=f"answered {status}: {error_text(body)}")
         digest = headers.get("x-lockstep-model-digest", "")
         return ServedVersion(
             headers.get("x-lockstep-model-name", ""), headers.get("x-lockstep-model-version", ""), digest
@@ -87,8 +89,8 @@ class EndpointClient:
             time.sleep(BUSY_WAIT_S)
             status, headers, content = self._exchange("POST", path, body)
         digest = headers.get("x-lockstep-model-digest", "")
-        if status != http.client.OK:
-            return Reply(status, (), _error_text(content), digest)
+        if status != HTTPStatus.OK:
+            return Reply(status, (), error_text(content), digest)
         return Reply(status, self._scores(content, tensors=encoding == "tensors"), "", digest)
 
     def _scores(self, content: bytes, *, tensors: bool) -> tuple[float, ...]:
@@ -102,32 +104,19 @@ class EndpointClient:
 
     def _exchange(self, method: str, path: str, body: bytes | None) -> tuple[int, Mapping[str, str], bytes]:
         headers = {"Content-Type": "application/json"} if body is not None else {}
-        try:
-            self._connection.request(method, self._prefix + path, body, headers)
-            response = self._connection.getresponse()
-            found = {name.lower(): value for name, value in response.getheaders()}
-            return response.status, found, response.read()
-        except (OSError, http.client.HTTPException) as error:
-            self._connection.close()
-            raise EndpointUnavailable(self._url, problem=f"does not answer: {error}") from error
+        deadline = Deadline.after(TIMEOUT_S)
+        answered = self._transport.send(method, path, deadline=deadline, body=body, headers=headers)
+        return answered.status, answered.headers, answered.body
 
     def close(self) -> None:
         """Close the connection."""
-        self._connection.close()
+        self._transport.close()
 
 
 def _timestamp(value: object) -> str:
     if isinstance(value, dt.date):
         return value.isoformat()
     raise TypeError(f"a feature of type {type(value).__name__} has no JSON form")
-
-
-def _error_text(content: bytes) -> str:
-    try:
-        answer = json.loads(content)
-        return str(answer.get("error") or answer.get("message"))
-    except (ValueError, AttributeError):
-        return "a body that is not JSON"
 
 
 def _count(rows: Rows) -> int:

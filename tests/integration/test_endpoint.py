@@ -12,18 +12,21 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import mlflow.pyfunc
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from endpoints import JSON, Endpoint, serving
 from mlflow.pyfunc import scoring_server
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from world import CONSTANT, GOOD, NOT_A_NUMBER, ROWS, World, customers
 
+from lockstep.client import Client
 from tests.unit.serving.toy import Answer
 
 DAY = "2024-01-03"
@@ -96,6 +99,28 @@ def test_every_answer_names_the_model(endpoint: Endpoint, frame: pd.DataFrame) -
         assert headers["x-lockstep-model-version"] == str(GOOD)
         assert len(headers["x-lockstep-model-digest"]) == 64
     assert (answer["model_name"], answer["model_version"]) == ("churn", str(GOOD))
+
+
+def test_lockstep_predict_and_its_client_give_the_endpoints_scores(
+    endpoint: Endpoint, frame: pd.DataFrame, world: World, tmp_path: Path
+) -> None:
+    _, _, whole = endpoint.ask("/invocations", {"inputs": plain(frame)})
+    expected = [record["risk"] for record in whole["predictions"]]
+    with Client(endpoint.url) as client:
+        found = client.predict(frame)
+    assert (found.model, found.version, found.outputs["risk"].tolist()) == ("churn", str(GOOD), expected)
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    written = f"parquet={tmp_path}/scores.parquet"
+    done = world.run("predict", endpoint.url, str(tmp_path / "rows.csv"), "--spec", "churn", "--output", written)
+    assert done.returncode == 0, done.stderr
+    assert pq.read_table(tmp_path / "scores.parquet").column("risk").to_pylist() == expected
+
+
+def test_its_page_is_there_for_people(endpoint: Endpoint) -> None:
+    status, headers, page = endpoint.ask("/docs")
+    assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert headers["content-security-policy"].startswith("default-src 'none'; ")
+    assert "/v2/models/{name}/infer" in page
 
 
 def asked_in_process(app: Any, path: str, body: bytes | None = None, content_type: str | None = None) -> Answer:

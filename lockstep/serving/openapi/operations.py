@@ -195,4 +195,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/openapi.json"): Operation(
         "openapi", "This document.", "Operation", _fixed("OpenAPI 3.1.", {JSON: fixed.ANY_OBJECT})
     ),
+    ("GET", "/docs"): Operation(
+        "docs", "This document as a page for people.", "Operation", _fixed("HTML.", {"text/html": fixed.TEXT})
+    ),
+    ("GET", "/"): Operation("root", "The same as /docs.", "Operation", _fixed("HTML.", {"text/html": fixed.TEXT})),
 }  # fmt: skip

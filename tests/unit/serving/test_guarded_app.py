@@ -83,6 +83,8 @@ CLOSED = [
     ("/metrics", None),
     ("/v2", None),
     ("/openapi.json", None),
+    ("/docs", None),
+    ("/", None),
     ("/v2/models/toy", None),
     ("/v2/models/toy/ready", None),
     ("/v2/models/toy/versions/3/infer", {}),
@@ -240,3 +242,6 @@ def test_the_description_names_no_model_that_a_client_may_not_read(guarded: Guar
     assert b"toy.3.InferRequest" in own.body
     assert b"hidden" in every.body
     assert guarded.ask("/openapi.json", key=READER).body == own.body
+    assert guarded.ask("/docs", key=SCORER).status == 403
+    assert b"hidden" not in guarded.ask("/docs", key=READER).body
+    assert b"hidden" in guarded.ask("/docs", key=READ_ALL).body
