@@ -59,7 +59,8 @@ def load_scorer(path: Path, *, execution: Execution | None = None, search: bool 
     backend = _backend(artifact, chosen)
     store = path.parent / "blocks" / f"{fingerprint(backend.device, chosen)}.json"
     blocks = BlockSizes(artifact.block_rows, store=store, search=search)
-    return Scorer(backend, artifact.signature, block_rows=artifact.block_rows, blocks=blocks)
+    name = artifact.backend or flavor_of(artifact)
+    return Scorer(backend, artifact.signature, block_rows=artifact.block_rows, blocks=blocks, backend_name=name)
 
 
 def flavor_of(artifact: Artifact) -> str:

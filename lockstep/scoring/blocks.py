@@ -71,6 +71,7 @@ class BlockSizes:
         self._search = search
         self._ladders = _load(store, base=base)
         self._unchecked: dict[str, int] = {}
+        self._own: set[str] = set()  # shapes that this process searched itself
         self._began = time.monotonic()
         self._searched_s = 0.0
 
@@ -93,6 +94,36 @@ class BlockSizes:
                 self._find(run, arrays, shape)
         ladder = self._ladders.get(shape)
         return ladder.usable() if ladder else [self.base]
+
+    @property
+    def holds_for(self) -> str:
+        """What certificates hold for: device, precision, a digest of hardware and libraries; empty: kept nowhere."""
+        return self._store.stem if self._store is not None else ""
+
+    def verify(self, run: Run, arrays: Arrays, *, seconds: float = SEARCH_S) -> bool:
+        """Check what another process certified: all its sizes that the sample fills, small ones first, for a while.
+
+        Args:
+            run: Scores a block.
+            arrays: Encoded rows, the sample.
+            seconds: After which no further size is begun.
+
+        Returns:
+            Whether all that were checked agree; if not, nothing but the base is used for this shape from now on.
+        """
+        shape, ends = shape_of(arrays), time.monotonic() + seconds
+        ladder = self._ladders.get(shape)
+        if ladder is None or shape in self._own:
+            return True
+        sample = _filled(arrays, self.base)
+        for size in reversed(ladder.usable()):
+            if size > len(sample[0]) or time.monotonic() > ends:
+                break
+            whole, part = max(size, self.base), min(size, self.base)
+            if size != self.base and not self._agrees(run, sample, whole, parts=part):
+                self.revoke(arrays)
+                return False
+        return True
 
     def settle(self) -> None:
         """Search no more: what is known by now is used. A search would keep a request waiting."""
@@ -149,6 +180,7 @@ class BlockSizes:
             return
         finally:
             self._searched_s += time.monotonic() - clock
+        self._own.add(shape)
         self._write()
 
     def _descend(self, run: Run, arrays: Arrays) -> Ladder:

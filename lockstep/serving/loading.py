@@ -119,6 +119,10 @@ def _measure(version: LoadedVersion, sample: pa.RecordBatch) -> None:
     """Time the model; the first round is not counted, since much is set up in it."""
     sizes = (1, *(version.scorer.block_rows * blocks for blocks in WARM_UP_BLOCKS))
     version.scorer.score(sample, where="the sample")  # finds the block sizes for lone rows and for many
+    try:
+        version.scorer.verify(sample)
+    except Exception as error:  # noqa: BLE001 - a drawn row that the model refuses says nothing of its blocks
+        log.warning("%s: its block sizes could not be checked: %s", version.title, type(error).__name__)
     version.scorer.blocks.settle()
     for counted in (False, *[True] * WARM_UP_ROUNDS):
         for size in sizes:

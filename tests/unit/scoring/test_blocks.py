@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lockstep.scoring.backends import Arrays
-from lockstep.scoring.blocks import CHECKED_BLOCKS, SEARCH_S, SEARCH_SHARE, BlockSizes, same_bits, shape_of
+from lockstep.scoring.blocks import CHECKED_BLOCKS, SEARCH_S, SEARCH_SHARE, BlockSizes, Run, same_bits, shape_of
 
 ROWS = 2_048
 
@@ -157,3 +157,43 @@ def test_same_bits_tells_zeros_and_nans_apart() -> None:
     assert not same_bits(one, (np.array([-0.0, np.nan]),))
     assert not same_bits(one, (np.array([0.0, np.nan], dtype=np.float32),))
     assert same_bits((np.array(["a", None], dtype=object),), (np.array(["a", None], dtype=object),))
+
+
+def stored(arrays: Arrays, path: Path, *, sizes: list[int]) -> BlockSizes:
+    """Sizes as another process certified them."""
+    ladder = {"sizes": sizes, "rows_per_s": [1.0 * size for size in sizes], "best": sizes[-1], "done": True}
+    path.write_text(json.dumps({shape_of(arrays): ladder}))
+    return BlockSizes(16, store=path, search=True)
+
+
+@pytest.mark.parametrize("model", [by_size, by_place])
+def test_a_stored_certificate_that_does_not_hold_is_revoked_for_all_processes(
+    model: Run, arrays: Arrays, tmp_path: Path
+) -> None:
+    blocks = stored(arrays, tmp_path / "blocks.json", sizes=[8, 16, 64, 128])
+    assert blocks.usable(model, arrays) == [128, 64, 16, 8]
+    assert not blocks.verify(model, arrays)
+    assert blocks.usable(model, arrays) == [16]
+    assert BlockSizes(16, store=tmp_path / "blocks.json").usable(model, arrays) == [16]
+
+
+def test_a_stored_certificate_that_holds_stays_and_is_checked_in_every_size(arrays: Arrays, tmp_path: Path) -> None:
+    asked: set[int] = set()
+
+    def run(block: Arrays) -> Arrays:
+        asked.add(len(block[0]))
+        return by_row(block)
+
+    blocks = stored(arrays, tmp_path / "cpu-float32-1.json", sizes=[8, 16, 64, 4 * ROWS])
+    assert blocks.verify(run, arrays)
+    assert asked == {8, 16, 64}  # the sample does not fill the largest
+    assert blocks.usable(run, arrays) == [4 * ROWS, 64, 16, 8]
+    assert blocks.holds_for == "cpu-float32-1"
+
+
+def test_what_this_process_certified_is_not_checked_at_once_again(arrays: Arrays) -> None:
+    blocks = BlockSizes(16, search=True)
+    blocks.usable(by_row, arrays)
+    assert blocks.verify(by_size, arrays)
+    assert BlockSizes(16).verify(by_size, arrays)  # nothing is certified
+    assert BlockSizes(16).holds_for == ""
