@@ -135,6 +135,7 @@ async def ask(plane: DataPlane, exchange: Exchange, decode: Decode, *, name: str
     body = await read_body(plane, exchange)
     with plane.admitted, plane.fleet.find(name, version) as target:
         trace.model, trace.version = target.identity.name, target.number
+        target.lane.require_room()
         apart = len(body) > plane.limits.inline_bytes
         clock = time.perf_counter()
         question = await plane.run(partial(decode, target=target), body, apart=apart)

@@ -229,6 +229,41 @@ def test_an_answer_that_would_come_too_late_is_refused_at_once(backend: Counting
     assert refused[-1]
 
 
+def test_what_has_no_chance_is_refused_before_it_is_decoded(backend: Counting) -> None:
+    cost = Cost()
+    cost.learn(1, 0.4)
+    lane = lane_of(backend, LaneLimits(slo_s=1.0), cost=cost)
+    lane.require_room()
+    backend.hold.clear()
+
+    async def run() -> None:
+        waiting = [asyncio.create_task(lane.score(batch(1))) for _ in range(20)]
+        await asyncio.sleep(0.05)
+        try:
+            with pytest.raises(Overloaded, match="an answer would take about"):
+                lane.require_room()
+        finally:
+            backend.hold.set()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        lane.require_room()
+
+    asyncio.run(run())
+
+
+def test_other_work_of_the_endpoint_is_learnt_from_how_long_requests_wait(backend: Counting) -> None:
+    lane = lane_of(backend, LaneLimits(slo_s=30.0, inline_s=0.0))
+    for _ in range(100):
+        lane._learn_slowness(0.001, 0.0005)
+    assert (lane._slowness, lane._deviation) == (1.0, 0.0)  # so short a wait says nothing
+    for _ in range(200):
+        lane._learn_slowness(0.3, 0.1)
+    assert lane._slowness == pytest.approx(3.0, rel=0.01)
+    assert lane._deviation < 0.1
+    for _ in range(200):
+        lane._learn_slowness(0.05, 0.1)
+    assert lane._slowness == pytest.approx(1.0, rel=0.01)  # never shorter than what the model needs
+
+
 def test_a_listener_that_fails_keeps_nobody_from_an_answer(backend: Counting, caplog: pytest.LogCaptureFixture) -> None:
     def fail(_: Scored) -> None:
         raise RuntimeError
