@@ -18,7 +18,12 @@ clock = time.perf_counter
 
 
 class GrpcLoad:
-    """Calls of one method over a few channels."""
+    """Calls of one method over a few channels.
+
+    Attributes:
+        number: Of the next request.
+        tally: What came back.
+    """
 
     def __init__(self, target: str, requests: Sequence[bytes]) -> None:
         self._requests = requests
@@ -26,13 +31,13 @@ class GrpcLoad:
         own = [("grpc.use_local_subchannel_pool", 1)]
         self._channels = [grpc.aio.insecure_channel(target, options=own) for _ in range(CHANNELS)]
         self._calls = [channel.unary_unary(METHOD) for channel in self._channels]  # bytes in, bytes out
-        self._number = 0
+        self.number = 0
         self.tally = SortedTally()
 
     async def ask(self, since: float) -> None:
         """Send the next request; its latency counts from `since`."""
-        number = self._number
-        self._number += 1
+        number = self.number
+        self.number += 1
         row = number % len(self._requests)
         tally = self.tally
         try:
@@ -47,6 +52,14 @@ class GrpcLoad:
             tally.latencies_s.append(clock() - since)
         else:
             tally.fail("another answer to the same request")
+
+    async def go_away(self) -> None:
+        """Send the next request and cancel the call."""
+        number = self.number
+        self.number += 1
+        call = self._calls[number % CHANNELS](self._requests[number % len(self._requests)], timeout=TIMEOUT_S)
+        await asyncio.sleep(0)
+        call.cancel()
 
     async def closed(self, *, clients: int, warm_s: float, seconds: float) -> SortedTally:
         """Let so many clients ask again as soon as they have their answer."""

@@ -2,8 +2,8 @@
 
     python -m benchmarks.promises.overload --workload trees --form "v2 binary" --seconds 10
 
-Clients that wait for their answers find the peak of goodput: answers within `slo_ms`, per second. Then arrivals that wait
-for nobody come at three times that rate. The exit code is 1 unless, in the median round,
+Clients that wait for their answers find the peak of goodput: answers within `slo_ms`, per second. Then arrivals that
+wait for nobody come at three times that rate. The exit code is 1 unless, in the median round,
 
 - goodput is 90 % of the peak or more,
 - 99 % of accepted requests are answered within `slo_ms` of the time at which they were to be sent,
@@ -36,7 +36,7 @@ TIMES = 3.0
 KEPT = 0.9
 # Of the intended rate that was really offered, and of lateness that would blur what is measured, as a share of the SLO.
 OFFERED, LATE = 0.95, 0.1
-CLIENTS = (16, 64)
+CLIENTS = (4, 16, 64)
 CONNECTIONS = 512
 REQUESTS = 64
 START_S = 3.0
@@ -149,7 +149,7 @@ def halves() -> tuple[list[int], list[int]]:
     return (cores[:half], cores[half:]) if half else (cores, cores)
 
 
-def orders_of(served: Endpoint, requests: Sequence[bytes], form: str, options: argparse.Namespace) -> list[Order]:
+def orders_of(served: Endpoint, requests: Sequence[bytes], form: str, *, options: argparse.Namespace) -> list[Order]:
     """Return an order for each sender, without a load yet."""
     order = Order(
         host=HOST,
@@ -182,7 +182,7 @@ def main() -> int:
                     print(f"{workload}, {form}, {options.rows} rows a request, SLO {options.slo_ms:g} ms", flush=True)
                     rounds = []
                     for _ in range(options.rounds):
-                        orders = orders_of(served, requests, form, options)
+                        orders = orders_of(served, requests, form, options=options)
                         rounds.append(measure(orders, slo_ms=options.slo_ms, seconds=options.seconds))
                         tell(rounds[-1])
                     broken = promise.broken(rounds)

@@ -121,9 +121,7 @@ def send(orders: Sequence[Order]) -> Seen:
     """
     command = [sys.executable, "-m", "benchmarks.promises.sender"]
     senders = [
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment()
-        )
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment())
         for _ in orders
     ]
     try:
