@@ -2,10 +2,10 @@
 
     python -m benchmarks.promises.soak --requests 1000000
 
-Clients of REST and gRPC ask in every form, mostly small requests and some of 64 rows, a few that are wrong, and some that
-go away without waiting; answers are logged, metrics are scraped. The exit code is 1 unless memory, open files and threads
-stay within the bounds that are printed, every answer has the right status and the bytes that it had before, and the
-endpoint itself counts no status of 500 or above.
+Clients of REST and gRPC ask in every form, mostly small requests and some of 64 rows, a few that are wrong, and some
+that go away without waiting; answers are logged, metrics are scraped. The exit code is 1 unless memory, open files and
+threads stay within the bounds that are printed, every answer has the right status and the bytes that it had before, and
+the endpoint itself counts no status of 500 or above.
 """
 
 import argparse
@@ -165,14 +165,15 @@ def tell(told: Told, seen: Sequence[Vitals], *, requests: int, seconds: float, b
     """Print what was seen; return what is beyond its bound."""
     grown = growth(seen, requests=requests)
     first, last = seen[0], seen[-1]
+    rate = told.right / seconds
     print(
-        f"{told.right:,} right answers in {seconds:.0f} s ({told.right / seconds:,.0f}/s), {told.refused:,} of them rightly "
-        f"refused; {told.gone:,} clients went away; failures: {told.failures or 'none'}"
+        f"{told.right:,} right answers in {seconds:.0f} s ({rate:,.0f}/s), {told.refused:,} of them rightly refused; "
+        f"{told.gone:,} clients went away; failures: {told.failures or 'none'}"
     )
     print(
-        f"memory {first.memory_mib:.0f} MiB at first, {last.memory_mib:.0f} at last: {grown.since_warm_mib:+.1f} since the "
-        f"warm-up (bound {bounds.since_warm_mib:g}), {grown.last_half_mib:+.1f} over the last half "
-        f"(bound {bounds.last_half_mib:g})"
+        f"memory {first.memory_mib:.0f} MiB at first, {last.memory_mib:.0f} at last: "
+        f"{grown.since_warm_mib:+.1f} since the warm-up (bound {bounds.since_warm_mib:g}), "
+        f"{grown.last_half_mib:+.1f} over the last half (bound {bounds.last_half_mib:g})"
     )
     print(f"open files {first.files} and {last.files}, threads {first.threads} and {last.threads}; {len(seen)} looks")
     broken = grown.beyond(bounds)

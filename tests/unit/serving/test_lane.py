@@ -250,18 +250,13 @@ def test_what_has_no_chance_is_refused_before_it_is_decoded(backend: Counting) -
     asyncio.run(run())
 
 
-def test_other_work_of_the_endpoint_is_learnt_from_how_long_requests_wait(backend: Counting) -> None:
-    lane = lane_of(backend, LaneLimits(slo_s=30.0, inline_s=0.0))
-    for _ in range(100):
-        lane._learn_slowness(0.001, 0.0005)
-    assert (lane._slowness, lane._deviation) == (1.0, 0.0)  # so short a wait says nothing
-    for _ in range(200):
-        lane._learn_slowness(0.3, 0.1)
-    assert lane._slowness == pytest.approx(3.0, rel=0.01)
-    assert lane._deviation < 0.1
-    for _ in range(200):
-        lane._learn_slowness(0.05, 0.1)
-    assert lane._slowness == pytest.approx(1.0, rel=0.01)  # never shorter than what the model needs
+def test_other_work_of_the_endpoint_is_learnt_from_how_long_requests_wait(lane: ScoringLane) -> None:
+    for waited_s, expected_s, slowness in ((0.001, 0.0005, 1.0), (0.3, 0.1, 3.0), (0.05, 0.1, 1.0)):
+        for _ in range(200):
+            lane._learn_slowness(waited_s, expected_s)
+        # So short a wait says nothing, and none is shorter than what the model needs.
+        assert lane._slowness == pytest.approx(slowness, rel=0.01)
+        assert lane._deviation < 0.1
 
 
 def test_a_listener_that_fails_keeps_nobody_from_an_answer(backend: Counting, caplog: pytest.LogCaptureFixture) -> None:
