@@ -11,6 +11,8 @@ UPGRADE ?=
 KILLS ?= 300
 FAULTS ?= 200
 SEED ?=
+# Of `make test-soak`.
+REQUESTS ?= 1000000
 # Of `make fuzz`.
 FRAMES ?= binary grpc parquet tensors damaged
 FUZZ_SECONDS ?= 120
@@ -39,7 +41,7 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 .NOTPARALLEL:
 .PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift setup-browser python java data train text drift \
 	demo up test test-unit test-publish test-spark test-integration test-browser pictures test-gpu test-dags test-training test-kills test-faults \
-	test-operations test-swaps test-schema test-clients fuzz setup-clients \
+	test-operations test-swaps test-schema test-clients test-overload test-soak test-parity fuzz setup-clients \
 	bench bench-table bench-serving bench-serving-table setup-bench setup-bench-serving \
 	lint fmt type lock docs hooks clean distclean
 
@@ -173,6 +175,19 @@ test-swaps: setup java setup-dev ## A hundred hot swaps of the endpoint's model 
 test-schema: setup-dev ## CASES requests made from the endpoint's OpenAPI page, none answered wrongly (SEED repeats them)
 	@LOCKSTEP_SCHEMA_CASES=$(CASES) $(if $(SEED),LOCKSTEP_SCHEMA_SEED=$(SEED)) $(BIN)/python -m pytest -s \
 		tests/integration/test_openapi_fuzz.py --timeout 14400 $(PYTEST_ARGS)
+
+test-overload: WORKLOAD = trees minilm
+test-overload: SECONDS = 10
+test-overload: ROUNDS = 3
+test-overload: setup-dev setup-text ## Three times the load that the endpoint can bear: WORKLOAD, SECONDS, ROUNDS
+	@$(BIN)/python -m benchmarks.promises.overload --workload $(WORKLOAD) --seconds $(SECONDS) --rounds $(ROUNDS)
+
+test-soak: setup-dev ## REQUESTS of all kinds to the endpoint; memory, files and threads stay what they were
+	@$(BIN)/python -m benchmarks.promises.soak --requests $(REQUESTS)
+
+test-parity: ROWS = 100000
+test-parity: setup-dev java ## ROWS real rows through Spark and, in every form, through the endpoint, by each backend: no bit differs
+	@$(BIN)/python -m benchmarks.promises.parity --rows $(ROWS) $(if $(SEED),--seed $(SEED))
 
 test-operations: setup java setup-dev ## kill -9, outages and people at the buttons, on a real stack; half an hour
 	@$(BIN)/python -m pytest tests/operations --timeout 1800 $(PYTEST_ARGS)

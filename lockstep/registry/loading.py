@@ -17,6 +17,8 @@ from lockstep.scoring.scorer import Scorer
 
 # Libraries whose kernels decide the last bit of a result.
 NUMERIC_LIBRARIES = ("numpy", "torch", "onnxruntime", "scikit-learn", "scipy", "xgboost", "lightgbm")
+# Raised when certificates are earned in another way: what was kept before counts no more.
+CERTIFICATION = 2
 CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -59,7 +61,8 @@ def load_scorer(path: Path, *, execution: Execution | None = None, search: bool 
     backend = _backend(artifact, chosen)
     store = path.parent / "blocks" / f"{fingerprint(backend.device, chosen)}.json"
     blocks = BlockSizes(artifact.block_rows, store=store, search=search)
-    return Scorer(backend, artifact.signature, block_rows=artifact.block_rows, blocks=blocks)
+    name = artifact.backend or flavor_of(artifact)
+    return Scorer(backend, artifact.signature, block_rows=artifact.block_rows, blocks=blocks, backend_name=name)
 
 
 def flavor_of(artifact: Artifact) -> str:
@@ -103,7 +106,8 @@ def fingerprint(device: str, execution: Execution) -> str:
         except metadata.PackageNotFoundError:
             continue
     kind = device.partition(":")[0]
-    facts = {"hardware": hardware(device), "precision": execution.precision, "threads": execution.threads, **versions}
+    machine = {"hardware": hardware(device), "precision": execution.precision, "threads": execution.threads}
+    facts = {"rule": CERTIFICATION, **machine, **versions}
     return f"{kind}-{execution.precision}-{canonical_digest(facts)[:12]}"
 
 

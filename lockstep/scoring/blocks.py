@@ -1,10 +1,11 @@
 """Block sizes: how many rows the model scores at a time, without a bit of any result depending on it.
 
 Kernels choose their order of summation by shape, not by value, so two block sizes either give equal bits for all rows
-or differ for almost every row of generic data. The base size, part of the artifact, defines the result. Another size is
-used only once it was certified on this machine: the same rows, scored both ways, in two orders, agree in every bit.
-Among larger sizes the fastest is found by measuring (the knee); as all agree, a noisy measurement costs speed at most.
-Smaller ones spare the last rows of a batch, and a lone request, the padding up to the base size.
+or differ for some share of generic rows: nearly all of a deep network, one in fifty of a small one. The base size, part
+of the artifact, defines the result. Another size is used only once it was certified on this machine: enough rows,
+scored both ways, in two orders, agree in every bit. Among larger sizes the fastest is found by measuring (the knee); as
+all agree, a noisy measurement costs speed at most. Smaller ones spare the last rows of a batch, and a lone request, the
+padding up to the base size.
 """
 
 import functools
@@ -14,13 +15,14 @@ import statistics
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lockstep.scoring.backends import Arrays
+from lockstep.scoring.ladders import Ladder, load_ladders
 
 GROWTH = 2
 LARGEST_ROWS = 65_536
@@ -30,6 +32,9 @@ HALVINGS = 3
 SEARCH_S, SEARCH_SHARE = 2.0, 0.2
 # A size of n rows costs about so many times n rows to certify and to time.
 SEARCH_COST = 8
+# A size is certified with so many rows, or what the model scores in so many seconds, if that is less: what is slow is
+# deep, and a few of its rows show a difference. A sample with fewer certifies nothing.
+LEAST_ROWS, MOST_ROWS, CERTIFY_S = 1_024, 4_096, 0.02
 # A block must be faster by this much than one of half its rows to be worth its memory, and its place in shared caches.
 WORTH = 1.04
 # A block is timed at least twice, and again up to this many times in this many seconds.
@@ -41,27 +46,6 @@ CHECKED_BLOCKS = 2_048
 Run = Callable[[Arrays], Arrays]
 
 
-@dataclass
-class Ladder:
-    """What is known of one input shape.
-
-    Attributes:
-        sizes: Certified block sizes in rows, ascending; the base is one of them.
-        rows_per_s: Measured speed of each, in the same order; what the bare model does on one core or device.
-        best: The largest to use.
-        done: Whether still larger sizes were seen to differ or not to pay; else the sample was too small for them.
-    """
-
-    sizes: list[int]
-    rows_per_s: list[float] = field(default_factory=list)
-    best: int = 0
-    done: bool = False
-
-    def usable(self) -> list[int]:
-        """Return the sizes to use, largest first."""
-        return [size for size in reversed(self.sizes) if size <= self.best]
-
-
 class BlockSizes:
     """The block sizes of one loaded model on one device."""
 
@@ -69,8 +53,9 @@ class BlockSizes:
         self.base = base
         self._store = store
         self._search = search
-        self._ladders = _load(store, base=base)
+        self._ladders = load_ladders(store, base=base)
         self._unchecked: dict[str, int] = {}
+        self._own: set[str] = set()  # shapes that this process searched itself
         self._began = time.monotonic()
         self._searched_s = 0.0
 
@@ -88,11 +73,40 @@ class BlockSizes:
         """
         shape, rows = shape_of(arrays), len(arrays[0])
         if self._search and self._wants_search(self._ladders.get(shape), rows=rows):
-            self._ladders = {**_load(self._store, base=self.base), **self._ladders}  # what other processes found
+            self._ladders = {**load_ladders(self._store, base=self.base), **self._ladders}  # what other processes found
             if self._wants_search(self._ladders.get(shape), rows=rows):
                 self._find(run, arrays, shape)
         ladder = self._ladders.get(shape)
         return ladder.usable() if ladder else [self.base]
+
+    @property
+    def holds_for(self) -> str:
+        """What certificates hold for: device, precision, a digest of hardware and libraries; empty: kept nowhere."""
+        return self._store.stem if self._store is not None else ""
+
+    def verify(self, run: Run, arrays: Arrays, *, seconds: float = SEARCH_S) -> bool:
+        """Check what another process certified: all its sizes that the sample fills, small ones first, for a while.
+
+        Args:
+            run: Scores a block.
+            arrays: Encoded rows, the sample.
+            seconds: After which no further size is begun.
+
+        Returns:
+            Whether all that were checked agree; if not, nothing but the base is used for this shape from now on.
+        """
+        shape, ends = shape_of(arrays), time.monotonic() + seconds
+        ladder = self._ladders.get(shape)
+        if ladder is None or shape in self._own:
+            return True
+        for size in [size for size in reversed(ladder.usable()) if size != self.base]:
+            whole, part = max(size, self.base), min(size, self.base)
+            if whole > len(arrays[0]) or time.monotonic() > ends:
+                break
+            if not self._agrees(run, arrays, whole, parts=part, rows=len(arrays[0])):
+                self.revoke(arrays)
+                return False
+        return True
 
     def settle(self) -> None:
         """Search no more: what is known by now is used. A search would keep a request waiting."""
@@ -143,20 +157,31 @@ class BlockSizes:
         clock = time.monotonic()
         ends = clock + self._budget_s()
         try:
-            known = self._ladders.get(shape) or self._descend(run, _filled(arrays, self.base))
+            known = self._ladders.get(shape) or self._descend(run, arrays)
+            if known is None:
+                return
             self._ladders[shape] = self._climb(run, arrays, known, ends=ends)
         except Exception:  # noqa: BLE001 - a bad row in the sample, or no memory: the next batch may do
             return
         finally:
             self._searched_s += time.monotonic() - clock
+        self._own.add(shape)
         self._write()
 
-    def _descend(self, run: Run, arrays: Arrays) -> Ladder:
-        """Time the base and certify smaller blocks."""
-        ladder = Ladder([self.base], [self._time(run, arrays, self.base)], self.base)
+    def _descend(self, run: Run, arrays: Arrays) -> Ladder | None:
+        """Time the base and certify smaller blocks; none when the rows are too few to certify anything."""
+        filled = _filled(arrays, self.base)
+        speed = self._time(run, filled, self.base)
+        if len(arrays[0]) < min(LEAST_ROWS, CERTIFY_S * speed):
+            return None
+        arrays, ladder = filled, Ladder([self.base], [speed], self.base)
         for halving in range(1, HALVINGS + 1):
             size = self.base >> halving
-            if not size or self.base % size or not self._agrees(run, arrays, self.base, parts=size):
+            if (
+                not size
+                or self.base % size
+                or not self._agrees(run, arrays, self.base, parts=size, rows=_enough(speed))
+            ):
                 break
             ladder.sizes.insert(0, size)
             ladder.rows_per_s.insert(0, self._time(run, arrays, size))
@@ -169,7 +194,7 @@ class BlockSizes:
         size = ladder.sizes[-1] * GROWTH
         ladder.done = ladder.sizes[-1] / ladder.rows_per_s[-1] > LONG_S
         while not ladder.done and size <= rows and time.monotonic() + SEARCH_COST * size / ladder.rows_per_s[-1] < ends:
-            if not self._agrees(run, arrays, size, parts=self.base):
+            if not self._agrees(run, arrays, size, parts=self.base, rows=_enough(ladder.rows_per_s[-1])):
                 ladder.done = True
                 break
             speed = self._time(run, arrays, size)
@@ -181,14 +206,17 @@ class BlockSizes:
             size *= GROWTH
         return ladder
 
-    def _agrees(self, run: Run, arrays: Arrays, size: int, *, parts: int) -> bool:
-        """Whether `size` rows, in two orders, get the same bits at once and in parts."""
-        for rows in (tuple(array[:size] for array in arrays), _reversed(arrays, size)):
-            whole = run(rows)
-            for start in range(0, size, parts):
-                part = run(tuple(array[start : start + parts] for array in rows))
-                if not same_bits(part, tuple(array[start : start + parts] for array in whole)):
-                    return False
+    def _agrees(self, run: Run, arrays: Arrays, size: int, *, parts: int, rows: int) -> bool:
+        """Whether so many rows, one block at least, get the same bits in blocks of both sizes, in two orders."""
+        least = max(min(rows, len(arrays[0])), size)
+        for begin in range(0, least - size + 1, size):
+            block = tuple(array[begin : begin + size] for array in arrays)
+            for given in (block, _reversed(block, size)):
+                whole = run(given)
+                for start in range(0, size, parts):
+                    part = run(tuple(array[start : start + parts] for array in given))
+                    if not same_bits(part, tuple(array[start : start + parts] for array in whole)):
+                        return False
         return True
 
     @staticmethod
@@ -208,7 +236,7 @@ class BlockSizes:
         try:
             self._store.parent.mkdir(parents=True, exist_ok=True)
             partial = self._store.with_name(f".{self._store.name}.{uuid.uuid4().hex}")
-            known = {**_load(self._store, base=self.base), **self._ladders}  # what other processes found stays
+            known = {**load_ladders(self._store, base=self.base), **self._ladders}  # what other processes found stays
             partial.write_text(json.dumps({shape: asdict(ladder) for shape, ladder in known.items()}, indent=1))
             partial.replace(self._store)
         except OSError:
@@ -236,6 +264,11 @@ def same_bits(left: Arrays, right: Arrays) -> bool:
     return True
 
 
+def _enough(rows_per_s: float) -> int:
+    """Return how many rows certify a size."""
+    return int(min(MOST_ROWS, CERTIFY_S * rows_per_s))
+
+
 def _filled(arrays: Arrays, rows: int) -> Arrays:
     """Return at least so many rows, the same ones over again where there are fewer."""
     times = -(-rows // len(arrays[0]))
@@ -244,14 +277,3 @@ def _filled(arrays: Arrays, rows: int) -> Arrays:
 
 def _reversed(arrays: Arrays, size: int) -> Arrays:
     return tuple(np.ascontiguousarray(array[-size:][::-1]) for array in arrays)
-
-
-def _load(store: Path | None, *, base: int) -> dict[str, Ladder]:
-    if store is None:
-        return {}
-    try:
-        stored = json.loads(store.read_text(encoding="utf-8"))
-        ladders = {shape: Ladder(**known) for shape, known in stored.items()}
-    except (OSError, ValueError, TypeError):
-        return {}
-    return {shape: known for shape, known in ladders.items() if base in known.sizes}

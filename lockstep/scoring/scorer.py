@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from lockstep.errors import MemoryExhausted
 from lockstep.scoring.backends import Arrays, Backend, Encoded, Floats, Group, ValuesBackend
-from lockstep.scoring.blocks import BlockSizes, same_bits
+from lockstep.scoring.blocks import SEARCH_S, BlockSizes, same_bits
+from lockstep.scoring.certificate import Certificate
 from lockstep.scoring.memory import MemoryWatch, is_out_of_memory
 from lockstep.scoring.outputs import OutputArrays
 from lockstep.scoring.reasons import MODEL_RAISED, OUT_OF_MEMORY
@@ -68,9 +69,16 @@ class Scorer:
     """A loaded model plus encode and decode."""
 
     def __init__(
-        self, backend: Backend, signature: Signature, *, block_rows: int, blocks: BlockSizes | None = None
+        self,
+        backend: Backend,
+        signature: Signature,
+        *,
+        block_rows: int,
+        blocks: BlockSizes | None = None,
+        backend_name: str = "",
     ) -> None:
         self._backend = backend
+        self._backend_name = backend_name
         self.signature = signature
         self.block_rows = block_rows
         self.blocks = blocks or BlockSizes(block_rows)
@@ -88,6 +96,28 @@ class Scorer:
     def device(self) -> str:
         """Where the model runs: `cpu`, `cuda:0`."""
         return self._backend.device
+
+    @property
+    def certificate(self) -> Certificate:
+        """By what and in blocks of which sizes rows are scored, as known by now."""
+        sizes = {shape: tuple(sorted(ladder.usable())) for shape, ladder in self.blocks.ladders.items()}
+        return Certificate(self._backend_name, self.device, self.block_rows, sizes, self.blocks.holds_for)
+
+    def verify(self, sample: pa.RecordBatch) -> bool:
+        """Check the block sizes that another process certified; see `BlockSizes.verify`.
+
+        Args:
+            sample: Rows of the signature's schema that the model can score.
+
+        Returns:
+            Whether none differs from the artifact's own. One that does is not used.
+        """
+        groups = self._backend.encode(sample).groups
+        each_s = SEARCH_S / max(len(groups), 1)
+        held = [self.blocks.verify(self._backend.run, group.arrays, seconds=each_s) for group in groups]
+        if not all(held):
+            log.warning("a stored certificate of block sizes does not hold; rows run in blocks of %d", self.block_rows)
+        return all(held)
 
     def score(self, batch: pa.RecordBatch, *, where: str = "the input") -> ScoredBatch:
         """Score every row of a batch; a bad row gets a reason instead of failing the others.

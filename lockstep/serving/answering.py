@@ -146,6 +146,7 @@ async def ask(plane: DataPlane, exchange: Exchange, decode: Decode, *, name: str
             return await answer_routed(plane, arms, HttpTurn(plane, exchange, read=decode, body=body))
     with plane.admitted, plane.fleet.find(name, version) as target:
         trace.model, trace.version = target.identity.name, target.number
+        target.lane.require_room()
         apart = len(body) > plane.limits.inline_bytes
         clock = time.perf_counter()
         question = await plane.run(partial(decode, target=target), body, apart=apart)

@@ -12,41 +12,24 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import count
 
 from lockstep.scoring.scorer import ScoredBatch, Scorer
 from lockstep.serving.cost import Cost
 from lockstep.serving.errors import ClientGone, DeadlinePassed, Overloaded
+from lockstep.serving.lane_limits import LaneLimits
 from lockstep.serving.rows import Rows
 from lockstep.serving.trace import NEVER
 from lockstep.serving.work import Failed, Scored, Share, Work, cut, score_shares
 
+# How waits differ from predictions is learnt from those longer than this, the last twenty or so of them.
+LEARNT_WAIT_S, LEARNT_SHARE, MOST_SLOWNESS = 0.005, 0.05, 20.0
+# A wait is taken for as long as its mean and so many mean deviations.
+DEVIATIONS = 3.0
+
 Gone = Callable[[], Awaitable[None]]
 
 _log = logging.getLogger("lockstep.serving")
-
-
-@dataclass(frozen=True)
-class LaneLimits:
-    """Bounds of one model's lane.
-
-    Attributes:
-        slo_s: A request is refused when it would be answered later than this after it came.
-        batch_rows, batch_bytes: Most rows and bytes of a micro-batch; a larger request runs in slices.
-        waiting_requests, waiting_bytes: What may wait; further requests are told to come back.
-        inline_s: Batches that take no longer run on the event loop.
-        slice_s: What a micro-batch may take, if it has more than a block of rows: the longest that a request waits for
-            another that came before it and is less urgent.
-    """
-
-    slo_s: float = 1.0
-    batch_rows: int = 65_536
-    batch_bytes: int = 64 * 2**20
-    waiting_requests: int = 1024
-    waiting_bytes: int = 256 * 2**20
-    inline_s: float = 0.001
-    slice_s: float = 0.025
 
 
 class ScoringLane:
@@ -79,6 +62,8 @@ class ScoringLane:
         self._scheduled = False
         self._running_since: float | None = None
         self._running_until = 0.0
+        # How many times longer a wait is than the model needs for those ahead, since there is other work too.
+        self._slowness, self._deviation = 1.0, 0.0
 
     @property
     def waiting(self) -> int:
@@ -92,9 +77,11 @@ class ScoringLane:
     def predicted_wait_s(self, rows: int, now: float) -> float:
         """Return when so many more rows would be scored, from now on."""
         ahead = max(self._running_until - now, 0.0) if self._running_since is not None else 0.0
-        total = self._rows + rows
+        total, cost = self._rows + rows, self.cost
         batches = -(-total // max(self._most_rows(), 1))
-        return ahead + self.cost.seconds_per_row * total + self.cost.seconds_per_batch * batches
+        whole = ahead + cost.seconds_per_row * total + cost.seconds_per_batch * batches
+        own = cost.predict(rows)
+        return own + max(whole - own, 0.0) * (self._slowness + DEVIATIONS * self._deviation)
 
     async def score(
         self,
@@ -132,6 +119,7 @@ class ScoringLane:
             work.started = now
             self._finish(loop, *score_shares(self._scorer, [Share(work, 0, rows.num_rows)]))
             return work.answered.result(), work
+        work.expected_s = (wait - own) / (self._slowness + DEVIATIONS * self._deviation)
         self._push(work)
         self._schedule(loop)
         waits = self._running_since is not None or own > self.limits.inline_s
@@ -146,6 +134,18 @@ class ScoringLane:
         """Return whether so many rows can be scored at once, in one micro-batch."""
         idle = not self._queue and self._running_since is None and self.cost.batches
         return bool(idle) and 0 < rows.num_rows <= self._most_rows() and rows.nbytes <= self.limits.batch_bytes
+
+    def require_room(self) -> None:
+        """Check, before a request is decoded, that one more row would have a chance.
+
+        Raises:
+            Overloaded: What waits already takes as long as anybody may wait.
+        """
+        if self._queue:
+            now = time.monotonic()
+            wait = self.predicted_wait_s(1, now) - self.cost.predict(1)
+            if wait > self.limits.slo_s:
+                raise Overloaded(f"an answer would take about {wait:.2g} s", retry_after_s=wait)
 
     def _admit(self, rows: Rows, *, own: float, now: float, expires: float) -> float:
         limits = self.limits
@@ -190,7 +190,9 @@ class ScoringLane:
             self._finish(loop, *score_shares(self._scorer, shares))
             return
         running = self._thread.submit(score_shares, self._scorer, shares)
-        running.add_done_callback(lambda ended: loop.call_soon_threadsafe(lambda: self._finish(loop, *ended.result())))
+        running.add_done_callback(
+            lambda ended: loop.call_soon_threadsafe(lambda: self._finish(loop, *ended.result(), apart=True))
+        )
 
     def _take(self, now: float) -> list[Share]:
         """Take the rows of the next micro-batch off the queue; forget work that nobody waits for."""
@@ -211,12 +213,23 @@ class ScoringLane:
             if left and not taken:
                 self._push(work)
                 break
-            work.started = work.started or now
+            if not work.started:
+                work.started = now
+                self._learn_slowness(now - work.arrived, work.expected_s)
             shares.append(Share(work, work.done, taken))
             rows_left, bytes_left = rows_left - taken, bytes_left - taken * row_bytes
         return shares
 
-    def _finish(self, loop: asyncio.AbstractEventLoop, done: Sequence[Scored], failed: Sequence[Failed]) -> None:
+    def _learn_slowness(self, waited_s: float, expected_s: float) -> None:
+        """Compare a wait with what the model needed for those ahead; short ones say nothing."""
+        if expected_s > LEARNT_WAIT_S:
+            off = min(max(waited_s / expected_s, 1.0), MOST_SLOWNESS) - self._slowness
+            self._slowness += LEARNT_SHARE * off
+            self._deviation += LEARNT_SHARE * (abs(off) - self._deviation)
+
+    def _finish(
+        self, loop: asyncio.AbstractEventLoop, done: Sequence[Scored], failed: Sequence[Failed], *, apart: bool = False
+    ) -> None:
         """Give everybody their scores, and start the next micro-batch."""
         self._running_since = None
         for failure in failed:
@@ -224,6 +237,9 @@ class ScoringLane:
                 failure.work.answered.set_exception(failure.error)
         for scored in done:
             self.cost.learn(scored.rows.num_rows, scored.seconds)
+        if apart and self._rows:
+            self._next(loop)  # first of all: handing out takes a while, and so does the next turn of the event loop
+        for scored in done:
             if self.on_rows is not None:
                 self.on_rows(scored.rows.num_rows)
             self._hand_out(scored)

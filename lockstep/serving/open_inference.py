@@ -70,8 +70,9 @@ def _model_routes(plane: DataPlane) -> list[Route]:
         name, version = exchange.params["name"], exchange.params.get("version")
         target = plane.find(name, version)
         versions = [loaded.identity.version for loaded in plane.fleet.slot(name).versions]
-        body = orjson.dumps(model_metadata(target.identity, versions))
-        return Reply(200, body, headers=target.headers)
+        described = model_metadata(target.identity, versions)
+        described["properties"] |= target.scorer.certificate.to_properties()
+        return Reply(200, orjson.dumps(described), headers=target.headers)
 
     async def ready(exchange: Exchange) -> Reply:
         target = plane.find(exchange.params["name"], exchange.params.get("version"))

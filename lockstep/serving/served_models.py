@@ -9,7 +9,7 @@ from lockstep.run.plan import ModelIdentity
 from lockstep.serving.features.served import ServedFeatures
 from lockstep.serving.fleet import Fleet, ModelSlot
 from lockstep.serving.inference_log.log import InferenceLog
-from lockstep.serving.lane import LaneLimits
+from lockstep.serving.lane_limits import LaneLimits
 from lockstep.serving.loading import Listen, load_version, resolve
 from lockstep.serving.metrics import Metrics
 from lockstep.serving.repository import Source

@@ -5,6 +5,7 @@ import gc
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Callable
 
 from lockstep.serving.app import Application
@@ -19,6 +20,8 @@ BOUNDS = ConnectionBounds()
 FLUSH_S = 5.0
 # For calls that are in progress still when a second signal comes.
 HURRIED_S = 0.0
+# For how long a busy event loop keeps the interpreter from the thread that scores, which asks for it again and again.
+SWITCH_S = 0.0005
 
 _log = logging.getLogger("lockstep.serving")
 
@@ -73,6 +76,7 @@ async def serve(
         bounds: Of its connections.
         ready: Called once requests are taken.
     """
+    sys.setswitchinterval(SWITCH_S)
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

@@ -28,6 +28,7 @@ class Work:
         done: Rows that are scored.
         parts: Their scores.
         compute_s: Seconds of the micro-batches that they were in.
+        expected_s: What the model was to need for those ahead of them, when they came.
     """
 
     rows: Rows
@@ -40,6 +41,7 @@ class Work:
     done: int = 0
     parts: list[ScoredBatch] = field(default_factory=list)
     compute_s: float = 0.0
+    expected_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from lockstep.scoring.signature import Signature
 from lockstep.serving.data_plane import DataPlane, Limits
 from lockstep.serving.fleet import Fleet, ModelSlot
 from lockstep.serving.grpc.server import GrpcServer, build_grpc_server
-from lockstep.serving.lane import LaneLimits, ScoringLane
+from lockstep.serving.lane import ScoringLane
+from lockstep.serving.lane_limits import LaneLimits
 from lockstep.serving.metrics import Metrics
 from lockstep.serving.repository import Repository, Source
 from lockstep.serving.repository_edge import repository_routes

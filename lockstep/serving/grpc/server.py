@@ -26,6 +26,7 @@ CALLS_PER_REQUEST = 4
 # A connection is closed between calls when it was idle, or open, for so long; clients connect again by themselves.
 IDLE_S, AGE_S, AGE_GRACE_S = 600, 3600, 60
 IDENTITY_ONLY = 1
+UNBOUNDED = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,9 @@ def _options(limits: Limits, *, share_port: bool) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", limits.body_bytes + HEADROOM_BYTES),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_concurrent_streams", limits.in_progress),
+        # Beyond its own limits gRPC would end calls as CANCELLED; here they are refused with a status that says why.
+        ("grpc.server.max_pending_requests", UNBOUNDED),
+        ("grpc.server.max_pending_requests_hard_limit", UNBOUNDED),
         # As over HTTP nothing is decompressed: a small message could become one of any size.
         ("grpc.compression_enabled_algorithms_bitset", IDENTITY_ONLY),
         ("grpc.max_connection_idle_ms", IDLE_S * 1000),

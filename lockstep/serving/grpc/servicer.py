@@ -118,6 +118,7 @@ class InferenceServicer:
         self, request: pb.ModelInferRequest | bytes, call: Call, target: LoadedVersion, *, permit: Permit | None
     ) -> bytes:
         plane, trace, apart = self._plane, call.trace, isinstance(request, bytes)
+        target.lane.require_room()
 
         def decode(given: pb.ModelInferRequest | bytes) -> GrpcInfer:
             return decode_infer(parse_infer(given) if isinstance(given, bytes) else given, target.signature)

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from lockstep.run.plan import Column, ModelIdentity
+from lockstep.scoring.certificate import PROPERTIES
 from lockstep.scoring.signature import Signature
 from lockstep.serving.expiry import PARAMETER as TIMEOUT
 from lockstep.serving.infer_binary import ALL_WANTED, SIZE, WANTED
@@ -147,7 +148,10 @@ def metadata_schema(identity: ModelIdentity) -> Schema:
             "platform": {"const": "mlflow"},
             "inputs": {"type": "array", "items": _declared(identity.inputs)},
             "outputs": {"type": "array", "items": _declared(identity.outputs)},
-            "properties": _object({"digest": {"const": identity.digest}, "alias": TEXT}, optional={"alias"}),
+            "properties": _object(
+                {"digest": {"const": identity.digest}, "alias": TEXT} | dict.fromkeys(PROPERTIES, TEXT),
+                optional={"alias"},
+            ),
         }
     )
 

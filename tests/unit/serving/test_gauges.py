@@ -11,7 +11,8 @@ from lockstep.scoring.scorer import Scorer
 from lockstep.serving.access_log import WAITING, AccessLog, Line
 from lockstep.serving.data_plane import DataPlane
 from lockstep.serving.gauges import gauges
-from lockstep.serving.lane import LaneLimits, ScoringLane
+from lockstep.serving.lane import ScoringLane
+from lockstep.serving.lane_limits import LaneLimits
 from lockstep.serving.metrics import FAMILIES, Metrics, merged, text
 from lockstep.serving.trace import Trace
 from tests.unit.serving.toy import ROW, app_of, json_batch

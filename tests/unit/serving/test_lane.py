@@ -18,7 +18,8 @@ from lockstep.scoring.scorer import Scorer
 from lockstep.scoring.signature import Signature
 from lockstep.serving.cost import Cost
 from lockstep.serving.errors import ClientGone, DeadlinePassed, Overloaded
-from lockstep.serving.lane import LaneLimits, ScoringLane
+from lockstep.serving.lane import ScoringLane
+from lockstep.serving.lane_limits import LaneLimits
 from lockstep.serving.work import Scored
 
 BLOCK_ROWS = 4
@@ -227,6 +228,36 @@ def test_an_answer_that_would_come_too_late_is_refused_at_once(backend: Counting
     refused = [isinstance(each, Overloaded) for each in asyncio.run(run())]
     assert not refused[0]
     assert refused[-1]
+
+
+def test_what_has_no_chance_is_refused_before_it_is_decoded(backend: Counting) -> None:
+    cost = Cost()
+    cost.learn(1, 0.4)
+    lane = lane_of(backend, LaneLimits(slo_s=1.0), cost=cost)
+    lane.require_room()
+    backend.hold.clear()
+
+    async def run() -> None:
+        waiting = [asyncio.create_task(lane.score(batch(1))) for _ in range(20)]
+        await asyncio.sleep(0.05)
+        try:
+            with pytest.raises(Overloaded, match="an answer would take about"):
+                lane.require_room()
+        finally:
+            backend.hold.set()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        lane.require_room()
+
+    asyncio.run(run())
+
+
+def test_other_work_of_the_endpoint_is_learnt_from_how_long_requests_wait(lane: ScoringLane) -> None:
+    for waited_s, expected_s, slowness in ((0.001, 0.0005, 1.0), (0.3, 0.1, 3.0), (0.05, 0.1, 1.0)):
+        for _ in range(200):
+            lane._learn_slowness(waited_s, expected_s)
+        # So short a wait says nothing, and none is shorter than what the model needs.
+        assert lane._slowness == pytest.approx(slowness, rel=0.01)
+        assert lane._deviation < 0.1
 
 
 def test_a_listener_that_fails_keeps_nobody_from_an_answer(backend: Counting, caplog: pytest.LogCaptureFixture) -> None:

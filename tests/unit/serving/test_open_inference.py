@@ -34,6 +34,8 @@ def test_the_model_is_found_with_and_without_version(prefix: str, app: Any) -> N
     metadata = call(app, prefix)
     assert metadata.json()["name"] == "toy"
     assert metadata.headers["x-lockstep-model-digest"] == "d" * 64
+    told = metadata.json()["properties"]
+    assert (told["digest"], told["certificate_device"], told["certificate_block_rows"]) == ("d" * 64, "cpu", "8")
     assert call(app, f"{prefix}/ready").json() == {"name": "toy", "ready": True}
     answer = call(app, f"{prefix}/infer", body(id="a"), headers=JSON)
     assert answer.status == 200

@@ -21,7 +21,7 @@ from lockstep.report.page import render
 from lockstep.run.canary_state import CanaryEvent, record_event
 from lockstep.run.folder import PLAN
 from lockstep.run.plan import Plan
-from lockstep.serving.lane import LaneLimits
+from lockstep.serving.lane_limits import LaneLimits
 from lockstep.serving.loading import load_version, resolve
 from lockstep.serving.versions import LoadedVersion
 from lockstep.specs.settings import Settings
