@@ -71,17 +71,19 @@ class InferenceServicer:
         """Say whether requests are taken."""
         return pb.ServerReadyResponse(ready=self._plane.ready)
 
-    async def model_ready(self, request: pb.ModelReadyRequest, _call: Call) -> pb.ModelReadyResponse:
+    async def model_ready(self, request: pb.ModelReadyRequest, call: Call) -> pb.ModelReadyResponse:
         """Say whether a model takes requests; one that is not served is an error."""
-        try:
-            self._find(request.name, request.version)
-        except NotReady:
-            return pb.ModelReadyResponse(ready=False)
-        return pb.ModelReadyResponse(ready=True)
+        with self._admitted(call, "read", request.name):
+            try:
+                self._find(request.name, request.version)
+            except NotReady:
+                return pb.ModelReadyResponse(ready=False)
+            return pb.ModelReadyResponse(ready=True)
 
-    async def server_metadata(self, _: pb.ServerMetadataRequest, _call: Call) -> pb.ServerMetadataResponse:
+    async def server_metadata(self, _: pb.ServerMetadataRequest, call: Call) -> pb.ServerMetadataResponse:
         """Say what this server is."""
-        return pb.ServerMetadataResponse(name="lockstep", version=__version__)
+        with self._admitted(call, "read", ""):
+            return pb.ServerMetadataResponse(name="lockstep", version=__version__)
 
     async def model_metadata(self, request: pb.ModelMetadataRequest, call: Call) -> pb.ModelMetadataResponse:
         """Describe a model's inputs and outputs."""

@@ -111,3 +111,28 @@ def test_when_all_places_are_taken_nothing_is_parsed(plane: DataPlane) -> None:
             places.enter_context(plane.admitted)
         with pytest.raises(Overloaded):
             answer(plane, b"no message at all", Noted())
+
+
+def test_what_rest_tells_readers_alone_is_told_to_readers_alone(plane: DataPlane) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def refuse(call: Call, action: str, model: str) -> None:
+        asked.append((action, model))
+        raise Forbidden("client", action=action, model=model)
+
+    async def run() -> None:
+        servicer = InferenceServicer(plane, Repository(plane.fleet, {}, metrics=plane.metrics), admit=refuse)
+        call = Call("/inference.GRPCInferenceService/ModelReady", None, Trace("q"))
+        for answering in (
+            servicer.model_ready(pb.ModelReadyRequest(name="toy"), call),
+            servicer.model_metadata(pb.ModelMetadataRequest(name="toy"), call),
+            servicer.server_metadata(pb.ServerMetadataRequest(), call),
+        ):
+            with pytest.raises(Forbidden):
+                await answering
+        # What probes ask is open to all, as over REST.
+        assert (await servicer.server_live(pb.ServerLiveRequest(), call)).live
+        assert (await servicer.server_ready(pb.ServerReadyRequest(), call)).ready
+
+    asyncio.run(run())
+    assert asked == [("read", "toy"), ("read", "toy"), ("read", "")]
