@@ -22,8 +22,9 @@ from lockstep.serving.rows import Rows
 from lockstep.serving.trace import NEVER
 from lockstep.serving.work import Failed, Scored, Share, Work, cut, score_shares
 
-# How waits differ from predictions is learnt from those longer than this, the last twenty or so of them.
-LEARNT_WAIT_S, LEARNT_SHARE, MOST_SLOWNESS = 0.005, 0.05, 20.0
+# How waits differ from predictions is learnt from those longer than this share of the SLO, the last twenty or so.
+# Even if all seem to take the most, some that long are taken, and it is found out when they no longer do.
+LEARNT_WAIT, LEARNT_SHARE, MOST_SLOWNESS = 0.01, 0.05, 10.0
 # A wait is taken for as long as its mean and so many mean deviations.
 DEVIATIONS = 3.0
 
@@ -143,9 +144,14 @@ class ScoringLane:
         """
         if self._queue:
             now = time.monotonic()
-            wait = self.predicted_wait_s(1, now) - self.cost.predict(1)
-            if wait > self.limits.slo_s:
+            own = self.cost.predict(1)
+            wait = self.predicted_wait_s(1, now) - own
+            if wait > self._longest_wait_s(own):
                 raise Overloaded(f"an answer would take about {wait:.2g} s", retry_after_s=wait)
+
+    def _longest_wait_s(self, own: float) -> float:
+        """Return for how long a request may wait; one that is long itself for half the time, or none would be taken."""
+        return max(self.limits.slo_s - own, self.limits.slo_s / 2)
 
     def _admit(self, rows: Rows, *, own: float, now: float, expires: float) -> float:
         limits = self.limits
@@ -154,7 +160,7 @@ class ScoringLane:
         if self._queue and self._bytes + rows.nbytes > limits.waiting_bytes:
             raise Overloaded(f"{self._bytes} bytes wait already", retry_after_s=self.predicted_wait_s(0, now))
         wait = self.predicted_wait_s(rows.num_rows, now)
-        if self._queue and wait - own > min(limits.slo_s, expires - now):
+        if self._queue and wait - own > min(self._longest_wait_s(own), expires - now):
             raise Overloaded(f"an answer would take about {wait:.2g} s", retry_after_s=wait - own)
         return wait
 
@@ -213,19 +219,16 @@ class ScoringLane:
             if left and not taken:
                 self._push(work)
                 break
-            if not work.started:
-                work.started = now
-                self._learn_slowness(now - work.arrived, work.expected_s)
+            work.started = work.started or now
             shares.append(Share(work, work.done, taken))
             rows_left, bytes_left = rows_left - taken, bytes_left - taken * row_bytes
         return shares
 
     def _learn_slowness(self, waited_s: float, expected_s: float) -> None:
-        """Compare a wait with what the model needed for those ahead; short ones say nothing."""
-        if expected_s > LEARNT_WAIT_S:
-            off = min(max(waited_s / expected_s, 1.0), MOST_SLOWNESS) - self._slowness
-            self._slowness += LEARNT_SHARE * off
-            self._deviation += LEARNT_SHARE * (abs(off) - self._deviation)
+        """Compare a wait, until the answer, with what the model was to need for those ahead."""
+        off = min(max(waited_s / expected_s, 1.0), MOST_SLOWNESS) - self._slowness
+        self._slowness += LEARNT_SHARE * off
+        self._deviation += LEARNT_SHARE * (abs(off) - self._deviation)
 
     def _finish(
         self, loop: asyncio.AbstractEventLoop, done: Sequence[Scored], failed: Sequence[Failed], *, apart: bool = False
@@ -266,6 +269,9 @@ class ScoringLane:
             if work.answered.done():
                 continue
             if work.done >= work.rows.num_rows:
+                # A wait beyond its own time, by which it is due later than the SLO.
+                if work.expected_s > LEARNT_WAIT * self.limits.slo_s:
+                    self._learn_slowness(time.monotonic() - work.due + self.limits.slo_s, work.expected_s)
                 work.answered.set_result(ScoredBatch.join(work.parts))
             else:
                 self._push(work)
