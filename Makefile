@@ -118,11 +118,11 @@ up: setup ## MLflow, Airflow and the endpoint together, until Ctrl-C
 
 # The browser's backfill of `make test` is short; `make test-browser` has ten days. Long files first: short ones even out.
 test: BACKFILL_DAYS = 3
-test: setup setup-dev setup-text setup-drift setup-browser ## All tests, with coverage of lockstep/
+test: setup setup-dev setup-text setup-drift setup-browser ## All tests; COVERAGE=1 also says what of lockstep/ they run, and takes longer
 	@failed=''; \
 	printf '\n== browser, integration, spark, publish, unit (data environment)\n'; \
 	$(BIN)/python -m pytest tests/browser tests/integration tests/spark tests/publish tests/unit --timeout 600 \
-		--numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report term $(PYTEST_ARGS) \
+		--numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(if $(COVERAGE),--cov --cov-report term) $(PYTEST_ARGS) \
 		|| failed="$$failed data"; \
 	printf '\n== dags (control environment)\n'; \
 	.venv/control/bin/python -m pytest tests/dags $(PYTEST_ARGS) || failed="$$failed dags"; \
