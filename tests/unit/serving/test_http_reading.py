@@ -92,3 +92,25 @@ def test_a_client_that_offers_another_protocol_gets_this_one() -> None:
         pipe = asyncio.run(talk(*parts))
         assert pipe.sent.endswith(b"POST /p  192.0.2.7:4711 hello")
         assert pipe.closing
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """Requests with bytes lost, doubled or changed."""
+    data = bytearray(ALL)
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(data)))
+        stop = draw(st.integers(start, min(start + 20, len(data))))
+        data[start:stop] = draw(
+            st.sampled_from([b"", b"\r\n", b"\r\n\r\n", b"\n", b":", b"chunked"]) | st.binary(max_size=8)
+        )
+    return bytes(data)
+
+
+@given(damaged() | st.binary(max_size=200), st.integers(1, 50))
+def test_damaged_bytes_get_answers_or_an_end_and_nothing_else(data: bytes, step: int) -> None:
+    pipe = asyncio.run(talk(*(data[start : start + step] for start in range(0, len(data), step))))
+    statuses = re.findall(rb"HTTP/1\.1 (\d{3}) [A-Z]", pipe.sent)
+    assert set(statuses) <= {b"200", b"400", b"431", b"100"}
+    assert b"500" not in statuses
+    assert pipe.closing or b"400" not in statuses
