@@ -3,6 +3,7 @@
 from lockstep.serving.exchange import JSON
 from lockstep.serving.openapi.responses import answered
 from lockstep.serving.openapi.values import Schema
+from lockstep.serving.routing.edge import WORDS
 
 TEXT: Schema = {"type": "string"}
 ANY_OBJECT: Schema = {"type": "object"}
@@ -76,7 +77,7 @@ STATUS = _object(
 )
 ROLLED_BACK = _object(name=TEXT, version={"type": "string", "pattern": "^[0-9]+$"})
 CANARY_REQUEST = _object(
-    reason={"type": "string", "minLength": 1, "maxLength": 500, "pattern": "\\S", "description": "Why; it is kept."}
+    reason={"type": "string", "minLength": 1, "maxLength": 500, "pattern": WORDS, "description": "Why; it is kept."}
 )
 CANARY_DECIDED = _object(
     name=TEXT,

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,8 @@ from lockstep.serving.routing.following import Follower
 
 NOBODY = "a client of the endpoint"
 LONGEST_REASON = 500
+# A letter or digit, said so that all readers of the description understand the same.
+WORDS = "[0-9A-Za-z\u00c0-\u167f\u3041-\ud7a3]"
 
 Kind = Literal["aborted", "resumed"]
 
@@ -87,6 +90,6 @@ async def _reason(exchange: Exchange, plane: DataPlane) -> str:
     reason = asked.get("reason")
     if not isinstance(reason, str):
         raise RequestInvalid(f"reason must be a string that says why, got {json_kind(reason)}")
-    if not reason.strip() or len(reason) > LONGEST_REASON:
-        raise RequestInvalid(f"reason must say why, in up to {LONGEST_REASON} characters")
+    if not re.search(WORDS, reason) or len(reason) > LONGEST_REASON:
+        raise RequestInvalid(f"reason must say why in words, in up to {LONGEST_REASON} characters")
     return reason.strip()
