@@ -1,6 +1,7 @@
 """Rows for a model that has none at hand: drawn from its baseline, or around its stored input example."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from lockstep.registry.artifact import Artifact
 from lockstep.registry.loading import baseline
 from lockstep.run.plan import Column
 from lockstep.scoring.profile import CategoricalColumn, ColumnProfile, NumericColumn
-from lockstep.scoring.signature import arrow_type
+from lockstep.scoring.signature import Signature, arrow_type
 
 Example = Mapping[str, list[Any]]
 FLOATING, WHOLE = {"float", "double", "float16"}, {"integer", "long", "uint8", "int8", "int16"}
@@ -45,6 +46,25 @@ def model_sample(artifact: Artifact, *, rows: int) -> tuple[pa.RecordBatch, str]
             return None
     batch = pa.RecordBatch.from_arrays(arrays, names=[column.name for column in artifact.signature.inputs])
     return batch, f"{rows:,} rows drawn from {' and '.join(sources)}"
+
+
+def generic_sample(signature: Signature, *, rows: int) -> pa.RecordBatch | None:
+    """Draw rows for a model of which no row is known, the same each time: to try how it computes, not what it says.
+
+    Returns:
+        Floats normally around 0, whole numbers from 0 to 9, truth values; none when an input is something else.
+    """
+    if not all(column.dtype in FLOATING | WHOLE | {"boolean"} for column in signature.inputs):
+        return None
+    rng = np.random.default_rng(0)
+    arrays = []
+    for column in signature.inputs:
+        kind, size = arrow_type(column), rows * math.prod(column.shape or ())
+        drawn = rng.normal(size=size) if column.dtype in FLOATING else rng.integers(0, 10, size).astype(np.float64)
+        plain = column.model_copy(update={"shape": None})
+        numbers = _numbers(drawn, plain, lacking=np.zeros(size, bool))
+        arrays.append(numbers if column.shape is None else pa.FixedSizeListArray.from_arrays(numbers, kind.list_size))
+    return pa.RecordBatch.from_arrays(arrays, schema=signature.schema)
 
 
 def _example(artifact: Artifact) -> Example:

@@ -13,7 +13,7 @@ from lockstep.registry.artifact import Artifact, read_artifact
 from lockstep.registry.cache import fetch_artifact
 from lockstep.registry.environment import require_environment
 from lockstep.registry.loading import load_scorer
-from lockstep.registry.model_sample import model_sample
+from lockstep.registry.model_sample import generic_sample, model_sample
 from lockstep.registry.resolve import resolve_model
 from lockstep.run.plan import ModelIdentity
 from lockstep.scoring.backends import Execution
@@ -116,9 +116,12 @@ def warm_up(version: LoadedVersion, path: Path) -> None:
     if reasons and example is not None:
         row, reason = next(iter(reasons.items()))
         raise ArtifactInvalid(version.title, f"it does not score its own input example: row {row}: {reason}")
-    drawn = model_sample(artifact, rows=max(version.scorer.block_rows * max(WARM_UP_BLOCKS), MOST_ROWS))
-    if drawn is not None:
-        _measure(version, widened(drawn[0], version.signature))
+    rows = max(version.scorer.block_rows * max(WARM_UP_BLOCKS), MOST_ROWS)
+    drawn = model_sample(artifact, rows=rows)
+    sample = drawn[0] if drawn is not None else generic_sample(version.signature, rows=rows)
+    if sample is not None and not version.scorer.score(sample.slice(0, 1), where="the sample").reasons:
+        _measure(version, widened(sample, version.signature))
+    version.scorer.blocks.settle()  # no request is to wait for a search
 
 
 def _measure(version: LoadedVersion, sample: pa.RecordBatch) -> None:
@@ -133,7 +136,6 @@ def _measure(version: LoadedVersion, sample: pa.RecordBatch) -> None:
         version.scorer.verify(few)
     except Exception as error:  # noqa: BLE001 - a drawn row that the model refuses says nothing of its blocks
         log.warning("%s: its block sizes could not be checked: %s", version.title, type(error).__name__)
-    version.scorer.blocks.settle()
     for counted in (False, *[True] * WARM_UP_ROUNDS):
         for size in sizes:
             clock = time.perf_counter()
