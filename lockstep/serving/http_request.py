@@ -30,13 +30,13 @@ class HeaderFields:
         return key in self._values
 
     def get(self, key: str, /) -> str | None:
-        """Return the value of a header; none: it is not there."""
+        """Return the value of a header; none: it is not there, or not ASCII."""
         values = self._values.get(key)
-        return values[0] if values is not None else None
+        return values[0] if values is not None and values[0].isascii() else None
 
     def get_all(self, key: str, /) -> list[str]:
-        """Return the values of all headers of a name."""
-        return list(self._values.get(key, ()))
+        """Return the values of all headers of a name, but for those that are not ASCII."""
+        return [value for value in self._values.get(key, ()) if value.isascii()]
 
 
 class Body:

@@ -247,7 +247,14 @@ def test_predict_ends_quietly_when_nobody_reads_on(running: Child, tmp_path: Pat
 
 def test_predict_leaves_nothing_when_it_is_interrupted(running: Child, tmp_path: Path) -> None:
     command = predict(f"http://127.0.0.1:{running.http}", "--output", f"csv={tmp_path}/out.csv")
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        # Who runs tests in the background of a shell has Ctrl-C ignored, and so would the child.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+    ) as process:
         assert process.stdin is not None
         assert process.stderr is not None
         process.stdin.write((json.dumps(ROW).encode() + b"\n") * 15_000)
