@@ -18,7 +18,7 @@ from lockstep.scoring.scorer import Scorer
 # Libraries whose kernels decide the last bit of a result.
 NUMERIC_LIBRARIES = ("numpy", "torch", "onnxruntime", "scikit-learn", "scipy", "xgboost", "lightgbm")
 # Raised when certificates are earned in another way: what was kept before counts no more.
-CERTIFICATION = 2
+CERTIFICATION = 3
 CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -37,6 +37,7 @@ AUTOCAST = ("float32", "bfloat16", "float16")
 FLAVORS = {
     "onnx": Flavor("lockstep.registry.onnx_flavor:load", ("float32", "int8")),
     "pytorch": Flavor("lockstep.registry.pytorch_flavor:load", (*AUTOCAST, "int8")),
+    "sklearn": Flavor("lockstep.registry.sklearn_flavor:load"),
     "python_function": Flavor("lockstep.registry.pyfunc_backend:load"),
 }
 # Takes what the others do not: parameters of `predict`, which its own wrapper fills in.

@@ -1,5 +1,6 @@
 """The backend of every MLflow model that nothing faster scores: its pyfunc, block by block."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,16 @@ from lockstep.scoring.backends import Arrays, Encoded, Execution, Group
 from lockstep.scoring.outputs import numpy_dtype
 from lockstep.scoring.signature import WITHOUT_NULL
 
+Predict = Callable[[Any], Any]
+
 
 class PyfuncBackend:
-    """Runs `predict` of a loaded pyfunc: on data frames, or on NumPy arrays when the signature has tensors."""
+    """Runs the `predict` of a model: on data frames, or on NumPy arrays when the signature has tensors."""
 
     device = "cpu"
 
-    def __init__(self, model: Any, artifact: Artifact) -> None:
-        self._model = model
+    def __init__(self, predict: Predict, artifact: Artifact) -> None:
+        self._predict = predict
         self._inputs = artifact.signature.inputs
         self._outputs = artifact.signature.outputs
         self._tensors = artifact.tensors
@@ -57,7 +60,7 @@ class PyfuncBackend:
 
     def run(self, arrays: Arrays) -> Arrays:
         """Predict a block: one array per output."""
-        return self._columns(self._model.predict(self._question(arrays)), rows=len(arrays[0]))
+        return find_outputs(self._predict(self._question(arrays)), self._outputs, rows=len(arrays[0]))
 
     def _question(self, arrays: Arrays) -> Any:
         if not self._tensors:
@@ -67,28 +70,39 @@ class PyfuncBackend:
             return arrays[0].copy()
         return {column.name: array.copy() for column, array in zip(self._inputs, arrays, strict=True)}
 
-    def _columns(self, result: Any, *, rows: int) -> Arrays:
-        """Find the outputs in what a model may return."""
-        if isinstance(result, list) and result and all(isinstance(row, dict) for row in result):
-            result = pd.DataFrame(result)
-        if isinstance(result, (pd.DataFrame, dict)):
-            names = match_names(self._outputs, list(result)) if self._is_by_name(result) else None
-            if names is not None:
-                found = [result[name] for name in names]
-                return tuple(_typed(column, values) for column, values in zip(self._outputs, found, strict=True))
-            result = pd.DataFrame(result).to_numpy()
-        count = len(self._outputs)
-        if isinstance(result, (tuple, list)) and count > 1 and len(result) == count and _are_columns(result, rows=rows):
-            return tuple(_typed(column, values) for column, values in zip(self._outputs, result, strict=True))
-        values = np.asarray(result)
-        if count > 1 and values.ndim == 2 and values.shape[1] == count:
-            return tuple(_typed(column, values[:, index]) for index, column in enumerate(self._outputs))
-        return (_typed(self._outputs[0], values),)
 
-    def _is_by_name(self, result: Any) -> bool:
-        """Whether columns are outputs; not where a data frame of several is the rows of one tensor."""
-        only = self._outputs[0]
-        return len(self._outputs) > 1 or len(result) == 1 or only.shape is None or only.name in result
+def find_outputs(result: Any, outputs: Sequence[Column], *, rows: int) -> Arrays:
+    """Find the outputs of a signature in what a model may return.
+
+    Args:
+        result: A data frame, a dict, rows as dicts, a matrix, a list, a tuple or a series.
+        outputs: Of the signature.
+        rows: How many were asked for.
+
+    Returns:
+        One `(rows, ...)` array per output, of its dtype.
+    """
+    if isinstance(result, list) and result and all(isinstance(row, dict) for row in result):
+        result = pd.DataFrame(result)
+    if isinstance(result, (pd.DataFrame, dict)):
+        names = match_names(outputs, list(result)) if _is_by_name(result, outputs) else None
+        if names is not None:
+            found = [result[name] for name in names]
+            return tuple(_typed(column, values) for column, values in zip(outputs, found, strict=True))
+        result = pd.DataFrame(result).to_numpy()
+    count = len(outputs)
+    if isinstance(result, (tuple, list)) and count > 1 and len(result) == count and _are_columns(result, rows=rows):
+        return tuple(_typed(column, values) for column, values in zip(outputs, result, strict=True))
+    values = np.asarray(result)
+    if count > 1 and values.ndim == 2 and values.shape[1] == count:
+        return tuple(_typed(column, values[:, index]) for index, column in enumerate(outputs))
+    return (_typed(outputs[0], values),)
+
+
+def _is_by_name(result: Any, outputs: Sequence[Column]) -> bool:
+    """Whether columns are outputs; not where a data frame of several is the rows of one tensor."""
+    only = outputs[0]
+    return len(outputs) > 1 or len(result) == 1 or only.shape is None or only.name in result
 
 
 def _are_columns(result: Any, *, rows: int) -> bool:
@@ -119,4 +133,4 @@ def load(artifact: Artifact, execution: Execution) -> PyfuncBackend:
         model = mlflow.pyfunc.load_model(str(artifact.path))
     except Exception as error:  # a model's own code may raise anything
         raise ArtifactInvalid(artifact.path.name, f"MLflow cannot load it: {type(error).__name__}: {error}") from error
-    return PyfuncBackend(model, artifact)
+    return PyfuncBackend(model.predict, artifact)

@@ -91,7 +91,7 @@ def test_a_model_of_scikit_learn_with_text_labels(tmp_path: Path) -> None:
     model = HistGradientBoostingClassifier(max_iter=5).fit(FRAME, np.where(FRAME["a"] > 0, "late", "punctual"))
     path = save_sklearn(tmp_path / "m", model, FRAME)
     scored = models.scorer_at(path).score(pa.RecordBatch.from_pandas(FRAME))
-    assert flavor_of(read_artifact(path, model="m")) == "python_function"
+    assert flavor_of(read_artifact(path, model="m")) == "sklearn"
     assert scored.values.tolist() == models.mlflow_predict(path, FRAME).tolist()
     models.assert_bits_hold(path, lambda rows: pa.RecordBatch.from_pandas(models.features(rows)))
 
