@@ -82,6 +82,13 @@ class ValuesBackend(Backend, Protocol):
         """
 
 
+class DrawingBackend(Backend, Protocol):
+    """A backend that knows what its inputs look like, which a signature does not say of texts."""
+
+    def draw(self, rows: int) -> pa.RecordBatch:
+        """Return rows of the signature's schema, of every shape that inputs are brought to."""
+
+
 # Backend name in the artifact's metadata -> "module:function" of its loader, imported only when it is asked for.
 BACKENDS = {
     "torch": "lockstep.scoring.torch_backend:load",

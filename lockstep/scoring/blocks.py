@@ -1,20 +1,21 @@
 """Block sizes: how many rows the model scores at a time, without a bit of any result depending on it.
 
 Kernels choose their order of summation by shape, not by value, so two block sizes either give equal bits for all rows
-or differ for some share of generic rows: nearly all of a deep network, one in fifty of a small one. The base size, part
-of the artifact, defines the result. Another size is used only once it was certified on this machine: enough rows,
-scored both ways, in two orders, agree in every bit. Among larger sizes the fastest is found by measuring (the knee); as
-all agree, a noisy measurement costs speed at most. Smaller ones spare the last rows of a batch, and a lone request, the
-padding up to the base size.
+or differ for some share of generic rows. Where a product of matrices is split otherwise, nearly all rows of its shape
+differ. Where it is an elementwise function of few numbers per row (a sigmoid at the end), whose last ones take another
+path through the processor, one row in thirty does, in whatever shape. The base size, part of the artifact, defines the
+result. Another size is used only once it was certified on this machine: for each shape on some rows, and over all
+shapes on enough to find what is rare. Among larger sizes the fastest is found by measuring (the knee); as all agree, a
+noisy measurement costs speed at most. Smaller ones spare the last rows of a batch, and a lone request, the padding up
+to the base size.
 """
 
 import functools
 import json
 import math
-import statistics
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from typing import Any
 import numpy as np
 
 from lockstep.scoring.backends import Arrays
-from lockstep.scoring.ladders import Ladder, load_ladders
+from lockstep.scoring.ladders import Ladder, in_all, load_ladders
+from lockstep.scoring.trials import Outcome, Reference, Run, compare, filled, rows_per_s
 
 GROWTH = 2
 LARGEST_ROWS = 65_536
@@ -32,18 +34,17 @@ HALVINGS = 3
 SEARCH_S, SEARCH_SHARE = 2.0, 0.2
 # A size of n rows costs about so many times n rows to certify and to time.
 SEARCH_COST = 8
-# A size is certified with so many rows, or what the model scores in so many seconds, if that is less: what is slow is
-# deep, and a few of its rows show a difference. A sample with fewer certifies nothing.
+# A shape is certified with so many rows, or what the model scores in so many seconds, if that is less: what is slow is
+# deep, and a few of its rows show a kernel that sums otherwise. A sample with fewer certifies nothing.
 LEAST_ROWS, MOST_ROWS, CERTIFY_S = 1_024, 4_096, 0.02
+# And with so many over all shapes, however slow the model is: they show what makes one row in thirty differ.
+ROWS_IN_ALL = 256
 # A block must be faster by this much than one of half its rows to be worth its memory, and its place in shared caches.
 WORTH = 1.04
-# A block is timed at least twice, and again up to this many times in this many seconds.
-TIMED_RUNS, TIMED_S = 20, 0.05
 # Of a block that takes longer, what a call costs beside the work is no share worth saving by a larger one.
 LONG_S = 0.1
 # Rows, in blocks of the base size, after which a certificate is checked again.
 CHECKED_BLOCKS = 2_048
-Run = Callable[[Arrays], Arrays]
 
 
 class BlockSizes:
@@ -56,6 +57,7 @@ class BlockSizes:
         self._ladders = load_ladders(store, base=base)
         self._unchecked: dict[str, int] = {}
         self._own: set[str] = set()  # shapes that this process searched itself
+        self._in_use: dict[str, list[int]] = {}
         self._began = time.monotonic()
         self._searched_s = 0.0
 
@@ -73,11 +75,26 @@ class BlockSizes:
         """
         shape, rows = shape_of(arrays), len(arrays[0])
         if self._search and self._wants_search(self._ladders.get(shape), rows=rows):
-            self._ladders = {**load_ladders(self._store, base=self.base), **self._ladders}  # what other processes found
+            self._know({**load_ladders(self._store, base=self.base), **self._ladders})  # what other processes found
             if self._wants_search(self._ladders.get(shape), rows=rows):
                 self._find(run, arrays, shape)
-        ladder = self._ladders.get(shape)
-        return ladder.usable() if ladder else [self.base]
+        return self.in_use(shape)
+
+    def in_use(self, shape: str) -> list[int]:
+        """Return the sizes that are used for a shape, largest first: those that are certified for it, and in all."""
+        known = self._in_use.get(shape)
+        if known is None:
+            ladder = self._ladders.get(shape)
+            known = [size for size in ladder.usable() if self._is_proven(size)] if ladder else [self.base]
+            self._in_use[shape] = known
+        return known
+
+    def _is_proven(self, size: int) -> bool:
+        return size == self.base or in_all(self._ladders, size) >= ROWS_IN_ALL
+
+    def _know(self, ladders: dict[str, Ladder]) -> None:
+        self._ladders = ladders
+        self._in_use = {}
 
     @property
     def holds_for(self) -> str:
@@ -96,17 +113,21 @@ class BlockSizes:
             Whether all that were checked agree; if not, nothing but the base is used for this shape from now on.
         """
         shape, ends = shape_of(arrays), time.monotonic() + seconds
-        ladder = self._ladders.get(shape)
-        if ladder is None or shape in self._own:
+        if shape not in self._ladders or shape in self._own:
             return True
-        for size in [size for size in reversed(ladder.usable()) if size != self.base]:
-            whole, part = max(size, self.base), min(size, self.base)
-            if whole > len(arrays[0]) or time.monotonic() > ends:
+        known = Reference(run, arrays, self.base)
+        for size in [size for size in reversed(self.in_use(shape)) if size != self.base]:
+            if max(size, self.base) > len(known) or time.monotonic() > ends:
                 break
-            if not self._agrees(run, arrays, whole, parts=part, rows=len(arrays[0])):
+            if not compare(run, known, size, base=self.base, rows=len(known), ends=ends).agrees:
                 self.revoke(arrays)
                 return False
         return True
+
+    def grant(self, seconds: float) -> None:
+        """Search, and for so much longer than is allowed anyway: nobody waits for an answer yet."""
+        self._search = True
+        self._searched_s -= seconds
 
     def settle(self) -> None:
         """Search no more: what is known by now is used. A search would keep a request waiting."""
@@ -127,11 +148,14 @@ class BlockSizes:
         if ladder is None or not smaller:
             return False
         ladder.best = smaller[-1]
+        self._in_use = {}
         return True
 
     def revoke(self, arrays: Arrays) -> None:
-        """Use nothing but the base for this shape: a certified size was seen to differ."""
-        self._ladders[shape_of(arrays)] = Ladder([self.base], [0.0], self.base, done=True)
+        """Use nothing but the base for this shape, and its other sizes for no other: one was seen to differ."""
+        shape = shape_of(arrays)
+        refused = [size for size in self.in_use(shape) if size != self.base]
+        self._know({**self._ladders, shape: Ladder([self.base], [0.0], self.base, done=True, refused=refused)})
         self._write()
 
     def bare_seconds(self, arrays: Arrays) -> float | None:
@@ -144,10 +168,18 @@ class BlockSizes:
         """Whether there is nothing known, or a small sample ended an earlier search that these rows can take on."""
         if ladder is None:
             return self._budget_s() > SEARCH_S / 2
+        if self._unproven(ladder, rows=rows) and self._budget_s() > 0:
+            return True
         larger = ladder.sizes[-1] * GROWTH
         if ladder.done or larger > min(rows, LARGEST_ROWS):
             return False
         return SEARCH_COST * larger / ladder.rows_per_s[-1] < self._budget_s()
+
+    def _unproven(self, ladder: Ladder, *, rows: int) -> list[int]:
+        """Return the sizes of a shape that lack rows in all, if these can bring any; small ones first."""
+        refused = {size for known in self._ladders.values() for size in known.refused}
+        sizes = [size for size in ladder.usable() if not self._is_proven(size) and size not in refused]
+        return sorted(size for size in sizes if max(size, self.base) <= rows)
 
     def _budget_s(self) -> float:
         allowed = SEARCH_S + SEARCH_SHARE * (time.monotonic() - self._began) - self._searched_s
@@ -157,10 +189,16 @@ class BlockSizes:
         clock = time.monotonic()
         ends = clock + self._budget_s()
         try:
-            known = self._ladders.get(shape) or self._descend(run, arrays)
+            known = self._ladders.get(shape) or self._start(run, arrays)
             if known is None:
                 return
-            self._ladders[shape] = self._climb(run, arrays, known, ends=ends)
+            sample = Reference(run, filled(arrays, self.base), self.base)
+            before = dict(zip(known.sizes, known.checked, strict=True))
+            if shape not in self._ladders:
+                self._descend(run, sample, known)
+            self._climb(run, arrays, sample, ladder=known, ends=ends)
+            self._know({**self._ladders, shape: known})
+            self._prove(run, sample, ladder=known, before=before, ends=ends)
         except Exception:  # noqa: BLE001 - a bad row in the sample, or no memory: the next batch may do
             return
         finally:
@@ -168,67 +206,62 @@ class BlockSizes:
         self._own.add(shape)
         self._write()
 
-    def _descend(self, run: Run, arrays: Arrays) -> Ladder | None:
-        """Time the base and certify smaller blocks; none when the rows are too few to certify anything."""
-        filled = _filled(arrays, self.base)
-        speed = self._time(run, filled, self.base)
-        if len(arrays[0]) < min(LEAST_ROWS, CERTIFY_S * speed):
-            return None
-        arrays, ladder = filled, Ladder([self.base], [speed], self.base)
+    def _start(self, run: Run, arrays: Arrays) -> Ladder | None:
+        """Time the base; none when the rows are too few to certify anything."""
+        speed = rows_per_s(run, filled(arrays, self.base), self.base)
+        enough = len(arrays[0]) >= min(LEAST_ROWS, CERTIFY_S * speed)
+        return Ladder([self.base], [speed], self.base) if enough else None
+
+    def _descend(self, run: Run, sample: Reference, ladder: Ladder) -> None:
+        """Certify and time smaller blocks."""
+        speed = ladder.rows_per_s[-1]
         for halving in range(1, HALVINGS + 1):
             size = self.base >> halving
-            if (
-                not size
-                or self.base % size
-                or not self._agrees(run, arrays, self.base, parts=size, rows=_enough(speed))
-            ):
+            if not size or self.base % size:
+                break
+            seen = compare(run, sample, size, base=self.base, rows=_enough(speed))
+            if not seen.agrees:
+                _refuse(ladder, size, seen)
                 break
             ladder.sizes.insert(0, size)
-            ladder.rows_per_s.insert(0, self._time(run, arrays, size))
-        return ladder
+            ladder.checked.insert(0, seen.rows)
+            ladder.rows_per_s.insert(0, rows_per_s(run, sample.arrays, size))
 
-    def _climb(self, run: Run, arrays: Arrays, known: Ladder, *, ends: float) -> Ladder:
+    def _climb(self, run: Run, arrays: Arrays, sample: Reference, *, ladder: Ladder, ends: float) -> None:
         """Certify and time growing blocks of the sample until they no longer pay, fail or take too long."""
         rows = min(len(arrays[0]), LARGEST_ROWS)
-        ladder = Ladder([*known.sizes], [*known.rows_per_s], known.best)
         size = ladder.sizes[-1] * GROWTH
-        ladder.done = ladder.sizes[-1] / ladder.rows_per_s[-1] > LONG_S
+        ladder.done = ladder.done or ladder.sizes[-1] / ladder.rows_per_s[-1] > LONG_S
         while not ladder.done and size <= rows and time.monotonic() + SEARCH_COST * size / ladder.rows_per_s[-1] < ends:
-            if not self._agrees(run, arrays, size, parts=self.base, rows=_enough(ladder.rows_per_s[-1])):
+            seen = compare(run, sample, size, base=self.base, rows=_enough(ladder.rows_per_s[-1]))
+            if not seen.agrees:
+                _refuse(ladder, size, seen)
                 ladder.done = True
                 break
-            speed = self._time(run, arrays, size)
+            speed = rows_per_s(run, arrays, size)
             ladder.sizes.append(size)
+            ladder.checked.append(seen.rows)
             ladder.rows_per_s.append(speed)
             if speed > ladder.rows_per_s[ladder.sizes.index(ladder.best)] * WORTH ** math.log2(size / ladder.best):
                 ladder.best = size
             ladder.done = size > GROWTH * ladder.best or size / speed > LONG_S
             size *= GROWTH
-        return ladder
 
-    def _agrees(self, run: Run, arrays: Arrays, size: int, *, parts: int, rows: int) -> bool:
-        """Whether so many rows, one block at least, get the same bits in blocks of both sizes, in two orders."""
-        least = max(min(rows, len(arrays[0])), size)
-        for begin in range(0, least - size + 1, size):
-            block = tuple(array[begin : begin + size] for array in arrays)
-            for given in (block, _reversed(block, size)):
-                whole = run(given)
-                for start in range(0, size, parts):
-                    part = run(tuple(array[start : start + parts] for array in given))
-                    if not same_bits(part, tuple(array[start : start + parts] for array in whole)):
-                        return False
-        return True
-
-    @staticmethod
-    def _time(run: Run, arrays: Arrays, size: int) -> float:
-        """Return rows per second of blocks from all over the sample: the same one again would come from a cache."""
-        took: list[float] = []
-        while len(took) < 2 or (len(took) < TIMED_RUNS and sum(took) < TIMED_S):
-            start = len(took) * size % (len(arrays[0]) - size + 1)
-            clock = time.perf_counter()
-            run(tuple(array[start : start + size] for array in arrays))  # some are put together when they are sliced
-            took.append(time.perf_counter() - clock)
-        return size / max(statistics.median_low(took), 1e-9)
+    def _prove(self, run: Run, sample: Reference, *, ladder: Ladder, before: Mapping[int, int], ends: float) -> None:
+        """Check further rows in the sizes that lack some in all; `before` this sample, so many were checked of each."""
+        for size in self._unproven(ladder, rows=len(sample)):
+            if time.monotonic() > ends:
+                break
+            missing = ROWS_IN_ALL - in_all(self._ladders, size)
+            place = ladder.sizes.index(size)
+            known = ladder.checked[place] - before.get(size, 0)
+            seen = compare(run, sample, size, base=self.base, rows=missing, after=known, ends=ends)
+            if seen.agrees:
+                ladder.checked[place] += seen.rows
+            else:
+                _refuse(ladder, size, seen)
+                ladder.drop(size)
+        self._in_use = {}
 
     def _write(self) -> None:
         if self._store is None:
@@ -253,27 +286,11 @@ def _named(kinds: tuple[tuple[np.dtype[Any], tuple[int, ...]], ...]) -> str:
     return " ".join(f"{dtype}{list(shape)}".replace(", ", "x") for dtype, shape in kinds)
 
 
-def same_bits(left: Arrays, right: Arrays) -> bool:
-    """Whether arrays are equal in every bit (objects: equal values)."""
-    for one, other in zip(left, right, strict=True):
-        if one.dtype != other.dtype or one.shape != other.shape:
-            return False
-        equal = np.array_equal(one, other) if one.dtype.hasobject else one.tobytes() == other.tobytes()
-        if not equal:
-            return False
-    return True
-
-
 def _enough(rows_per_s: float) -> int:
     """Return how many rows certify a size."""
     return int(min(MOST_ROWS, CERTIFY_S * rows_per_s))
 
 
-def _filled(arrays: Arrays, rows: int) -> Arrays:
-    """Return at least so many rows, the same ones over again where there are fewer."""
-    times = -(-rows // len(arrays[0]))
-    return arrays if times == 1 else tuple(np.concatenate([array[:]] * times) for array in arrays)
-
-
-def _reversed(arrays: Arrays, size: int) -> Arrays:
-    return tuple(np.ascontiguousarray(array[-size:][::-1]) for array in arrays)
+def _refuse(ladder: Ladder, size: int, seen: Outcome) -> None:
+    if seen.is_rare:
+        ladder.refused.append(size)

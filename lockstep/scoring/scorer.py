@@ -16,14 +16,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lockstep.errors import MemoryExhausted
-from lockstep.scoring.backends import Arrays, Backend, Encoded, Floats, Group, ValuesBackend
-from lockstep.scoring.blocks import SEARCH_S, BlockSizes, same_bits
+from lockstep.scoring.backends import Arrays, Backend, DrawingBackend, Encoded, Floats, Group, ValuesBackend
+from lockstep.scoring.blocks import SEARCH_S, BlockSizes
 from lockstep.scoring.certificate import Certificate
+from lockstep.scoring.ladders import block_size
 from lockstep.scoring.memory import MemoryWatch, is_out_of_memory
 from lockstep.scoring.outputs import OutputArrays
 from lockstep.scoring.reasons import MODEL_RAISED, OUT_OF_MEMORY
 from lockstep.scoring.rows import bad_rows
 from lockstep.scoring.signature import Signature, select, widened
+from lockstep.scoring.trials import same_bits
 
 log = logging.getLogger(__name__)
 
@@ -100,21 +102,29 @@ class Scorer:
     @property
     def certificate(self) -> Certificate:
         """By what and in blocks of which sizes rows are scored, as known by now."""
-        sizes = {shape: tuple(sorted(ladder.usable())) for shape, ladder in self.blocks.ladders.items()}
+        sizes = {shape: tuple(sorted(self.blocks.in_use(shape))) for shape in self.blocks.ladders}
         return Certificate(self._backend_name, self.device, self.block_rows, sizes, self.blocks.holds_for)
 
-    def verify(self, sample: pa.RecordBatch) -> bool:
-        """Check the block sizes that another process certified; see `BlockSizes.verify`.
+    def draw(self, rows: int) -> pa.RecordBatch | None:
+        """Return rows of every shape that inputs are brought to; none when the backend cannot say."""
+        return cast("DrawingBackend", self._backend).draw(rows) if hasattr(self._backend, "draw") else None
+
+    def certify(self, sample: pa.RecordBatch, *, seconds: float) -> bool:
+        """Look for block sizes, and check those that another process certified; see `BlockSizes`.
 
         Args:
             sample: Rows of the signature's schema that the model can score.
+            seconds: That a search may take, beyond what it may take anyway.
 
         Returns:
-            Whether none differs from the artifact's own. One that does is not used.
+            Whether none that was certified differs from the artifact's own. One that does is not used.
         """
-        groups = self._backend.encode(sample).groups
+        groups, run = self._backend.encode(sample).groups, self._backend.run
+        self.blocks.grant(seconds)
+        for group in groups:
+            self.blocks.usable(run, group.arrays)
         each_s = SEARCH_S / max(len(groups), 1)
-        held = [self.blocks.verify(self._backend.run, group.arrays, seconds=each_s) for group in groups]
+        held = [self.blocks.verify(run, group.arrays, seconds=each_s) for group in groups]
         if not all(held):
             log.warning("a stored certificate of block sizes does not hold; rows run in blocks of %d", self.block_rows)
         return all(held)
@@ -260,19 +270,6 @@ class Scorer:
         if wrong:
             raise ValueError(f"the model returned {wrong[0]} results for {size} rows")
         return tuple(array[:rows] for array in result) if missing else result
-
-
-def block_size(sizes: Sequence[int], *, rows: int, base: int) -> int:
-    """Return the size of the next block: the largest that the rows fill, or for few rows the smallest that holds them.
-
-    Args:
-        sizes: Usable sizes, largest first.
-        rows: Rows that are left, at least one.
-        base: Size of the artifact.
-    """
-    if rows >= base:
-        return next((size for size in sizes if size <= rows), base)
-    return min((size for size in sizes if size >= rows), default=base)
 
 
 Index = npt.NDArray[np.intp]

@@ -21,6 +21,8 @@ from lockstep.scoring.reasons import NULL_REFUSED
 from lockstep.scoring.torch_program import load_exported
 from lockstep.scoring.torch_runner import TorchRunner, choose_device
 
+# With which tokens begin that begin a word, in tokenizers that keep spaces.
+SPACES = "\u0120\u2581"
 NETWORK_FILE, TOKENIZER_FILE, ENCODING_FILE = "network.pt2", "tokenizer.json", "encoding.json"
 
 
@@ -81,6 +83,18 @@ class TextBackend:
     def run(self, arrays: Arrays) -> Arrays:
         """Run the network on a block of one length: one `(rows, ...) float32` array."""
         return self._runner.run(arrays)
+
+    def draw(self, rows: int) -> pa.RecordBatch:
+        """Draw texts of words that the tokenizer knows: of each padded length as many tokens."""
+        rng, lengths = np.random.default_rng(), np.asarray(self._encoding.lengths)
+        pieces = (token.lstrip(SPACES) for token in self._tokenizer.get_vocab())
+        words = np.array(sorted({piece for piece in pieces if piece.isalpha()}) or ["a"])
+        marks = len(self._tokenizer.encode(""))
+        places = rng.choice(len(lengths), size=rows, p=1 / lengths / (1 / lengths).sum())
+        shortest = np.array([marks, *lengths[:-1]])[places]
+        tokens = rng.integers(shortest, lengths[places], endpoint=True) - marks
+        texts = [" ".join(rng.choice(words, size=max(count, 0))) for count in tokens]
+        return pa.RecordBatch.from_pydict({self._encoding.input: pa.array(texts, pa.string())})
 
     def _buckets(self, tokens: list[Tokens]) -> npt.NDArray[np.intp]:
         """Return the place in `lengths` of the shortest that holds each text."""

@@ -17,7 +17,7 @@ from lockstep.registry.model_sample import generic_sample, model_sample
 from lockstep.registry.resolve import resolve_model
 from lockstep.run.plan import ModelIdentity
 from lockstep.scoring.backends import Execution
-from lockstep.scoring.blocks import MOST_ROWS
+from lockstep.scoring.blocks import MOST_ROWS, ROWS_IN_ALL
 from lockstep.scoring.scorer import Scorer
 from lockstep.scoring.signature import Signature, widened
 from lockstep.serving.formats import decode_json
@@ -35,10 +35,11 @@ Listen = Callable[[ModelIdentity, Scorer], Callable[[Scored], None]]
 log = logging.getLogger(__name__)
 
 # Enough rounds to fit how long rows take.
-WARM_UP_ROUNDS = 5
+WARM_UP_ROUNDS, WARM_UP_S = 5, 2.0
 WARM_UP_BLOCKS = (1, 16)
-# A model that is so quick with the largest of them can afford all rows that certify its block sizes.
-QUICK_S = 0.1
+# Block sizes are looked for with as many rows as the model scores in so many seconds, but enough to certify any; in so
+# many seconds.
+SAMPLE_S, SAMPLE_ROWS, SEARCH_S = 4.0, 2 * ROWS_IN_ALL, 15.0
 
 
 def load_version(
@@ -66,7 +67,7 @@ def load_version(
     path = fetch_artifact(identity, settings.cache_root)
     title = f"{identity.name} version {identity.version}"
     require_environment(path, declared.environment, title=title)
-    scorer = load_scorer(path, execution=_execution(path, declared, title=title), search=True)
+    scorer = load_scorer(path, execution=_execution(path, declared, title=title))
     on_scored = listen(identity, scorer) if listen is not None else None
     parameters = read_artifact(path, model=identity.name).parameters
     lane = ScoringLane(scorer, limits, on_scored=on_scored)
@@ -116,32 +117,39 @@ def warm_up(version: LoadedVersion, path: Path) -> None:
     if reasons and example is not None:
         row, reason = next(iter(reasons.items()))
         raise ArtifactInvalid(version.title, f"it does not score its own input example: row {row}: {reason}")
-    rows = max(version.scorer.block_rows * max(WARM_UP_BLOCKS), MOST_ROWS)
-    drawn = model_sample(artifact, rows=rows)
-    sample = drawn[0] if drawn is not None else generic_sample(version.signature, rows=rows)
+    sample = _sample(version, artifact)
     if sample is not None and not version.scorer.score(sample.slice(0, 1), where="the sample").reasons:
         _measure(version, widened(sample, version.signature))
-    version.scorer.blocks.settle()  # no request is to wait for a search
+
+
+def _sample(version: LoadedVersion, artifact: Artifact) -> pa.RecordBatch | None:
+    rows = max(version.scorer.block_rows * max(WARM_UP_BLOCKS), MOST_ROWS)
+    if (known := version.scorer.draw(rows)) is not None:
+        return known
+    drawn = model_sample(artifact, rows=rows)
+    return drawn[0] if drawn is not None else generic_sample(version.signature, rows=rows)
 
 
 def _measure(version: LoadedVersion, sample: pa.RecordBatch) -> None:
-    """Time the model; the first round is not counted, since much is set up in it."""
+    """Find block sizes and time the model; the first round is not counted, since much is set up in it."""
     sizes = (1, *(version.scorer.block_rows * blocks for blocks in WARM_UP_BLOCKS))
-    few, clock = sample.slice(0, max(sizes)), time.perf_counter()
-    version.scorer.score(few, where="the sample")  # finds the block sizes for lone rows and for many
-    if time.perf_counter() - clock < QUICK_S:
-        few = sample
-        version.scorer.score(sample, where="the sample")
+    clock = time.perf_counter()
+    version.scorer.score(sample.slice(0, max(sizes)), where="the sample")
+    row_s = (time.perf_counter() - clock) / max(sizes)
     try:
-        version.scorer.verify(few)
+        version.scorer.certify(sample.slice(0, max(*sizes, SAMPLE_ROWS, int(SAMPLE_S / row_s))), seconds=SEARCH_S)
     except Exception as error:  # noqa: BLE001 - a drawn row that the model refuses says nothing of its blocks
         log.warning("%s: its block sizes could not be checked: %s", version.title, type(error).__name__)
-    for counted in (False, *[True] * WARM_UP_ROUNDS):
+    version.scorer.blocks.settle()  # no request is to wait for a search
+    began = time.perf_counter()
+    for number in range(WARM_UP_ROUNDS + 1):
         for size in sizes:
             clock = time.perf_counter()
             version.scorer.score(sample.slice(0, size), where="the sample")
-            if counted:
+            if number:
                 version.lane.cost.learn(size, time.perf_counter() - clock)
+        if number and time.perf_counter() - began > WARM_UP_S:
+            break
 
 
 def _example(artifact: Artifact) -> bytes | None:

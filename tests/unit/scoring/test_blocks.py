@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lockstep.scoring import blocks as module
 from lockstep.scoring.backends import Arrays
-from lockstep.scoring.blocks import CHECKED_BLOCKS, SEARCH_S, SEARCH_SHARE, BlockSizes, Run, same_bits, shape_of
+from lockstep.scoring.blocks import CHECKED_BLOCKS, ROWS_IN_ALL, SEARCH_S, SEARCH_SHARE, BlockSizes, shape_of
+from lockstep.scoring.trials import Run
 
 ROWS = 2_048
 
@@ -100,12 +102,66 @@ def test_a_size_that_differs_for_few_rows_is_never_used(size: int, arrays: Array
     assert blocks.ladders, "it was searched"
 
 
-def test_a_few_rows_of_a_slow_model_are_enough(arrays: Arrays) -> None:
-    def slow(some: Arrays) -> Arrays:
-        time.sleep(0.01)
-        return by_row(some)
+def slowly(some: Arrays) -> Arrays:
+    """A model of which four rows take three milliseconds."""
+    time.sleep(0.003)
+    return by_row(some)
 
-    assert BlockSizes(16, search=True).usable(slow, tuple(array[:40] for array in arrays))[-1] == 2
+
+def shapes(arrays: Arrays, *, widths: int, rows: int) -> list[Arrays]:
+    """The same column a few times over, in samples of few rows."""
+    return [tuple(np.repeat(array[:rows, :1], width, axis=1) for array in arrays) for width in range(1, widths + 1)]
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many rows in all as three samples have."""
+    monkeypatch.setattr(module, "ROWS_IN_ALL", 96)
+
+
+@pytest.mark.usefixtures("few")
+def test_a_slow_model_is_certified_by_few_rows_of_each_shape_and_enough_in_all(arrays: Arrays) -> None:
+    blocks = BlockSizes(4, search=True)
+    samples = shapes(arrays, widths=3, rows=32)
+    for number, sample in enumerate(samples):
+        blocks.grant(SEARCH_S)
+        assert (2 in blocks.usable(slowly, sample)) == (number == 2)
+    assert 2 in blocks.usable(slowly, samples[0]), "also where it was seen first"
+
+
+@pytest.mark.usefixtures("few")
+def test_what_makes_few_rows_differ_in_one_shape_is_used_in_none(arrays: Arrays) -> None:
+    def few_differ(some: Arrays) -> Arrays:
+        out = slowly(some)[0]
+        if len(out) == 2:
+            out[some[0][:, 0] > 2] = 7
+        return (out,)
+
+    blocks = BlockSizes(4, search=True)
+    calm = tuple(np.clip(array, -2, 2) for array in arrays)
+    for sample in shapes(calm, widths=3, rows=32):
+        blocks.grant(SEARCH_S)
+        blocks.usable(few_differ, sample)
+    assert all(2 in blocks.in_use(shape) for shape in blocks.ladders), "nothing was seen yet"
+    rare = tuple(np.repeat(array[:32, :1], 20, axis=1) for array in calm)
+    rare[0][3] = 3.0
+    blocks.grant(SEARCH_S)
+    blocks.usable(few_differ, rare)
+    assert not any(2 in blocks.in_use(shape) for shape in blocks.ladders)
+    assert len(blocks.ladders) == 4
+
+
+def test_a_kernel_of_one_shape_keeps_no_other_from_a_size(arrays: Arrays) -> None:
+    def of_one_shape(some: Arrays) -> Arrays:
+        out = by_row(some)[0]
+        return (np.nextafter(out, np.inf) if some[0].shape[1] == 3 and len(out) == 2 else out,)
+
+    blocks = BlockSizes(16, search=True)
+    for sample in shapes(arrays, widths=4, rows=ROWS):
+        blocks.usable(of_one_shape, sample)
+    assert {shape: 2 in blocks.in_use(shape) for shape in blocks.ladders} == {
+        f"float64[{width}]": width != 3 for width in range(1, 5)
+    }
 
 
 def test_searching_is_bounded_by_the_time_that_has_passed(arrays: Arrays) -> None:
@@ -179,17 +235,10 @@ def test_shrinking_ends_at_the_base_and_revoking_goes_there(arrays: Arrays) -> N
     assert blocks.usable(by_row, arrays) == [16]
 
 
-def test_same_bits_tells_zeros_and_nans_apart() -> None:
-    one = (np.array([0.0, np.nan]),)
-    assert same_bits(one, (np.array([0.0, np.nan]),))
-    assert not same_bits(one, (np.array([-0.0, np.nan]),))
-    assert not same_bits(one, (np.array([0.0, np.nan], dtype=np.float32),))
-    assert same_bits((np.array(["a", None], dtype=object),), (np.array(["a", None], dtype=object),))
-
-
 def stored(arrays: Arrays, path: Path, *, sizes: list[int]) -> BlockSizes:
     """Sizes as another process certified them."""
-    ladder = {"sizes": sizes, "rows_per_s": [1.0 * size for size in sizes], "best": sizes[-1], "done": True}
+    speeds, checked = [1.0 * size for size in sizes], [ROWS_IN_ALL for _ in sizes]
+    ladder = {"sizes": sizes, "rows_per_s": speeds, "best": sizes[-1], "done": True, "checked": checked}
     path.write_text(json.dumps({shape_of(arrays): ladder}))
     return BlockSizes(16, store=path, search=True)
 

@@ -64,8 +64,8 @@ def test_a_wrong_certificate_is_not_used(tmp_path: Path) -> None:
     first = Scorer(Summed(), NUMBERS, block_rows=4, blocks=BlockSizes(4, store=store, search=True))
     expected = first.score(batch).values
     assert len(next(iter(first.certificate.sizes.values()))) > 1
-    assert Scorer(Summed(), NUMBERS, block_rows=4, blocks=BlockSizes(4, store=store)).verify(batch)
+    assert Scorer(Summed(), NUMBERS, block_rows=4, blocks=BlockSizes(4, store=store)).certify(batch, seconds=1)
     moved = Scorer(Summed(moved_from=8), NUMBERS, block_rows=4, blocks=BlockSizes(4, store=store))
-    assert not moved.verify(batch)
+    assert not moved.certify(batch, seconds=1)
     assert list(moved.certificate.sizes.values()) == [(4,)]
     assert moved.score(batch).values.tobytes() == expected.tobytes()

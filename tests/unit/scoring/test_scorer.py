@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lockstep.errors import ColumnMissing, ColumnTypeMismatch, MemoryExhausted, OutputMismatch
 from lockstep.run.plan import Column
 from lockstep.scoring.backends import Arrays, Encoded, Execution, Group
-from lockstep.scoring.blocks import BlockSizes, Ladder
+from lockstep.scoring.blocks import ROWS_IN_ALL, BlockSizes, Ladder
 from lockstep.scoring.reasons import NOT_FINITE, OUT_OF_MEMORY
 from lockstep.scoring.scorer import Scorer
 from lockstep.scoring.signature import Signature
@@ -120,7 +120,9 @@ class Tight(Fragile):
 def certified(*sizes: int) -> BlockSizes:
     """Block sizes that an earlier process certified."""
     blocks = BlockSizes(sizes[0])
-    blocks._ladders["float64[]"] = Ladder(list(sizes), [1.0] * len(sizes), sizes[-1])
+    blocks._ladders["float64[]"] = Ladder(
+        list(sizes), [1.0] * len(sizes), sizes[-1], checked=[ROWS_IN_ALL] * len(sizes)
+    )
     return blocks
 
 

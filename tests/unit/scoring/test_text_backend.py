@@ -108,3 +108,17 @@ def test_a_text_depends_on_itself_alone(backend: TextBackend) -> None:
         for place in (row, row + 7, row + 14):
             assert many.values[place].tobytes() == alone.tobytes()
         assert backwards[row].tobytes() == alone.tobytes()
+
+
+def test_drawn_texts_have_all_lengths_and_are_certified(files: Path) -> None:
+    scorer = Scorer(load(files, Execution(device="cpu")), SIGNATURE, block_rows=BLOCK_ROWS)
+    assert scorer.certificate.sizes == {}
+    drawn = scorer.draw(8_000)
+    assert drawn is not None
+    assert drawn.schema.equals(SIGNATURE.schema)
+    scored = scorer.score(drawn)
+    assert not scored.reasons
+    assert scorer.certify(drawn, seconds=5)
+    assert set(scorer.certificate.sizes) == {f"int64[{length}] int64[{length}]" for length in (4, 8, 16)}
+    assert all(BLOCK_ROWS in sizes for sizes in scorer.certificate.sizes.values())
+    assert scorer.score(drawn).values.tobytes() == scored.values.tobytes()
