@@ -91,7 +91,7 @@ class TextBackend:
         words = np.array(sorted({piece for piece in pieces if piece.isalpha()}) or ["a"])
         marks = len(self._tokenizer.encode(""))
         places = rng.choice(len(lengths), size=rows, p=1 / lengths / (1 / lengths).sum())
-        shortest = np.array([marks, *lengths[:-1]])[places]
+        shortest = np.array([marks, *(lengths[:-1] + 1)])[places]
         tokens = rng.integers(shortest, lengths[places], endpoint=True) - marks
         texts = [" ".join(rng.choice(words, size=max(count, 0))) for count in tokens]
         return pa.RecordBatch.from_pydict({self._encoding.input: pa.array(texts, pa.string())})

@@ -113,7 +113,7 @@ def test_a_text_depends_on_itself_alone(backend: TextBackend) -> None:
 def test_drawn_texts_have_all_lengths_and_are_certified(files: Path) -> None:
     scorer = Scorer(load(files, Execution(device="cpu")), SIGNATURE, block_rows=BLOCK_ROWS)
     assert scorer.certificate.sizes == {}
-    drawn = scorer.draw(8_000)
+    drawn = scorer.draw(10_000)
     assert drawn is not None
     assert drawn.schema.equals(SIGNATURE.schema)
     scored = scorer.score(drawn)
