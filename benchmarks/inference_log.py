@@ -14,12 +14,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import yaml
 
 from benchmarks.compare import prepare
 from benchmarks.job import SCRATCH, Job
@@ -28,7 +26,7 @@ from benchmarks.serving.load import Measured
 from benchmarks.serving.lockstep_spec import write_spec
 from benchmarks.serving.sample import draw_sample
 from benchmarks.serving.server import running
-from benchmarks.serving.systems import LOCKSTEP, SYSTEMS, System
+from benchmarks.serving.systems import LOCKSTEP, LOCKSTEP_LOG, LOGS, SYSTEMS
 from benchmarks.serving.turn import Plan, Turn
 from lockstep.run.plan import Column
 from lockstep.scoring.scorer import ScoredBatch
@@ -76,30 +74,21 @@ def measure_endpoint(job: Job, *, clients: Sequence[int], seconds: float, rounds
     sample = draw_sample(job)
     found: dict[tuple[str, int], list[Measured]] = {}
     plan = Plan(clients=clients, rates=(), p99_ms=None, seconds=seconds, warm_s=1.0, seed=1)
-    with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
-        systems = {"without the log": SYSTEMS[LOCKSTEP], "with the log": logging_system(job, Path(folder))}
-        for number in range(rounds):
-            names = list(systems)[:: 1 if number % 2 else -1]
-            for name in names:
-                with running(name.replace(" ", "-"), systems[name], job) as server:
-                    for _, count, seen in Turn(server, job.model_name, sample, FORMAT, plan).take(None):
-                        found.setdefault((name, count), []).append(seen)
-        files = list(Path(folder).rglob("*.parquet"))
-        print(f"{len(files)} files of the log, {sum(file.stat().st_size for file in files) / 2**20:.1f} MiB")
+    systems = {"without the log": SYSTEMS[LOCKSTEP], "with the log": SYSTEMS[LOCKSTEP_LOG]}
+    for number in range(rounds):
+        names = list(systems)[:: 1 if number % 2 else -1]
+        for name in names:
+            with running(name.replace(" ", "-"), systems[name], job) as server:
+                for _, count, seen in Turn(server, job.model_name, sample, FORMAT, plan).take(None):
+                    found.setdefault((name, count), []).append(seen)
+    files = list((LOGS / job.workload).rglob("*.parquet"))
+    print(f"{len(files)} files of the log, {sum(file.stat().st_size for file in files) / 2**20:.1f} MiB")
     for (name, count), seen in sorted(found.items(), key=lambda item: (item[0][1], item[0][0])):
         rps, p50, p99 = (
             statistics.median(getattr(one, what) or 0.0 for one in seen) for what in ("rps", "p50_ms", "p99_ms")
         )
         print(f"{count:>3} clients, {name:<16} {rps:>8,.0f}/s   p50 {p50:6.3f} ms   p99 {p99:6.3f} ms")
     return any(one.errors for seen in found.values() for one in seen)
-
-
-def logging_system(job: Job, folder: Path) -> System:
-    """Return the endpoint with its log in a folder."""
-    config = folder / "serving.yaml"
-    model = {"spec": job.workload, "version": job.model_version}
-    config.write_text(yaml.safe_dump({"models": [model], "log": {"path": str(folder / "log")}}), encoding="utf-8")
-    return replace(SYSTEMS[LOCKSTEP], command=("-m", "lockstep", "serve", "--config", str(config), "--port", "{port}"))
 
 
 def measure_parts() -> None:

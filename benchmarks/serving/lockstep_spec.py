@@ -1,14 +1,16 @@
-"""The spec that `lockstep serve` is given: a user's, with its defaults."""
+"""What `lockstep serve` is given: a user's spec with its defaults, and a `serving.yaml` that keeps a log beside."""
+
+import shutil
 
 import yaml
 
 from benchmarks.job import Job
-from benchmarks.serving.systems import MODELS
+from benchmarks.serving.systems import LOGS, MODELS, config_of
 from benchmarks.workloads.workload import KEYS, SCORE
 
 
 def write_spec(job: Job) -> None:
-    """Write the spec of a workload."""
+    """Write the spec of a workload, and an empty inference log's configuration."""
     spec = {
         "name": job.workload,
         "model": {"name": job.model_name},
@@ -22,3 +24,7 @@ def write_spec(job: Job) -> None:
     folder = MODELS / job.workload
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "scoring.yaml").write_text(yaml.safe_dump(spec), encoding="utf-8")
+    log = LOGS / job.workload
+    shutil.rmtree(log, ignore_errors=True)
+    model = {"spec": job.workload, "version": job.model_version}
+    config_of(job).write_text(yaml.safe_dump({"models": [model], "log": {"path": str(log)}}), encoding="utf-8")

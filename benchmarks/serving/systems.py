@@ -15,7 +15,7 @@ class System:
 
     Attributes:
         command: Its command line after the interpreter; `{port}` and further ones, `{model}` (registered name),
-            `{version}`, `{path}` (the MLflow model) and `{workload}` are filled in, as in `variables`.
+            `{version}`, `{path}` (the MLflow model), `{workload}` and `{config}` are filled in, as in `variables`.
         ready: Path that answers 200 once requests are welcome.
         protocols: Names in `benchmarks.serving.asking.PROTOCOLS`; the first is what its users would take.
         further: Protocols that are measured only when asked for by name.
@@ -39,8 +39,9 @@ class System:
 
 
 BARE = "bare"
-LOCKSTEP = "lockstep"
+LOCKSTEP, LOCKSTEP_LOG = "lockstep", "lockstep-log"
 MODELS = SCRATCH / "serving" / "models"
+LOGS = SCRATCH / "serving" / "inference_log"
 
 MLSERVER = {
     "MLSERVER_HOST": "127.0.0.1",
@@ -61,6 +62,14 @@ SYSTEMS: Mapping[str, System] = {
         "/v2/health/ready",
         ("dataframe_split", "inputs", "v2"),
         further=("dataframe_records", "v2-binary"),
+        packages=("lockstep",),
+        variables={"LOCKSTEP_MODELS": str(MODELS)},
+    ),
+    LOCKSTEP_LOG: System(
+        ("-m", "lockstep", "serve", "--config", "{config}", "--port", "{port}"),
+        "/v2/health/ready",
+        ("dataframe_split",),
+        further=("inputs", "v2"),
         packages=("lockstep",),
         variables={"LOCKSTEP_MODELS": str(MODELS)},
     ),
@@ -118,6 +127,11 @@ SYSTEMS: Mapping[str, System] = {
 }
 
 
+def config_of(job: Job) -> Path:
+    """Return the `serving.yaml` of a workload."""
+    return MODELS / job.workload / "serving.yaml"
+
+
 def filled_in(system: System, job: Job, *, ports: Sequence[int]) -> tuple[list[str], dict[str, str]]:
     """Return the command that starts a server, and the variables that are its own."""
     facts = {
@@ -126,6 +140,7 @@ def filled_in(system: System, job: Job, *, ports: Sequence[int]) -> tuple[list[s
         "version": str(job.model_version),
         "path": job.model_path,
         "workload": job.workload,
+        "config": str(config_of(job)),
     }
     command = [str(system.python), *(part.format(**facts) for part in system.command)]
     return command, {name: value.format(**facts) for name, value in system.variables.items()}
