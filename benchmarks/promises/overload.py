@@ -39,7 +39,8 @@ KEPT = 0.9
 MOST = 1.15
 # Of the intended rate that was really offered, and of lateness that would blur what is measured, as a share of the SLO.
 OFFERED, LATE = 0.95, 0.1
-CLIENTS = (4, 16, 64)
+# Where the peak is depends on the form: too few do not fill the model's time, of too many some are refused.
+CLIENTS = (4, 8, 16, 32, 64)
 CONNECTIONS = 512
 REQUESTS = 64
 START_S = 1.5

@@ -65,6 +65,7 @@ class ScoringLane:
         self._running_until = 0.0
         # How many times longer a wait is than the model needs for those ahead, since there is other work too.
         self._slowness, self._deviation = 1.0, 0.0
+        self._least_rows = 1.0  # of the requests that came last
 
     @property
     def waiting(self) -> int:
@@ -111,12 +112,12 @@ class ScoringLane:
             ClientGone: The client went away before.
         """
         loop, now = asyncio.get_running_loop(), time.monotonic()
-        own = self.cost.predict(rows.num_rows)
-        wait = self._admit(rows, own=own, now=now, expires=expires)
+        own, nbytes = self.cost.predict(rows.num_rows), rows.nbytes
+        wait = self._admit(rows.num_rows, nbytes, own=own, now=now, expires=expires)
         if wait > expires - now:
             raise DeadlinePassed(predicted=True)
-        work = Work(rows, loop.create_future(), now + self.limits.slo_s + own, expires, now, label)
-        if alone and own <= self.limits.inline_s and self._is_free(rows):
+        work = Work(rows, loop.create_future(), now + self.limits.slo_s + own, expires, now, label, nbytes)
+        if alone and own <= self.limits.inline_s and self._is_free(rows.num_rows, nbytes):
             work.started = now
             self._finish(loop, *score_shares(self._scorer, [Share(work, 0, rows.num_rows)]))
             return work.answered.result(), work
@@ -131,21 +132,21 @@ class ScoringLane:
             if watch is not None:
                 watch.cancel()
 
-    def _is_free(self, rows: Rows) -> bool:
+    def _is_free(self, rows: int, nbytes: int) -> bool:
         """Return whether so many rows can be scored at once, in one micro-batch."""
         idle = not self._queue and self._running_since is None and self.cost.batches
-        return bool(idle) and 0 < rows.num_rows <= self._most_rows() and rows.nbytes <= self.limits.batch_bytes
+        return bool(idle) and 0 < rows <= self._most_rows() and nbytes <= self.limits.batch_bytes
 
     def require_room(self) -> None:
-        """Check, before a request is decoded, that one more row would have a chance.
+        """Check, before a request is decoded, that one like the smallest of those that came last would have a chance.
 
         Raises:
-            Overloaded: What waits already takes as long as anybody may wait.
+            Overloaded: It would be refused once it is decoded.
         """
         if self._queue:
-            now = time.monotonic()
-            own = self.cost.predict(1)
-            wait = self.predicted_wait_s(1, now) - own
+            now, rows = time.monotonic(), int(self._least_rows)
+            own = self.cost.predict(rows)
+            wait = self.predicted_wait_s(rows, now) - own
             if wait > self._longest_wait_s(own):
                 raise Overloaded(f"an answer would take about {wait:.2g} s", retry_after_s=wait)
 
@@ -153,13 +154,15 @@ class ScoringLane:
         """Return for how long a request may wait; one that is long itself for half the time, or none would be taken."""
         return max(self.limits.slo_s - own, self.limits.slo_s / 2)
 
-    def _admit(self, rows: Rows, *, own: float, now: float, expires: float) -> float:
+    def _admit(self, rows: int, nbytes: int, *, own: float, now: float, expires: float) -> float:
         limits = self.limits
+        more = rows - self._least_rows
+        self._least_rows += min(more, LEARNT_SHARE * more)
         if len(self._queue) >= limits.waiting_requests:
             raise Overloaded(f"{len(self._queue)} requests wait already", retry_after_s=self.predicted_wait_s(0, now))
-        if self._queue and self._bytes + rows.nbytes > limits.waiting_bytes:
+        if self._queue and self._bytes + nbytes > limits.waiting_bytes:
             raise Overloaded(f"{self._bytes} bytes wait already", retry_after_s=self.predicted_wait_s(0, now))
-        wait = self.predicted_wait_s(rows.num_rows, now)
+        wait = self.predicted_wait_s(rows, now)
         if self._queue and wait - own > min(self._longest_wait_s(own), expires - now):
             raise Overloaded(f"an answer would take about {wait:.2g} s", retry_after_s=wait - own)
         return wait
@@ -167,7 +170,7 @@ class ScoringLane:
     def _push(self, work: Work) -> None:
         heapq.heappush(self._queue, (work.due, next(self._number), work))
         self._rows += work.rows.num_rows - work.done
-        self._bytes += work.rows.nbytes
+        self._bytes += work.nbytes
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._queue and self._running_since is None and not self._scheduled:
@@ -208,13 +211,13 @@ class ScoringLane:
             work = heapq.heappop(self._queue)[2]
             left = work.rows.num_rows - work.done
             self._rows -= left
-            self._bytes -= work.rows.nbytes
+            self._bytes -= work.nbytes
             if work.answered.done():
                 continue
             if now > work.expires:
                 work.answered.set_exception(DeadlinePassed(predicted=False))
                 continue
-            row_bytes = max(work.rows.nbytes // max(work.rows.num_rows, 1), 1)
+            row_bytes = max(work.nbytes // max(work.rows.num_rows, 1), 1)
             taken = min(left, rows_left, max(bytes_left // row_bytes, 1 if not shares else 0))
             if left and not taken:
                 self._push(work)

@@ -24,6 +24,7 @@ class Work:
         expires: When nobody waits for them any more.
         arrived: When they came.
         label: What the log of inferences calls them.
+        nbytes: About what the rows take; adding it up anew costs more than it seems.
         started: When the model first had some of them.
         done: Rows that are scored.
         parts: Their scores.
@@ -37,6 +38,7 @@ class Work:
     expires: float
     arrived: float
     label: object = None
+    nbytes: int = 0
     started: float = 0.0
     done: int = 0
     parts: list[ScoredBatch] = field(default_factory=list)

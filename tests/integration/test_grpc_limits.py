@@ -86,6 +86,8 @@ def test_too_many_at_once_are_told_to_come_back(tmp_path: Path) -> None:
         assert error.code() is StatusCode.RESOURCE_EXHAUSTED
         assert "2 requests are in progress already" in error.details()
         assert ("grpc-retry-pushback-ms", "1000") in tuple(error.trailing_metadata())
+        long = failed(busy.stub(other).ModelInfer, toy_request(rows(20_000)))  # refused while it is being sent
+        assert long.code() is StatusCode.RESOURCE_EXHAUSTED
         assert [call.result(10).model_name for call in running] == ["sleep"] * 2
 
 

@@ -16,6 +16,7 @@ from lockstep.serving.errors import NotReady
 from lockstep.serving.grpc import open_inference_pb2 as pb
 from lockstep.serving.grpc.calls import Call, Observer, observed
 from lockstep.serving.grpc.codec import GrpcInfer, decode_infer, encode_infer, encode_metadata
+from lockstep.serving.grpc.gate import Gate
 from lockstep.serving.grpc.turn import GrpcTurn
 from lockstep.serving.grpc.wire import asked_model, parse, parse_infer
 from lockstep.serving.repository import Repository
@@ -164,6 +165,11 @@ class InferenceServicer:
             await self._repository.unload(name)
         return pb.RepositoryModelUnloadResponse(model_name=name, isUnloaded=True)
 
+    @property
+    def plane(self) -> DataPlane:
+        """Who answers."""
+        return self._plane
+
     def _find(self, name: str, version: str) -> LoadedVersion:
         return self._plane.find(name or None, version or None)
 
@@ -210,11 +216,11 @@ def inference_handlers(servicer: InferenceServicer, observer: Observer) -> grpc.
         "RepositoryModelLoad": servicer.model_load,
         "RepositoryModelUnload": servicer.model_unload,
     }
-    handlers = {name: _handler(name, answer, observer) for name, answer in answers.items()}
+    handlers = {_full_name(name): _handler(name, answer, observer) for name, answer in answers.items()}
+    infer = _full_name("ModelInfer")
     # Its messages stay bytes here: they are parsed where a large one keeps nobody waiting.
-    infer = observed(_full_name("ModelInfer"), servicer.model_infer, observer)
-    handlers["ModelInfer"] = grpc.unary_unary_rpc_method_handler(infer)
-    return grpc.method_handlers_generic_handler(SERVICE.full_name, handlers)
+    handlers[infer] = grpc.unary_unary_rpc_method_handler(observed(infer, servicer.model_infer, observer))
+    return Gate(handlers, scores=infer, plane=servicer.plane, observer=observer)
 
 
 def _handler(name: str, answer: Callable[[Any, Call], Awaitable[Any]], observer: Observer) -> grpc.RpcMethodHandler:

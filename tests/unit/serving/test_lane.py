@@ -230,27 +230,6 @@ def test_an_answer_that_would_come_too_late_is_refused_at_once(backend: Counting
     assert refused[-1]
 
 
-def test_what_has_no_chance_is_refused_before_it_is_decoded(backend: Counting) -> None:
-    cost = Cost()
-    cost.learn(1, 0.4)
-    lane = lane_of(backend, LaneLimits(slo_s=1.0), cost=cost)
-    lane.require_room()
-    backend.hold.clear()
-
-    async def run() -> None:
-        waiting = [asyncio.create_task(lane.score(batch(1))) for _ in range(20)]
-        await asyncio.sleep(0.05)
-        try:
-            with pytest.raises(Overloaded, match="an answer would take about"):
-                lane.require_room()
-        finally:
-            backend.hold.set()
-        await asyncio.gather(*waiting, return_exceptions=True)
-        lane.require_room()
-
-    asyncio.run(run())
-
-
 def test_other_work_of_the_endpoint_is_learnt_from_how_long_requests_wait(lane: ScoringLane) -> None:
     for waited_s, expected_s, slowness in ((0.3, 0.1, 3.0), (0.05, 0.1, 1.0), (9.0, 0.01, 10.0)):
         for _ in range(200):
