@@ -101,10 +101,13 @@ def _serve(serving: "Serving", sock: socket.socket, place: "Place | None", *, fo
 
 
 def _run_workers(serving: "Serving", sock: socket.socket, *, folder: Path) -> None:
+    from lockstep.serving.one_copy.choice import socket_of
     from lockstep.serving.workers.supervisor import Supervisor, starter
 
     with tempfile.TemporaryDirectory(prefix="lockstep-serve-") as scratch:
         shared = Path(scratch)
+        if serving.copies == "one":
+            socket_of(shared)  # once, and not by each worker
         (shared / CONFIGURATION).write_text(serving.model_dump_json(), encoding="utf-8")
         sock.listen()
         start = starter(shared, sock, folder=folder)

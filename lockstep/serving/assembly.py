@@ -18,9 +18,9 @@ from lockstep.serving.grpc.server import GrpcServer, build_grpc_server
 from lockstep.serving.inference_log.log import InferenceLog
 from lockstep.serving.lookups import lookup_routes
 from lockstep.serving.metrics import Metrics
-from lockstep.serving.one_copy.choice import Copies
+from lockstep.serving.one_copy.choice import Copies, socket_of
 from lockstep.serving.one_copy.fronts import FrontRepository, OwnedModels, owned_models
-from lockstep.serving.one_copy.owner import Owner, socket_of
+from lockstep.serving.one_copy.owner import Owner
 from lockstep.serving.openapi.edge import openapi_routes
 from lockstep.serving.repository import Repository, Source
 from lockstep.serving.repository_edge import repository_routes

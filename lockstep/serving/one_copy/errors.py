@@ -1,6 +1,7 @@
 """What can go wrong between the process that holds the models and those that ask it."""
 
 from lockstep.errors import EnvironmentFault, LockstepError
+from lockstep.serving.errors import DeadlinePassed
 
 
 class FrameInvalid(LockstepError):
@@ -29,6 +30,16 @@ class NotHeld(LockstepError):
 
     def __init__(self) -> None:
         super().__init__("the version is not held")
+
+
+class OwnerLate(DeadlinePassed):
+    """The deadline that the client set is over, and the owner has not said anything of the request."""
+
+    def __init__(self) -> None:
+        LockstepError.__init__(
+            self,
+            "the deadline passed before the worker that holds the models answered. Allow the request more time",
+        )
 
 
 class ScoringBroke(Exception):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from lockstep.errors import LockstepError
 from lockstep.run.plan import ModelIdentity
 from lockstep.serving.errors import NotReady
 from lockstep.serving.fleet import Fleet
@@ -107,10 +108,29 @@ class FrontRepository(Repository):
             for name, wanted in link.serves.items():
                 if name in self._sources and self._is_due(name, wanted):
                     await self._follow(name, wanted)
+                    await self._keep(name, link.kept.get(name))
             if link.connected and not link.fresh:
                 link.fresh = True
                 _log.info("the worker that holds the models is back")
             await asyncio.sleep(every_s)
+
+    async def _keep(self, name: str, number: int | None) -> None:
+        """Keep for a rollback what the owner does, which may have been started again or have swapped twice."""
+        async with self._changing[name]:
+            slot = self.fleet.slot(name)
+            dropped = slot.previous
+            if number == (dropped.identity.version if dropped is not None else None):
+                return
+            version = None
+            if number is not None:
+                try:
+                    identity = await asyncio.to_thread(self._sources[name].resolve, number)
+                    version = await asyncio.to_thread(self._sources[name].load, identity)
+                except LockstepError:  # it was dropped meanwhile, as the next pulse says
+                    return
+            slot.previous = version
+            if dropped is not None:
+                self._retire(dropped)
 
     async def _told(self, name: str, op: str, *, version: int | None = None) -> LoadedVersion:
         self._source(name)

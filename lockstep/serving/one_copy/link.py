@@ -37,6 +37,7 @@ class Link(asyncio.Protocol):
 
     Attributes:
         serves: What the owner serves, as it said last.
+        kept: Which version of each model it keeps for a rollback.
         pulsed: Set whenever it said so.
         fresh: Whether what is served here is what the owner serves, as far as is known: not while it is away.
         logs: Whether the owner keeps a log of inferences, which wants to know of each request.
@@ -46,6 +47,7 @@ class Link(asyncio.Protocol):
     def __init__(self, path: Path) -> None:
         self._path = path
         self.serves: Mapping[str, Wanted] = {}
+        self.kept: Mapping[str, int] = {}
         self.pulsed = asyncio.Event()
         self.fresh = True
         self.logs = True
@@ -186,6 +188,7 @@ class Link(asyncio.Protocol):
     def _take(self, header: Header, body: bytes) -> None:
         if header.get("op") == "pulse":
             self.serves, self.logs, self.pulse_at = read_serves(header), bool(header["logs"]), time.monotonic()
+            self.kept = dict(header["kept"])
             self._figures = {(model, version): (stuck_s, wait_s) for model, version, stuck_s, wait_s in header["lanes"]}
             self.pulsed.set()
             return

@@ -2,41 +2,21 @@
 
 import asyncio
 import contextlib
-import os
 import time
 from pathlib import Path
 
 from lockstep.serving.data_plane import DataPlane
 from lockstep.serving.errors import NotReady
 from lockstep.serving.fleet import ModelSlot
-from lockstep.serving.one_copy.errors import SocketPathTooLong
 from lockstep.serving.one_copy.facts import find_held, tell_version, tell_wanted
 from lockstep.serving.one_copy.guest import Call, Guest
 from lockstep.serving.one_copy.wire import Header
 from lockstep.serving.repository import Repository
 from lockstep.serving.versions import LoadedVersion
 
-SOCKET = "owner.sock"
-# What sockets' paths may have on all systems that the endpoint runs on (macOS: 104 with the closing zero).
-MOST_PATH_BYTES = 103
 # How soon the others know what is served, and how the lanes are doing.
 PULSE_S = 0.2
 BACKLOG = 128
-
-
-def socket_of(folder: Path) -> Path:
-    """Return where the owner listens.
-
-    Args:
-        folder: Shared by the workers.
-
-    Raises:
-        SocketPathTooLong: No socket can have that path.
-    """
-    path = folder / SOCKET
-    if len(os.fsencode(path)) > MOST_PATH_BYTES:
-        raise SocketPathTooLong(str(path), most_bytes=MOST_PATH_BYTES)
-    return path
 
 
 class Owner:
@@ -95,7 +75,8 @@ class Owner:
             lanes += [
                 [slot.name, each.identity.version, each.lane.stuck_s(now), each.lane.wait_s(now)] for each in every
             ]
-        return {"op": "pulse", "serves": self._serves(), "logs": self._logs, "lanes": lanes}
+        kept = {slot.name: slot.previous.identity.version for slot in self._plane.fleet if slot.previous is not None}
+        return {"op": "pulse", "serves": self._serves(), "kept": kept, "logs": self._logs, "lanes": lanes}
 
     def _serves(self) -> Header:
         passed_over = self._repository.passed_over

@@ -12,7 +12,7 @@ from lockstep.serving.errors import ClientGone, NotReady, Overloaded
 from lockstep.serving.lane import Gone
 from lockstep.serving.lane_limits import LaneLimits
 from lockstep.serving.one_copy.contents import read_scores, write_rows
-from lockstep.serving.one_copy.errors import NotHeld
+from lockstep.serving.one_copy.errors import NotHeld, OwnerLate
 from lockstep.serving.one_copy.facts import tell_trace
 from lockstep.serving.one_copy.link import Link
 from lockstep.serving.one_copy.wire import Frame
@@ -22,6 +22,8 @@ from lockstep.serving.work import Work
 
 # An owner that says nothing for so long hangs.
 SILENT_S = 5.0
+# After a deadline the owner has so long to say itself that it is over; then nobody waits for it.
+LATE_S = 0.05
 
 
 class RemoteLane:
@@ -55,13 +57,16 @@ class RemoteLane:
 
     def stuck_s(self, now: float) -> float:
         """Return for how long the owner's lane, or the owner itself, is stuck."""
-        at = self._link.pulse_at
-        if at is None or self._link.away():  # one that is gone is started again
+        if self._link.away():  # one that is gone is started again
             return 0.0
-        since, stuck_s = now - at, self._link.figures(self.identity.name, self.identity.version)[0]
+        since, stuck_s = self._silent_s(now), self._link.figures(self.identity.name, self.identity.version)[0]
         if stuck_s:
             return stuck_s + since
         return since if since > SILENT_S else 0.0
+
+    def _silent_s(self, now: float) -> float:
+        """Return for how long the owner has said nothing, since it was heard of first."""
+        return now - self._link.pulse_at if self._link.pulse_at is not None else 0.0
 
     def wait_s(self, now: float) -> float:
         """Return how long one more row would wait, as the owner said last."""
@@ -75,9 +80,12 @@ class RemoteLane:
             Overloaded: What waited already when the owner said so last takes as long as anybody may wait.
             NotReady: The owner does not answer.
         """
+        now = time.monotonic()
         if self._link.away():
             raise NotReady(self.identity.name, reason="the worker that holds it is starting")
-        wait = self.wait_s(time.monotonic())
+        if self._silent_s(now) > SILENT_S:
+            raise NotReady(self.identity.name, reason="the worker that holds it does not answer")
+        wait = self.wait_s(now)
         if wait > self.limits.slo_s:
             raise Overloaded(f"an answer would take about {wait:.2g} s", retry_after_s=wait)
 
@@ -94,7 +102,7 @@ class RemoteLane:
 
         Raises:
             Overloaded: Too much waits already, or the answer would be too late.
-            DeadlinePassed: Nobody waited for the answer any more when its turn came.
+            DeadlinePassed: Nobody waited for the answer any more when its turn came, or it has not come in time.
             ClientGone: The client went away before.
             NotReady: The owner does not answer, or does not hold the version.
             PayloadTooLarge: The rows or their scores are more than goes over the link.
@@ -128,22 +136,25 @@ class RemoteLane:
             "left_s": None if math.isinf(expires) else expires - arrived,
             "trace": tell_trace(trace) if trace is not None else None,
         }
+        loop = asyncio.get_running_loop()
         number, waiting = self._link.ask(header, [body])
-        watch = asyncio.get_running_loop().create_task(_drop(waiting, gone)) if gone is not None else None
+        watch = loop.create_task(_drop(waiting, gone)) if gone is not None else None
+        timer = loop.call_later(expires - arrived + LATE_S, _expire, waiting) if expires < NEVER else None
         try:
             answer, content = await waiting
         finally:
             self._link.cancel(number)
             if watch is not None:
                 watch.cancel()
+            if timer is not None:
+                timer.cancel()
         scored = read_scores(answer, content, rows=rows.num_rows)
         if trace is not None:
             self._link.ended(number, trace)
         spent_s = time.monotonic() - arrived
         # What the way there and back took counts as waiting.
         started = arrived + answer["queue_s"] + max(spent_s - answer["whole_s"], 0.0)
-        done = asyncio.get_running_loop().create_future()
-        work = Work(rows, done, arrived, expires, arrived, label, started, rows.num_rows)
+        work = Work(rows, loop.create_future(), arrived, expires, arrived, label, started, rows.num_rows)
         work.parts, work.compute_s = [scored] * answer["parts"], answer["compute_s"]
         return scored, work
 
@@ -157,3 +168,9 @@ async def _drop(waiting: "asyncio.Future[Frame]", gone: Gone) -> None:
     await gone()
     if not waiting.done():
         waiting.set_exception(ClientGone())
+
+
+def _expire(waiting: "asyncio.Future[Frame]") -> None:
+    """Forget a question whose deadline is over."""
+    if not waiting.done():
+        waiting.set_exception(OwnerLate())
