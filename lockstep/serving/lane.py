@@ -143,7 +143,9 @@ class ScoringLane:
             Overloaded: What waits already takes as long as anybody may wait.
         """
         if self._queue:
-            own, wait = self.cost.predict(1), self.wait_s(time.monotonic())
+            now = time.monotonic()
+            own = self.cost.predict(1)
+            wait = self.predicted_wait_s(1, now) - own
             if wait > self._longest_wait_s(own):
                 raise Overloaded(f"an answer would take about {wait:.2g} s", retry_after_s=wait)
 

@@ -33,7 +33,8 @@ def write_rows(rows: Rows, signature: Signature) -> tuple[dict[str, Any], memory
     """
     batch = to_batch([rows], signature)
     if batch.schema.equals(signature.schema):  # which the other side knows
-        return {"rows": batch.num_rows}, memoryview(batch.serialize())
+        plain = isinstance(rows, PlainRows) and signature.takes_values and 0 < batch.num_rows <= FEW_ROWS
+        return {"rows": batch.num_rows, "plain": plain}, memoryview(batch.serialize())
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
@@ -41,7 +42,7 @@ def write_rows(rows: Rows, signature: Signature) -> tuple[dict[str, Any], memory
 
 
 def read_rows(header: Mapping[str, Any], body: bytes, signature: Signature) -> Rows:
-    """Read what `write_rows` wrote; a few rows as plain values, which are scored faster and to the same bits.
+    """Read what `write_rows` wrote; a few plain rows as such, which are scored faster and to the same bits.
 
     Raises:
         FrameInvalid: It cannot be read.
@@ -57,7 +58,7 @@ def read_rows(header: Mapping[str, Any], body: bytes, signature: Signature) -> R
         raise FrameInvalid(f"its rows are no Arrow batch ({type(error).__name__})") from error
     if batch.num_rows != header.get("rows"):
         raise FrameInvalid(f"it has {batch.num_rows} rows and says {header.get('rows')!r}")
-    if not (signature.takes_values and 0 < batch.num_rows <= FEW_ROWS) or header.get("schema"):
+    if not header.get("plain"):
         return batch
     columns = tuple(column.to_pylist() for column in batch.columns)
     return PlainRows(columns, batch.num_rows, VALUE_BYTES * batch.num_rows * len(columns))
