@@ -22,6 +22,7 @@ from inference_logs import logged, rows
 from load import Load, until
 from test_workers import versions
 from worker_calls import by_index, each_stub, each_worker, has_torch, resident_bytes, sockets_of
+from worker_requests import binary, enriched, tensors
 from world import CONSTANT, GOOD, OTHER_GOOD, World
 
 from lockstep.services.ports import free_port
@@ -33,9 +34,7 @@ trial:
   challengers: [{alias: challenger}]
   canary: {challenger: challenger, ramp: {2024-01-02: 0.25}}
 """
-KINDS = {"city": "BYTES", "age": "FP64", "spend": "FP64"}
 FEATURE = {"feature": "depots:late_share", "max_age_s": 86_400, "missing": "null", "stale": "null"}
-ENRICHED = {"city": ["bern", "rome"], "age": [31.5, None], "depot": [1, 2]}
 EVERYBODY = (0, 1, 2)
 # By request: the arm that answered, and the score.
 Noted = dict[str, tuple[str, float]]
@@ -79,21 +78,6 @@ def endpoint(world: World, port: int) -> Iterator[Endpoint]:
             yield running
 
 
-def tensors(asked: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "inputs": [
-            {"name": name, "datatype": kind, "shape": [len(asked)], "data": [row[name] for row in asked]}
-            for name, kind in KINDS.items()
-        ]
-    }
-
-
-def binary(asked: list[dict[str, Any]]) -> tuple[bytes, dict[str, str]]:
-    """A request whose answer is raw bytes."""
-    head = json.dumps({**tensors(asked), "parameters": {"binary_data_output": True}}).encode()
-    return head, {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(head))}
-
-
 def test_only_the_owner_has_the_models(endpoint: Endpoint) -> None:
     pids = by_index(endpoint)
     assert {index: has_torch(pid) for index, pid in pids.items()} == {0: True, 1: False, 2: False}
@@ -133,12 +117,6 @@ def test_answers_of_all_workers_are_the_same_to_the_byte(endpoint: Endpoint, por
             assert {part.partition(";")[0] for part in told["server-timing"].split(", ")} >= {"queue", "compute"}
     assert statuses == [200] * 9 + [400, 400, 404, 404, 400, 400]
     check_grpc(endpoint, port)
-
-
-def enriched() -> dict[str, Any]:
-    kinds = {"city": "BYTES", "age": "FP64", "depot": "INT64"}
-    inputs = [{"name": n, "datatype": kind, "shape": [2], "data": ENRICHED[n]} for n, kind in kinds.items()]
-    return {"inputs": inputs, "id": "same"}
 
 
 def check_grpc(endpoint: Endpoint, port: int) -> None:
