@@ -235,7 +235,8 @@ def test_a_front_and_the_owner_may_die(endpoint: Endpoint) -> None:
         until(lambda: load.outcomes["503"] > 20)
     assert load.outcomes.keys() <= {"200", "503", "broken"}
     assert load.outcomes["broken"] <= 12  # of each of the two no more than its share of six clients
-    until(lambda: {endpoint.ask("/invocations", {"dataframe_records": [ROW]})[0] for _ in range(12)} == {200})
+    body = {"dataframe_records": [ROW]}
+    until(lambda: {endpoint.ask("/invocations", body)[0] for _ in range(12)} == {200}, seconds=60)
     until(lambda: len(by_index(endpoint)) == 3)
     after = by_index(endpoint)
     assert [after[index] == before[index] for index in EVERYBODY] == [False, False, True]
