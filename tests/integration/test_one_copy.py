@@ -20,8 +20,7 @@ from canary_calls import ROW, metric
 from endpoints import JSON, Endpoint, serving
 from inference_logs import logged, rows
 from load import Load, until
-from test_workers import versions
-from worker_calls import by_index, each_stub, each_worker, has_torch, resident_bytes, sockets_of
+from worker_calls import Worker, by_index, each_stub, each_worker, has_torch, resident_bytes, sockets_of
 from worker_requests import binary, enriched, tensors
 from world import CONSTANT, GOOD, OTHER_GOOD, World
 
@@ -179,16 +178,22 @@ def test_rows_are_noted_for_a_look_at_the_log_when_it_is_written(endpoint: Endpo
 def test_a_swap_fails_nothing_whoever_is_told(endpoint: Endpoint, world: World) -> None:
     registry = f"sqlite:///{world.home}/mlflow/mlflow.db"
     client = mlflow.MlflowClient(registry, registry)
-    with each_worker(endpoint, 1, 2) as (front, other), Load(endpoint, clients=6) as load:
+
+    def served(workers: list[Worker]) -> set[str]:
+        told = [worker.ask("/invocations", {"dataframe_records": [ROW]})[1] for worker in workers]
+        return {headers["x-lockstep-model-version"] for headers in told}
+
+    with each_worker(endpoint, *EVERYBODY) as all_workers, Load(endpoint, clients=6) as load:
+        _, front, other = all_workers
         for number in (CONSTANT, GOOD):
             client.set_registered_model_alias("churn", "champion", str(number))
-            until(lambda number=number: versions(endpoint) == {str(number)})
+            until(lambda number=number: served(all_workers) == {str(number)})
         status, _, content = front.ask("/v2/repository/models/churn/rollback", b"{}")
         assert (status, json.loads(content)["version"]) == (200, str(CONSTANT))
-        until(lambda: versions(endpoint) == {str(CONSTANT)})
+        until(lambda: served(all_workers) == {str(CONSTANT)})
         body = {"parameters": {"version": str(GOOD)}}
         assert other.ask("/v2/repository/models/churn/load", body)[0] == 200
-        until(lambda: versions(endpoint) == {str(GOOD)})
+        until(lambda: served(all_workers) == {str(GOOD)})
     assert load.outcomes.keys() <= {"200", "broken"}
     assert load.outcomes["broken"] == 0
     assert load.answers.keys() == {str(GOOD), str(CONSTANT)}

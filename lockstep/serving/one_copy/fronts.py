@@ -105,10 +105,11 @@ class FrontRepository(Repository):
         while True:
             await link.pulsed.wait()
             link.pulsed.clear()
-            for name, wanted in link.serves.items():
+            for name in list(link.serves):
+                wanted, kept = link.serves[name], link.kept.get(name)  # of one pulse, the newest
                 if name in self._sources and self._is_due(name, wanted):
                     await self._follow(name, wanted)
-                    await self._keep(name, link.kept.get(name))
+                    await self._keep(name, kept)
             if link.connected and not link.fresh:
                 link.fresh = True
                 _log.info("the worker that holds the models is back")
