@@ -101,10 +101,13 @@ def _serve(serving: "Serving", sock: socket.socket, place: "Place | None", *, fo
 
 
 def _run_workers(serving: "Serving", sock: socket.socket, *, folder: Path) -> None:
+    from lockstep.serving.one_copy.choice import socket_of
     from lockstep.serving.workers.supervisor import Supervisor, starter
 
     with tempfile.TemporaryDirectory(prefix="lockstep-serve-") as scratch:
         shared = Path(scratch)
+        if serving.copies == "one":
+            socket_of(shared)  # once, and not by each worker
         (shared / CONFIGURATION).write_text(serving.model_dump_json(), encoding="utf-8")
         sock.listen()
         start = starter(shared, sock, folder=folder)
@@ -116,10 +119,12 @@ def _run_workers(serving: "Serving", sock: socket.socket, *, folder: Path) -> No
 def worker(shared: Path, folder: Path, index: int, descriptor: int) -> None:
     """Be one of several processes of an endpoint; started by `lockstep serve`."""
     from lockstep.serving.assembly import Place
+    from lockstep.serving.one_copy.choice import settle_copies
     from lockstep.specs.serving_spec import Serving
 
     if not is_json(os.environ):
         logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
     serving = Serving.model_validate_json((shared / CONFIGURATION).read_text(encoding="utf-8"))
+    place = Place(shared, index, settle_copies(serving, shared, index=index))
     with socket.socket(fileno=descriptor) as sock:
-        _serve(serving, sock, Place(shared, index), folder=folder)
+        _serve(serving, sock, place, folder=folder)

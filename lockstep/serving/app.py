@@ -145,7 +145,7 @@ class Application:
         """Take no new request, and wait until those in progress are answered, but not for longer than `grace_s`."""
         self.plane.stopping = True
         ends = time.monotonic() + grace_s
-        while self._metrics.in_progress and time.monotonic() < ends:
+        while (self._metrics.in_progress or self.plane.guests) and time.monotonic() < ends:
             await asyncio.sleep(DRAIN_POLL_S)
 
     def close(self) -> None:

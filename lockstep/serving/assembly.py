@@ -12,13 +12,17 @@ from lockstep.serving.app import Application, Beside, operations_routes
 from lockstep.serving.connection import ConnectionBounds
 from lockstep.serving.data_plane import DataPlane, Limits
 from lockstep.serving.features.served import ServedFeatures
+from lockstep.serving.fleet import Fleet
 from lockstep.serving.grpc.admission import admission
 from lockstep.serving.grpc.server import GrpcServer, build_grpc_server
 from lockstep.serving.inference_log.log import InferenceLog
 from lockstep.serving.lookups import lookup_routes
 from lockstep.serving.metrics import Metrics
+from lockstep.serving.one_copy.choice import Copies, socket_of
+from lockstep.serving.one_copy.fronts import FrontRepository, OwnedModels, owned_models
+from lockstep.serving.one_copy.owner import Owner
 from lockstep.serving.openapi.edge import openapi_routes
-from lockstep.serving.repository import Repository
+from lockstep.serving.repository import Repository, Source
 from lockstep.serving.repository_edge import repository_routes
 from lockstep.serving.routing.edge import canary_routes
 from lockstep.serving.routing.following import Follower
@@ -60,10 +64,17 @@ class Place:
     Attributes:
         folder: Shared by the workers.
         index: From 0; the first one asks the registry for all.
+        copies: Whether each worker holds the models, or the first one for all.
     """
 
     folder: Path
     index: int
+    copies: Copies = "each"
+
+    @property
+    def owned(self) -> OwnedModels | None:
+        """The models of the first worker, if this one has none of its own; raises what `socket_of` does."""
+        return owned_models(socket_of(self.folder)) if self.copies == "one" and self.index else None
 
     def ready(self) -> None:
         """Tell the supervisor that this worker answers."""
@@ -87,13 +98,15 @@ def build_endpoint(serving: Serving, settings: Settings, *, folder: Path, place:
     """
     security = build_security(serving.security, folder=folder)
     metrics = Metrics()
-    kept = InferenceLog(serving.log, home=settings.home, metrics=metrics) if serving.log is not None else None
+    owned = place.owned if place is not None else None
+    kept = None  # where the rows are scored
+    if serving.log is not None and owned is None:
+        kept = InferenceLog(serving.log, home=settings.home, metrics=metrics)
     features = ServedFeatures(metrics=metrics)
-    fleet, sources = ModelParts(settings, metrics, kept, features).fleet(serving)
-    board = Board(place.folder) if place is not None else None
-    load_models(serving, fleet, sources, posted=board.read() if board is not None else {})
+    fleet, sources = ModelParts(settings, metrics, kept, features, owned).fleet(serving)
+    repository = _repository(fleet, sources, metrics, place=place, owned=owned)
+    load_models(serving, fleet, sources, posted=repository.posted())
     plane = DataPlane(fleet, metrics=metrics, limits=limits_of(serving))
-    repository = Repository(fleet, sources, metrics=metrics, board=board)
     follower = _following(plane, repository)
     if kept is not None and fleet.ready:
         kept.check_policies()
@@ -113,6 +126,10 @@ def build_endpoint(serving: Serving, settings: Settings, *, folder: Path, place:
     beside = [features.keep, *_beside(serving, plane, repository, follower, place)]
     if kept is not None:
         beside.append(kept.run)
+    if owned is not None:
+        beside.append(owned.link.run)
+    elif place is not None and place.copies == "one":
+        beside.append(Owner(plane, repository, path=socket_of(place.folder), logs=kept is not None).run)
     log, tracing = AccessLog(), build_tracing(serving.tracing)
     grpc = None
     if serving.grpc_port is not None:
@@ -120,6 +137,14 @@ def build_endpoint(serving: Serving, settings: Settings, *, folder: Path, place:
         grpc = partial(_grpc_server, plane, repository, serving, security, build)
     app = Application(plane, routes, log=log, beside=beside, security=security, tracing=tracing)
     return Endpoint(app, repository, grpc)
+
+
+def _repository(
+    fleet: Fleet, sources: dict[str, Source], metrics: Metrics, *, place: Place | None, owned: OwnedModels | None
+) -> Repository:
+    if owned is not None:
+        return FrontRepository(fleet, sources, metrics=metrics, owned=owned)
+    return Repository(fleet, sources, metrics=metrics, board=Board(place.folder) if place is not None else None)
 
 
 def _following(plane: DataPlane, repository: Repository) -> Follower:

@@ -19,6 +19,7 @@ from lockstep.serving.trace import Trace
 from lockstep.serving.versions import LoadedVersion
 
 if TYPE_CHECKING:
+    from lockstep.serving.one_copy.guest import Guest
     from lockstep.serving.routing.arms import Arms
 
 ResultT = TypeVar("ResultT")
@@ -100,6 +101,7 @@ class DataPlane:
         self.limits = limits
         self.arms: Mapping[str, Arms] = {}  # of the models that have some
         self.stopping = False
+        self.guests: set[Guest] = set()  # other processes that score with the models of this one
         self._codec = ThreadPoolExecutor(max_workers=1, thread_name_prefix="codec")
         self.admitted = Places(limits.in_progress)
         self.arrivals = Arrivals(limits.arriving_bytes)

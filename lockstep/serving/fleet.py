@@ -1,6 +1,6 @@
 """The models of an endpoint: which version of each answers, and how another takes its place."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -102,6 +102,8 @@ class Fleet:
         self.slots = {slot.name: slot for slot in slots}
         self.default = default or (slots[0].name if len(slots) == 1 else None)
         self.generation = 0
+        # Whether the process that holds the models cannot be asked; none: it is this one.
+        self.away: Callable[[], bool] | None = None
 
     def __iter__(self) -> Iterator[ModelSlot]:
         """Go through the models."""
@@ -125,12 +127,14 @@ class Fleet:
 
     def find(self, name: str | None, version: str | None) -> LoadedVersion:
         """Return the version that a request is for; raises what `slot` and `ModelSlot.find` do."""
+        if self.away is not None and self.away():
+            raise NotReady(self.slot(name).name, reason="the worker that holds it is starting")
         return self.slot(name).find(version)
 
     @property
     def ready(self) -> bool:
         """Whether every model has a version that answers."""
-        return all(slot.current is not None for slot in self)
+        return all(slot.current is not None for slot in self) and not (self.away is not None and self.away())
 
 
 def _number(version: LoadedVersion) -> int:

@@ -150,6 +150,10 @@ class ScoringLane:
             if wait > self._longest_wait_s(own):
                 raise Overloaded(f"an answer would take about {wait:.2g} s", retry_after_s=wait)
 
+    def wait_s(self, now: float) -> float:
+        """Return how long one more row would wait for its turn; 0 when nothing does."""
+        return self.predicted_wait_s(1, now) - self.cost.predict(1) if self._queue else 0.0
+
     def _longest_wait_s(self, own: float) -> float:
         """Return for how long a request may wait; one that is long itself for half the time, or none would be taken."""
         return max(self.limits.slo_s - own, self.limits.slo_s / 2)

@@ -71,9 +71,8 @@ def load_version(
     on_scored = listen(identity, scorer) if listen is not None else None
     parameters = read_artifact(path, model=identity.name).parameters
     lane = ScoringLane(scorer, limits, on_scored=on_scored)
-    version = LoadedVersion(identity, scorer, lane, parameters=parameters)
-    warm_up(version, path)
-    return version
+    warm_up(scorer, lane, path=path, identity=identity)
+    return LoadedVersion(identity, scorer, lane, parameters=parameters)
 
 
 def resolve(settings: Settings, declared: ModelRef, *, version: int | None = None) -> ModelIdentity:
@@ -97,57 +96,60 @@ def _execution(path: Path, declared: ModelRef, *, title: str) -> Execution:
     return execution
 
 
-def warm_up(version: LoadedVersion, path: Path) -> None:
+def warm_up(scorer: Scorer, lane: ScoringLane, *, path: Path, identity: ModelIdentity) -> None:
     """Score the model's own example, and rows like it, so that its lane knows how long rows take.
 
     Args:
-        version: Just loaded.
+        scorer: Just loaded.
+        lane: Of it.
         path: Of its artifact. A model without an example gets rows of nulls, which it may refuse.
+        identity: What it is.
 
     Raises:
         ArtifactInvalid: The model cannot score its own example.
     """
-    artifact = read_artifact(path, model=version.identity.name)
+    artifact = read_artifact(path, model=identity.name)
+    title, signature = f"{identity.name} version {identity.version}", scorer.signature
     example = _example(artifact)
     try:
-        batch = to_batch([decode_json(example or _nulls(version.signature), version.signature)], version.signature)
-        reasons = version.scorer.score(batch, where="the input example").reasons
+        batch = to_batch([decode_json(example or _nulls(signature), signature)], signature)
+        reasons = scorer.score(batch, where="the input example").reasons
     except RequestInvalid as error:
         reasons = {0: str(error)}
     if reasons and example is not None:
         row, reason = next(iter(reasons.items()))
-        raise ArtifactInvalid(version.title, f"it does not score its own input example: row {row}: {reason}")
-    sample = _sample(version, artifact)
-    if sample is not None and not version.scorer.score(sample.slice(0, 1), where="the sample").reasons:
-        _measure(version, widened(sample, version.signature))
+        raise ArtifactInvalid(title, f"it does not score its own input example: row {row}: {reason}")
+    sample = _sample(scorer, artifact)
+    if sample is not None and not scorer.score(sample.slice(0, 1), where="the sample").reasons:
+        _measure(scorer, lane, sample=widened(sample, signature), title=title)
 
 
-def _sample(version: LoadedVersion, artifact: Artifact) -> pa.RecordBatch | None:
-    rows = max(version.scorer.block_rows * max(WARM_UP_BLOCKS), MOST_ROWS)
-    if (known := version.scorer.draw(rows)) is not None:
+def _sample(scorer: Scorer, artifact: Artifact) -> pa.RecordBatch | None:
+    rows = max(scorer.block_rows * max(WARM_UP_BLOCKS), MOST_ROWS)
+    if (known := scorer.draw(rows)) is not None:
         return known
     drawn = model_sample(artifact, rows=rows)
-    return drawn[0] if drawn is not None else generic_sample(version.signature, rows=rows)
+    return drawn[0] if drawn is not None else generic_sample(scorer.signature, rows=rows)
 
 
-def _measure(version: LoadedVersion, sample: pa.RecordBatch) -> None:
+def _measure(scorer: Scorer, lane: ScoringLane, *, sample: pa.RecordBatch, title: str) -> None:
     """Find block sizes and time the model; the first round is not counted, since much is set up in it."""
-    sizes = (1, *(version.scorer.block_rows * blocks for blocks in WARM_UP_BLOCKS))
+    sizes = (1, *(scorer.block_rows * blocks for blocks in WARM_UP_BLOCKS))
     clock = time.perf_counter()
-    version.scorer.score(sample.slice(0, max(sizes)), where="the sample")
+    scorer.score(sample.slice(0, max(sizes)), where="the sample")
     row_s = (time.perf_counter() - clock) / max(sizes)
     try:
-        version.scorer.certify(sample.slice(0, max(*sizes, SAMPLE_ROWS, int(SAMPLE_S / row_s))), seconds=SEARCH_S)
+        scorer.certify(sample.slice(0, max(*sizes, SAMPLE_ROWS, int(SAMPLE_S / row_s))), seconds=SEARCH_S)
     except Exception as error:  # noqa: BLE001 - a drawn row that the model refuses says nothing of its blocks
-        log.warning("%s: its block sizes could not be checked: %s", version.title, type(error).__name__)
-    version.scorer.blocks.settle()  # no request is to wait for a search
+        log.warning("%s: its block sizes could not be checked: %s", title, type(error).__name__)
+    scorer.blocks.settle()  # no request is to wait for a search
     began = time.perf_counter()
     for number in range(WARM_UP_ROUNDS + 1):
         for size in sizes:
             clock = time.perf_counter()
-            version.scorer.score(sample.slice(0, size), where="the sample")
+            scorer.score(sample.slice(0, size), where="the sample")
             if number:
-                version.lane.cost.learn(size, time.perf_counter() - clock)
+                lane.cost.learn(size, time.perf_counter() - clock)
         if number and time.perf_counter() - began > WARM_UP_S:
             break
 

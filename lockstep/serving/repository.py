@@ -57,6 +57,10 @@ class Repository:
         """Return all models that could be served, loaded or not."""
         return list(self._sources)
 
+    def posted(self) -> dict[str, Wanted]:
+        """Return what other workers of the endpoint were told to serve, of each model that somebody changed."""
+        return self._board.read() if self._board is not None else {}
+
     def passed_over(self, name: str) -> str | None:
         """Return the digest that a model's alias names but that is not to serve, such as one that was rolled back."""
         return self._passed_over.get(name)

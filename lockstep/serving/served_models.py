@@ -12,6 +12,7 @@ from lockstep.serving.inference_log.log import InferenceLog
 from lockstep.serving.lane_limits import LaneLimits
 from lockstep.serving.loading import Listen, load_version, resolve
 from lockstep.serving.metrics import Metrics
+from lockstep.serving.one_copy.fronts import OwnedModels
 from lockstep.serving.repository import Source
 from lockstep.serving.routing.arms import Arms
 from lockstep.serving.routing.building import build_arms
@@ -34,12 +35,14 @@ class ModelParts:
         metrics: Of the process.
         log: Of inferences; none: nothing is kept.
         features: What they look up.
+        owned: The models of the worker that holds them; none: this process does.
     """
 
     settings: Settings
     metrics: Metrics
     log: InferenceLog | None
     features: ServedFeatures
+    owned: OwnedModels | None = None
 
     def fleet(self, serving: Serving) -> tuple[Fleet, dict[str, Source]]:
         """Return the models, not loaded yet, and where their versions come from.
@@ -65,8 +68,12 @@ class ModelParts:
     def _spec(self, served: ServedModel) -> ScoringSpec:
         return find_spec(self.settings.models_root, str(served.spec)).spec
 
-    def _source(self, served: ServedModel, declared: ModelRef) -> Source:
+    def _source(self, served: ServedModel, declared: ModelRef, *, along: bool = False) -> Source:
+        """Return where versions come from; `along`: of what is tried beside the champion."""
         bound, listen = self.features.bind(served), self._listen(served, declared)
+        if self.owned is not None:
+            finish = partial(self.features.enrich, served=served, bound=bound)
+            return self.owned.source(declared.name, finish=finish, alias=declared.alias if along else None)
         limits = LaneLimits(
             slo_s=served.slo_ms / 1000,
             batch_rows=served.batch_rows,
@@ -97,7 +104,7 @@ class ModelParts:
         followed = served.model_copy(update={"version": None})
 
         def of(alias: str) -> Source:
-            return self._source(followed, declared.model_copy(update={"alias": alias}))
+            return self._source(followed, declared.model_copy(update={"alias": alias}), along=True)
 
         read = partial(self._spec, served)
         spec = read() if served.spec is not None else None

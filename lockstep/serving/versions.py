@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lockstep.run.plan import ModelIdentity
-from lockstep.scoring.scorer import Scorer
 from lockstep.scoring.signature import Signature
-from lockstep.serving.lane import ScoringLane
+from lockstep.serving.lanes import Described, Lane
 
 if TYPE_CHECKING:
     from lockstep.serving.features.enricher import Enricher
@@ -30,8 +29,8 @@ class LoadedVersion:
     """
 
     identity: ModelIdentity
-    scorer: Scorer
-    lane: ScoringLane
+    scorer: Described
+    lane: Lane
     parameters: Mapping[str, Any] = field(default_factory=dict)
     enricher: "Enricher | None" = None
     answering: int = 0

@@ -1,7 +1,7 @@
 """`serving.yaml`: what an endpoint serves, where, and within which bounds."""
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -77,7 +77,10 @@ class Serving(Strict):
     grpc_port: int | None = Field(None, ge=0, le=65_535, description="Port of gRPC; 0 takes a free one; none: no gRPC.")
     models: tuple[ServedModel, ...] = Field(min_length=1, description="What is served.")
     default: str | None = Field(None, description="Registered model behind /invocations; none: the only one.")
-    workers: int = Field(1, ge=1, le=64, description="Processes behind the port, each with its own copy of the models.")
+    workers: int = Field(1, ge=1, le=64, description="Processes behind the port.")
+    copies: Literal["each", "one", "auto"] = Field(
+        "auto", description="Whether each worker holds the models, or one for all; auto: one when there is a GPU."
+    )
     follow_s: float = Field(10, ge=0, description="Seconds between looks whether an alias moved; 0: never.")
     limits: ServingLimits = Field(default_factory=ServingLimits)
     security: ServingSecurity = Field(

@@ -114,6 +114,11 @@ class Arms:
         """The loaded challenger, even when it has no share today; requests may name it."""
         return self.canary.companion.serving if self.canary is not None else None
 
+    @property
+    def along(self) -> list[LoadedVersion]:
+        """All loaded versions that are tried."""
+        return [version for version in (companion.serving for companion in self.companions) if version is not None]
+
     def told(self, *, ready: bool = False) -> list[dict[str, str]]:
         """List the companions as the repository's index does.
 
