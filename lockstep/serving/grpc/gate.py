@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 
 from lockstep.serving.data_plane import DataPlane
-from lockstep.serving.errors import Overloaded
+from lockstep.serving.errors import NotReady, Overloaded
 from lockstep.serving.grpc.calls import Call, Observer, observed
 from lockstep.serving.versions import LoadedVersion
 
@@ -40,13 +40,13 @@ class Gate(grpc.GenericRpcHandler):  # type: ignore[misc]
             return self._refusing(error)
         return self._handlers.get(method)
 
-    def _refusal(self) -> Overloaded | None:
+    def _refusal(self) -> Overloaded | NotReady | None:
         """Return why a call would be refused whatever its message says; none: it may be answered.
 
         Counted are versions that answer calls which name none, and those of `versions:`. A version that is only kept
         to go back to does not make room: what runs there takes the time of the others.
         """
-        refusal: Overloaded | None = None
+        refusal: Overloaded | NotReady | None = None
         try:
             self._plane.admitted.require()
         except Overloaded as error:
@@ -57,13 +57,13 @@ class Gate(grpc.GenericRpcHandler):  # type: ignore[misc]
             for version in (*slot.answering, *slot.pinned.values()):
                 try:
                     version.lane.require_room()
-                except Overloaded as error:
+                except (NotReady, Overloaded) as error:  # not ready: the worker that holds it is away
                     refusal = error
                 else:
                     return None
         return refusal
 
-    def _refusing(self, error: Overloaded) -> grpc.RpcMethodHandler:
+    def _refusing(self, error: Overloaded | NotReady) -> grpc.RpcMethodHandler:
         """Return a handler that reads no message; only one for streams can do without."""
         only = self._only_version()
 

@@ -9,7 +9,7 @@ import pytest
 from grpc import StatusCode
 
 from lockstep.serving.data_plane import DataPlane, Limits
-from lockstep.serving.errors import Overloaded
+from lockstep.serving.errors import NotReady, Overloaded
 from lockstep.serving.fleet import ModelSlot
 from lockstep.serving.grpc.calls import Observer
 from lockstep.serving.grpc.gate import Gate
@@ -102,3 +102,21 @@ def test_when_all_places_are_taken_no_message_is_read(make_plane: MakePlane) -> 
     with plane.admitted:
         assert gate_of(plane).service(Details(METHOD)) is not READS
     assert gate_of(plane).service(Details(METHOD)) is READS
+
+
+def test_a_call_is_refused_unread_while_the_worker_that_holds_the_model_is_away(
+    plane: DataPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    current = only(plane).current
+    assert current is not None
+
+    def away() -> None:
+        raise NotReady("m", reason="the worker that holds it is starting")
+
+    monkeypatch.setattr(current.lane, "require_room", away)
+    handler, context = gate_of(plane).service(Details(METHOD)), Context()
+    assert handler is not None
+    with pytest.raises(Aborted):
+        asyncio.run(handler.stream_unary(None, context))
+    assert context.aborted is not None
+    assert context.aborted[0] is StatusCode.UNAVAILABLE
