@@ -32,7 +32,7 @@ def choose_device(wanted: str) -> torch.device:
 
 
 class TorchRunner:
-    """A network on one device; on a GPU each thread works on a stream of its own."""
+    """A network on one device, for any number of threads; on a GPU each works on a stream of its own."""
 
     def __init__(self, network: Callable[..., Any], device: torch.device, *, precision: str = "float32") -> None:
         self._network = network
@@ -53,6 +53,10 @@ class TorchRunner:
     def _forward(self, arrays: Arrays) -> Arrays:
         if self.device.type == "cuda":
             return self._run_on_gpu(arrays)
+        if not hasattr(self._local, "threads"):
+            # Asked, torch gives a new thread the number that was set for the process; its libraries do not ask, and
+            # would split sums over all cores.
+            self._local.threads = torch.get_num_threads()
         return tuple(_to_numpy(tensor) for tensor in _tensors(self._network(*map(torch.from_numpy, arrays))))
 
     def _run_on_gpu(self, arrays: Arrays) -> Arrays:
