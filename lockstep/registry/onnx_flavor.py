@@ -56,7 +56,8 @@ def load(artifact: Artifact, execution: Execution) -> ArrayBackend:
     runner = OnnxRunner(session, device, outputs=names)
     run = runner.run if runner.fixed_rows is None else in_calls_of(runner.fixed_rows, runner.run)
     count = len(artifact.signature.outputs)
-    return ArrayBackend(_encode(artifact, runner.inputs), lambda given: split_columns(run(given), count), device=device)
+    encode = _encode(artifact, runner.inputs)
+    return ArrayBackend(encode, lambda given: split_columns(run(given), count), device=device, parallel=True)
 
 
 def _opened(model: Path, execution: Execution, *, options: GraphOptions, title: str) -> "tuple[InferenceSession, str]":

@@ -41,6 +41,7 @@ def load(artifact: Artifact, execution: Execution) -> Backend:
     exported = artifact.path / artifact.flavors[FLAVOR].get("model_data", "data") / EXPORTED_FILE
     rows: int | None = None
     network: Network
+    parallel = True
     if exported.is_file():
         if execution.precision == "int8":
             reason = (
@@ -57,6 +58,7 @@ def load(artifact: Artifact, execution: Execution) -> Backend:
             return load_pyfunc(artifact, execution)
         if execution.precision == "int8" and not quantize(module):
             raise PrecisionUnsupported(artifact.path.name, wanted="int8", reason="it has no linear layer")
+        parallel = _is_the_librarys(module)
         network = _in_order(module.to(device), artifact)
     runner = TorchRunner(network, device, precision=execution.precision)
     run = runner.run if rows is None else in_calls_of(rows, runner.run)
@@ -65,7 +67,7 @@ def load(artifact: Artifact, execution: Execution) -> Backend:
     def score(arrays: Arrays) -> Arrays:
         return split_columns(run(tuple(_own(array, device) for array in arrays)), count)
 
-    return ArrayBackend(_encode(artifact), score, device=str(runner.device))
+    return ArrayBackend(_encode(artifact), score, device=str(runner.device), parallel=parallel)
 
 
 def fixed_rows(network: Network) -> int | None:
@@ -95,6 +97,11 @@ def _load_module(artifact: Artifact, device: torch.device) -> torch.nn.Module:
     module.eval()
     loaded: torch.nn.Module = module
     return loaded
+
+
+def _is_the_librarys(module: torch.nn.Module) -> bool:
+    """Whether a network is made of torch's own layers: code of a user may keep something between two steps."""
+    return all(type(part).__module__.partition(".")[0] == "torch" for part in module.modules())
 
 
 def _in_order(module: torch.nn.Module, artifact: Artifact) -> Network:

@@ -14,10 +14,11 @@ Run = Callable[[Arrays], Arrays]
 class ArrayBackend:
     """A model that takes arrays of fixed shapes: every batch is one group."""
 
-    def __init__(self, encode: Encode, run: Run, *, device: str = "cpu") -> None:
+    def __init__(self, encode: Encode, run: Run, *, device: str = "cpu", parallel: bool = False) -> None:
         self._encode = encode
         self._run = run
         self.device = device
+        self.parallel = parallel
 
     def encode(self, batch: pa.RecordBatch) -> Encoded:
         """Turn a batch into the model's arrays."""

@@ -60,7 +60,11 @@ class Encoded:
 
 
 class Backend(Protocol):
-    """A loaded model. `encode` may be called on any number of rows, `run` on blocks of a few fixed sizes."""
+    """A loaded model. `encode` may be called on any number of rows, `run` on blocks of a few fixed sizes.
+
+    One that may be called by several threads at a time, and lets go of Python's lock while it computes, says so by an
+    attribute `parallel = True`. What runs code of a user does not: nothing is known of it.
+    """
 
     device: str
 

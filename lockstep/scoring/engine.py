@@ -20,7 +20,7 @@ from lockstep.run.progress import Heartbeat
 from lockstep.scoring.attempts import STAGING, accept, attempts_begun, finished
 from lockstep.scoring.challenger import Beside, Challenger
 from lockstep.scoring.memory import peak_bytes
-from lockstep.scoring.pipeline import Behind, ahead, in_channels
+from lockstep.scoring.pipeline import GPU_CHANNELS, Behind, ahead, in_channels
 from lockstep.scoring.profile import Profile
 from lockstep.scoring.scorer import Scorer
 from lockstep.scoring.stager import Stager, Tally, UnitOutput
@@ -29,8 +29,6 @@ from lockstep.scoring.units import read_unit
 
 # Batches that are read before they are scored, and scored before they are written, where stages overlap.
 DEPTH = 2
-# Threads that feed one GPU: one encodes or decodes while the other's batch is computed.
-GPU_CHANNELS = 3
 # A unit that kept killing its workers is read in batches no smaller than these: one row at a time would never end.
 SMALLEST_BATCH, SMALLEST_BATCH_BYTES = 256, 1 << 20
 

@@ -14,6 +14,8 @@ from typing import Generic, TypeVar
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 POLL_S = 0.1
+# Threads that feed one GPU: one encodes or decodes while the others' batches are computed.
+GPU_CHANNELS = 3
 
 
 class _End:

@@ -84,6 +84,7 @@ class Scorer:
         self.signature = signature
         self.block_rows = block_rows
         self.blocks = blocks or BlockSizes(block_rows)
+        self.parallel = bool(getattr(backend, "parallel", False))  # see `Backend`
         self._memory = MemoryWatch()
         self._values: ValuesBackend | None = None
         if signature.takes_values and hasattr(backend, "encode_values"):

@@ -59,6 +59,8 @@ class TextEncoding:
 class TextBackend:
     """A tokenizer and a network, on one device."""
 
+    parallel = True
+
     def __init__(self, runner: TorchRunner, tokenizer: Tokenizer, encoding: TextEncoding) -> None:
         self._runner = runner
         self._tokenizer = tokenizer

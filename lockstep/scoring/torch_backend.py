@@ -113,6 +113,8 @@ class SideBySide:
 class TorchBackend:
     """A network and its encoding, on one device."""
 
+    parallel = True
+
     def __init__(self, runner: TorchRunner, encoding: Encoding) -> None:
         self._runner = runner
         self._encoding = encoding

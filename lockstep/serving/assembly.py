@@ -9,6 +9,7 @@ from pathlib import Path
 from lockstep.serving import invocations, open_inference
 from lockstep.serving.access_log import AccessLog
 from lockstep.serving.app import Application, Beside, operations_routes
+from lockstep.serving.channels import cores_of_each
 from lockstep.serving.connection import ConnectionBounds
 from lockstep.serving.data_plane import DataPlane, Limits
 from lockstep.serving.features.served import ServedFeatures
@@ -103,7 +104,8 @@ def build_endpoint(serving: Serving, settings: Settings, *, folder: Path, place:
     if serving.log is not None and owned is None:
         kept = InferenceLog(serving.log, home=settings.home, metrics=metrics)
     features = ServedFeatures(metrics=metrics)
-    fleet, sources = ModelParts(settings, metrics, kept, features, owned).fleet(serving)
+    scoring = 1 if place is not None and place.copies == "one" else serving.workers
+    fleet, sources = ModelParts(settings, metrics, kept, features, owned, cores_of_each(scoring)).fleet(serving)
     repository = _repository(fleet, sources, metrics, place=place, owned=owned)
     load_models(serving, fleet, sources, posted=repository.posted())
     plane = DataPlane(fleet, metrics=metrics, limits=limits_of(serving))

@@ -12,11 +12,11 @@ from lockstep.scoring.reasons import INPUT_CODES, code_of
 from lockstep.serving.errors import NotReady, Overloaded, RowsRefused, RowsUnscorable
 from lockstep.serving.exchange import Arrivals, Headers
 from lockstep.serving.fleet import Fleet
-from lockstep.serving.lane import Gone
 from lockstep.serving.metrics import Metrics
 from lockstep.serving.rows import Rows
 from lockstep.serving.trace import Trace
 from lockstep.serving.versions import LoadedVersion
+from lockstep.serving.work import Gone
 
 if TYPE_CHECKING:
     from lockstep.serving.one_copy.guest import Guest

@@ -12,6 +12,8 @@ class LaneLimits:
         batch_rows, batch_bytes: Most rows and bytes of a micro-batch; a larger request runs in slices.
         waiting_requests, waiting_bytes: What may wait; further requests are told to come back.
         inline_s: Batches that take no longer run on the event loop.
+        cores: On which long micro-batches run at a time, if the model may be called by several threads.
+        beside_s: While a micro-batch runs that takes no longer, no other begins: threads would be in each other's way.
         slice_s: What a micro-batch may take, if it has more than a block of rows: the longest that a request waits for
             another that came before it and is less urgent.
     """
@@ -22,4 +24,6 @@ class LaneLimits:
     waiting_requests: int = 1024
     waiting_bytes: int = 256 * 2**20
     inline_s: float = 0.001
+    cores: int = 1
+    beside_s: float = 0.005
     slice_s: float = 0.025

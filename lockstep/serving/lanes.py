@@ -6,11 +6,10 @@ from typing import Protocol
 from lockstep.scoring.certificate import Certificate
 from lockstep.scoring.scorer import ScoredBatch
 from lockstep.scoring.signature import Signature
-from lockstep.serving.lane import Gone
 from lockstep.serving.lane_limits import LaneLimits
 from lockstep.serving.rows import Rows
 from lockstep.serving.trace import NEVER
-from lockstep.serving.work import Work
+from lockstep.serving.work import Gone, Work
 
 
 class Described(Protocol):

@@ -36,6 +36,7 @@ class ModelParts:
         log: Of inferences; none: nothing is kept.
         features: What they look up.
         owned: The models of the worker that holds them; none: this process does.
+        cores: Of the process.
     """
 
     settings: Settings
@@ -43,6 +44,7 @@ class ModelParts:
     log: InferenceLog | None
     features: ServedFeatures
     owned: OwnedModels | None = None
+    cores: int = 1
 
     def fleet(self, serving: Serving) -> tuple[Fleet, dict[str, Source]]:
         """Return the models, not loaded yet, and where their versions come from.
@@ -78,6 +80,7 @@ class ModelParts:
             slo_s=served.slo_ms / 1000,
             batch_rows=served.batch_rows,
             slice_s=served.slice_ms / 1000,
+            cores=self.cores,
             waiting_requests=served.waiting_requests,
         )
 

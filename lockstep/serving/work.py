@@ -3,14 +3,17 @@
 import asyncio
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from lockstep.scoring.scorer import ScoredBatch, Scorer
 from lockstep.scoring.signature import Signature
+from lockstep.serving.errors import ClientGone
 from lockstep.serving.rows import PlainRows, Rows, merged, slice_rows, to_batch
+
+Gone = Callable[[], Awaitable[None]]
 
 
 @dataclass(eq=False, slots=True)
@@ -26,10 +29,11 @@ class Work:
         label: What the log of inferences calls them.
         nbytes: About what the rows take; adding it up anew costs more than it seems.
         started: When the model first had some of them.
+        taken: Rows that the model has or had.
         done: Rows that are scored.
-        parts: Their scores.
+        parts: Their scores, with the row that each part starts at; in the order in which they were ready.
         compute_s: Seconds of the micro-batches that they were in.
-        expected_s: What the model was to need for those ahead of them, when they came.
+        ahead_rows, ahead_s: Rows that waited when they came, and what was left of the micro-batches that ran.
     """
 
     rows: Rows
@@ -40,10 +44,33 @@ class Work:
     label: object = None
     nbytes: int = 0
     started: float = 0.0
+    taken: int = 0
     done: int = 0
-    parts: list[ScoredBatch] = field(default_factory=list)
+    parts: list[tuple[int, ScoredBatch]] = field(default_factory=list)
     compute_s: float = 0.0
-    expected_s: float = 0.0
+    ahead_rows: int = 0
+    ahead_s: float = 0.0
+
+    def joined(self) -> ScoredBatch:
+        """Return the scores of all rows in order, once all parts are there."""
+        if len(self.parts) > 1:
+            self.parts.sort(key=_start)
+        return ScoredBatch.join([scores for _, scores in self.parts])
+
+
+async def drop_when(gone: Gone, work: Work) -> None:
+    """Forget work once its client went away."""
+    await gone()
+    if not work.answered.done():
+        work.answered.set_exception(ClientGone())
+
+
+@dataclass(eq=False, slots=True)
+class Running:
+    """A micro-batch in a thread: since when, and until when by its prediction."""
+
+    since: float
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +133,10 @@ def score_shares(scorer: Scorer, shares: Sequence[Share]) -> tuple[list[Scored],
         first, second = score_shares(scorer, shares[:half]), score_shares(scorer, shares[half:])
         return [*first[0], *second[0]], [*first[1], *second[1]]
     return [Scored(shares, rows, scores, time.perf_counter() - clock, scorer.signature)], []
+
+
+def _start(part: tuple[int, ScoredBatch]) -> int:
+    return part[0]
 
 
 def cut(scores: ScoredBatch, start: int, rows: int) -> ScoredBatch:

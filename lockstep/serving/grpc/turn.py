@@ -10,12 +10,12 @@ from lockstep.serving.grpc import open_inference_pb2 as pb
 from lockstep.serving.grpc.calls import Call
 from lockstep.serving.grpc.codec import GrpcInfer, decode_infer, encode_infer
 from lockstep.serving.grpc.wire import parse_infer
-from lockstep.serving.lane import Gone
 from lockstep.serving.routing.keys import HEADER, only_key
 from lockstep.serving.routing.routed import ARM_HEADER, Decoded
 from lockstep.serving.rows import Rows
 from lockstep.serving.trace import Trace
 from lockstep.serving.versions import LoadedVersion
+from lockstep.serving.work import Gone
 
 
 class GrpcTurn:

@@ -9,7 +9,6 @@ from lockstep.run.plan import ModelIdentity
 from lockstep.scoring.scorer import ScoredBatch
 from lockstep.scoring.signature import Signature
 from lockstep.serving.errors import ClientGone, NotReady, Overloaded
-from lockstep.serving.lane import Gone
 from lockstep.serving.lane_limits import LaneLimits
 from lockstep.serving.one_copy.contents import read_scores, write_rows
 from lockstep.serving.one_copy.errors import NotHeld, OwnerLate
@@ -18,7 +17,7 @@ from lockstep.serving.one_copy.link import Link
 from lockstep.serving.one_copy.wire import Frame
 from lockstep.serving.rows import Rows
 from lockstep.serving.trace import NEVER, Trace
-from lockstep.serving.work import Work
+from lockstep.serving.work import Gone, Work
 
 # An owner that says nothing for so long hangs.
 SILENT_S = 5.0
@@ -154,8 +153,8 @@ class RemoteLane:
         spent_s = time.monotonic() - arrived
         # What the way there and back took counts as waiting.
         started = arrived + answer["queue_s"] + max(spent_s - answer["whole_s"], 0.0)
-        work = Work(rows, loop.create_future(), arrived, expires, arrived, label, started, rows.num_rows)
-        work.parts, work.compute_s = [scored] * answer["parts"], answer["compute_s"]
+        work = Work(rows, loop.create_future(), arrived, expires, arrived, label, started=started, done=rows.num_rows)
+        work.parts, work.compute_s = [(0, scored)] * answer["parts"], answer["compute_s"]
         return scored, work
 
     def close(self) -> None:

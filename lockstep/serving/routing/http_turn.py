@@ -7,12 +7,12 @@ from functools import partial
 from lockstep.scoring.backends import Arrays
 from lockstep.serving.data_plane import DataPlane, Question
 from lockstep.serving.exchange import Exchange, Reply
-from lockstep.serving.lane import Gone
 from lockstep.serving.routing.keys import HEADER, only_key
 from lockstep.serving.routing.routed import ARM_HEADER, Decoded
 from lockstep.serving.rows import Rows
 from lockstep.serving.trace import Trace
 from lockstep.serving.versions import LoadedVersion
+from lockstep.serving.work import Gone
 
 
 class HttpTurn:

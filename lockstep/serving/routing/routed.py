@@ -15,13 +15,13 @@ from lockstep.errors import LockstepError, RequestInvalid
 from lockstep.scoring.backends import Arrays
 from lockstep.serving.data_plane import DataPlane
 from lockstep.serving.errors import RowsUnscorable
-from lockstep.serving.lane import Gone
 from lockstep.serving.routing.arms import CHAMPION, Arms, Canary
 from lockstep.serving.routing.keys import Key, holds_key, positions
 from lockstep.serving.routing.shadowing import Answered
 from lockstep.serving.rows import Rows
 from lockstep.serving.trace import Trace
 from lockstep.serving.versions import LoadedVersion
+from lockstep.serving.work import Gone
 
 AnswerT = TypeVar("AnswerT")
 

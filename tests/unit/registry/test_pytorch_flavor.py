@@ -122,6 +122,13 @@ def test_outputs_by_name(tmp_path: Path) -> None:
     np.testing.assert_allclose(scored.outputs[1], tensors(80).max(axis=1))
 
 
+def test_what_may_be_called_by_several_threads(tmp_path: Path, program: Path, pickle: Path) -> None:
+    layers = save(tmp_path / "m", torch.nn.Sequential(torch.nn.Linear(6, 2), torch.nn.ReLU()), TENSOR, PAIR)
+    assert models.scorer_at(program).parallel
+    assert models.scorer_at(layers).parallel
+    assert not models.scorer_at(pickle).parallel  # code of a user
+
+
 class Scaled(torch.nn.Module):
     """Has a parameter with a default in the signature alone."""
 

@@ -15,6 +15,7 @@ from lockstep.serving.lane import ScoringLane
 from lockstep.serving.lane_limits import LaneLimits
 from lockstep.serving.metrics import FAMILIES, Metrics, merged, text
 from lockstep.serving.trace import Trace
+from lockstep.serving.work import Running
 from tests.unit.serving.toy import ROW, app_of, json_batch
 
 
@@ -41,7 +42,7 @@ def test_everything_is_there_before_the_first_request(plane: DataPlane) -> None:
 def test_processes_add_up_but_bounds_do_not(plane: DataPlane) -> None:
     app_of(plane)
     plane.metrics.add("lockstep_refused_versions", "toy")
-    plane.fleet.slot("toy").versions[0].lane._running_since = 1.0
+    plane.fleet.slot("toy").versions[0].lane._running.append(Running(1.0, 1.0))
     found = samples(plane, plane)
     assert found["lockstep_workers",] == 2
     assert found["lockstep_workers_live",] == 0

@@ -230,15 +230,6 @@ def test_an_answer_that_would_come_too_late_is_refused_at_once(backend: Counting
     assert refused[-1]
 
 
-def test_other_work_of_the_endpoint_is_learnt_from_how_long_requests_wait(lane: ScoringLane) -> None:
-    for waited_s, expected_s, slowness in ((0.3, 0.1, 3.0), (0.05, 0.1, 1.0), (9.0, 0.01, 10.0)):
-        for _ in range(200):
-            lane._learn_slowness(waited_s, expected_s)
-        # None is taken for shorter than what the model needs, and none for longer than it may be.
-        assert lane._slowness == pytest.approx(slowness, rel=0.01)
-        assert lane._deviation < 0.1
-
-
 def test_a_listener_that_fails_keeps_nobody_from_an_answer(backend: Counting, caplog: pytest.LogCaptureFixture) -> None:
     def fail(_: Scored) -> None:
         raise RuntimeError

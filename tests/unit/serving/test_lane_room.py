@@ -17,7 +17,8 @@ def backend() -> Counting:
 
 def test_what_has_no_chance_is_refused_before_it_is_decoded(backend: Counting) -> None:
     cost = Cost()
-    cost.learn(1, 0.4)
+    for rows in (1, BLOCK_ROWS):
+        cost.learn(rows, 0.4)
     lane = lane_of(backend, LaneLimits(slo_s=1.0), cost=cost)
     lane.require_room()
     backend.hold.clear()

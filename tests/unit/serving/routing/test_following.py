@@ -220,7 +220,7 @@ def test_what_is_loaded_is_pinned_listed_and_closed(endpoint: Routed) -> None:
     endpoint.plane.close()
     for version in endpoint.registry.loaded:
         with pytest.raises(RuntimeError, match="shutdown"):
-            version.lane._thread.submit(int)
+            version.lane._threads.submit(int)
 
 
 def test_shadows_never_run_on_the_event_loop(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from lockstep.serving.metrics import Metrics
 from lockstep.serving.status.edge import status_routes
 from lockstep.serving.trace import Trace
 from lockstep.serving.versions import LoadedVersion
+from lockstep.serving.work import Running
 from lockstep.serving.workers.shared_metrics import PREFIX
 from tests.unit.serving.toy import IDENTITY, ROW, app_of, call
 
@@ -126,7 +127,7 @@ def test_numbers_of_all_workers_add_up(plane: DataPlane, tmp_path: Path) -> None
 def test_a_stuck_model_is_what_the_page_says_first(plane: DataPlane) -> None:
     app = app_of(plane, *status_routes(plane))
     (version,) = plane.fleet.slot("toy").versions
-    version.lane._running_since, version.lane._running_until = 1.0, 1.0
+    version.lane._running.append(Running(1.0, 1.0))
     assert told(app)["server"]["live"] is False
     assert "A model is stuck" in call(app, "/status").body.decode()
 
