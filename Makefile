@@ -4,8 +4,9 @@
 PYTHON ?= python3.11
 BIN := .venv/data/bin
 PYTEST_ARGS ?=
-# Processes that share the tests of the data environment; 0: none but pytest's own, for a debugger.
-WORKERS ?= 2
+# Processes that share the tests of the data environment, which often wait: one more than two cores. 0: none but
+# pytest's own, for a debugger.
+WORKERS ?= 3
 UPGRADE ?=
 # Of `make test-kills` and `make test-faults`.
 KILLS ?= 300
@@ -48,7 +49,7 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 help: ## List the targets
 	@printf 'Lockstep. First: make demo\n\n'
 	@awk -F ':.*## ' '/^## /{printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## /{printf "  %-19s %s\n", $$1, $$2}' Makefile
-	@printf '\nVariables: PYTHON=%s, PYTEST_ARGS="-k name -x", WORKERS=2, UPGRADE=1 (for lock)\n' '$(PYTHON)'
+	@printf '\nVariables: PYTHON=%s, PYTEST_ARGS="-k name -x", WORKERS=3, UPGRADE=1 (for lock)\n' '$(PYTHON)'
 
 ## Set up (again and again: what is done is not done twice)
 
