@@ -26,7 +26,6 @@ class Cost:
     seconds_per_row: float = 0.0
     seconds_per_batch: float = 0.0
     batches: int = 0
-    _sloped: bool = False
     _sums: list[float] = field(default_factory=lambda: [0.0] * 5)
 
     def learn(self, rows: int, seconds: float) -> None:
@@ -38,12 +37,7 @@ class Cost:
         self.batches += 1
         weight, n, nn, t, nt = self._sums
         spread = nn - n * n / weight
-        if spread > MIN_SPREAD * nn:
-            slope, self._sloped = (nt - n * t / weight) / spread, True
-        elif self._sloped:
-            slope = self.seconds_per_row
-        else:  # batches of one size say nothing of others; to take more rows for as quick would promise too much
-            slope = t / n if n else 0.0
+        slope = (nt - n * t / weight) / spread if spread > MIN_SPREAD * nn else self.seconds_per_row
         # Neither may be negative: of a flat or a proportional cost noise alone decides the sign.
         self.seconds_per_row = min(max(slope, 0.0), t / n) if n else 0.0
         self.seconds_per_batch = max((t - self.seconds_per_row * n) / weight, 0.0)

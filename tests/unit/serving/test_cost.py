@@ -24,18 +24,6 @@ def test_the_line_is_found(a: float, b: float) -> None:
         assert cost.predict(rows) == pytest.approx(a * rows + b, rel=0.05)
 
 
-def test_as_long_as_all_batches_were_alike_more_rows_take_more_time() -> None:
-    cost = Cost()
-    for _ in range(20):
-        cost.learn(1, 0.03)
-    assert cost.predict(32) == pytest.approx(32 * 0.03)
-    cost.learn(32, 0.03)
-    for _ in range(20):
-        cost.learn(1, 0.03)
-        cost.learn(32, 0.03)
-    assert cost.predict(32) == pytest.approx(0.03, rel=0.05)
-
-
 def test_noise_does_not_mislead_it() -> None:
     cost = learnt(1e-5, 1e-3, noise=0.3)
     assert cost.predict(250) == pytest.approx(1e-5 * 250 + 1e-3, rel=0.2)
