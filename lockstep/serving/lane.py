@@ -26,6 +26,8 @@ from lockstep.serving.work_queue import WorkQueue
 
 # How waits differ from predictions is learnt from those longer than this share of the SLO.
 LEARNT_WAIT = 0.01
+# Taken is what is expected within this share of the SLO: who is answered too late has cost others their answers.
+SLO_SHARE = 0.85
 # How the smallest of the latest requests becomes a larger one again, by each that comes.
 LEARNT_ROWS = 0.05
 # Rows are split among threads that are free if that makes a micro-batch shorter than this share; not if what a call
@@ -171,7 +173,7 @@ class ScoringLane:
 
     def _longest_wait_s(self, own: float) -> float:
         """Return for how long a request may wait; one that is long itself for half the time, or none would be taken."""
-        return max(self.limits.slo_s - own, self.limits.slo_s / 2)
+        return max(SLO_SHARE * self.limits.slo_s - own, self.limits.slo_s / 2)
 
     def _admit(self, rows: int, nbytes: int, *, own: float, now: float, expires: float) -> float:
         limits, queue = self.limits, self._queue

@@ -39,7 +39,7 @@ def test_what_has_no_chance_is_refused_before_it_is_decoded(backend: Counting) -
 
 def test_a_request_like_those_before_it_is_refused_before_it_is_decoded(backend: Counting) -> None:
     """The queue is full for four rows, not for one: decided by how many rows the requests have that came last."""
-    lane = lane_of(backend, LaneLimits(slo_s=100.0), cost=Cost(seconds_per_row=10.0, batches=1))
+    lane = lane_of(backend, LaneLimits(slo_s=100.0), cost=Cost(seconds_per_row=8.0, batches=1))
     backend.hold.clear()
 
     async def run() -> None:
