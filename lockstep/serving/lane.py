@@ -98,9 +98,9 @@ class ScoringLane:
 
     def _width(self, rows: int) -> int:
         """Return how many micro-batches of so many rows run at a time."""
-        if self._channels == 1 or self.cost.predict(min(rows, self._most_rows())) <= self.limits.beside_s:
-            return 1
-        return self._channels
+        if self._channels == 1 or self.cost.predict(rows) <= self.limits.beside_s:
+            return 1  # told at once of what is short as a whole
+        return self._channels if self.cost.predict(min(rows, self._most_rows())) > self.limits.beside_s else 1
 
     async def score(
         self,
