@@ -40,6 +40,8 @@ WARM_UP_BLOCKS = (1, 16)
 # Block sizes are looked for with as many rows as the model scores in so many seconds, but enough to certify any; in so
 # many seconds.
 SAMPLE_S, SAMPLE_ROWS, SEARCH_S = 4.0, 2 * ROWS_IN_ALL, 15.0
+# What takes longer is announced.
+SLOW_S = 1.0
 
 
 def load_version(
@@ -138,6 +140,8 @@ def _measure(scorer: Scorer, lane: ScoringLane, *, sample: pa.RecordBatch, title
     clock = time.perf_counter()
     scorer.score(sample.slice(0, max(sizes)), where="the sample")
     row_s = (time.perf_counter() - clock) / max(sizes)
+    if row_s * SAMPLE_ROWS > SLOW_S:
+        log.info("%s: checking its block sizes, up to %.0f s; what is found is kept", title, SEARCH_S)
     try:
         scorer.certify(sample.slice(0, max(*sizes, SAMPLE_ROWS, int(SAMPLE_S / row_s))), seconds=SEARCH_S)
     except Exception as error:  # noqa: BLE001 - a drawn row that the model refuses says nothing of its blocks

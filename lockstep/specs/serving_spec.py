@@ -23,7 +23,7 @@ class ServedModel(Strict):
     alias: str | None = Field(None, min_length=1, description="Serve this alias instead of the spec's.")
     version: int | None = Field(None, ge=1, description="Serve exactly this version; no alias is followed.")
     versions: tuple[int, ...] = Field((), description="Further versions that requests may name.")
-    slo_ms: float = Field(1000, gt=0, description="Requests that would be answered later than this are refused (503).")
+    slo_ms: float = Field(1000, gt=0, description="Refused (503) is what would probably be answered later than this.")
     batch_rows: int = Field(65_536, ge=1, description="Most rows of a micro-batch.")
     slice_ms: float = Field(25, gt=0, description="Longest time of a micro-batch of more than one block.")
     waiting_requests: int = Field(1024, ge=1, description="Requests that may wait for the model.")

@@ -161,3 +161,17 @@ def assert_same(got: ScoredBatch, expected: ScoredBatch) -> None:
 
 def _part(scored: ScoredBatch, start: int, count: int) -> ScoredBatch:
     return ScoredBatch(tuple(array[start : start + count] for array in scored.outputs))
+
+
+def save_sklearn(path: Path, model: Any, *, signature: Any, method: str = "predict") -> Path:
+    """Save an estimator as `mlflow.sklearn` does for a user."""
+    with quiet():
+        mlflow.sklearn.save_model(
+            model,
+            str(path),
+            signature=signature,
+            pyfunc_predict_fn=method,
+            pip_requirements=["scikit-learn"],
+            serialization_format="cloudpickle",
+        )
+    return path

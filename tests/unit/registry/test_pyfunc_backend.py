@@ -75,16 +75,7 @@ def save_sklearn(
     path: Path, model: BaseEstimator, given: pd.DataFrame | np.ndarray, *, method: str = "predict"
 ) -> Path:
     signature = infer_signature(given, getattr(model, method)(given))
-    with models.quiet():
-        mlflow.sklearn.save_model(
-            model,
-            str(path),
-            signature=signature,
-            pyfunc_predict_fn=method,
-            pip_requirements=["scikit-learn"],
-            serialization_format="cloudpickle",
-        )
-    return path
+    return models.save_sklearn(path, model, signature=signature, method=method)
 
 
 def test_a_model_of_scikit_learn_with_text_labels(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import warnings
 from pathlib import Path
 
-import mlflow
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -73,18 +72,10 @@ def by_frame() -> dict[str, BaseEstimator]:
 
 
 def saved(path: Path, model: BaseEstimator, given: pd.DataFrame, *, method: str = "predict") -> Path:
-    """Log a model as a user does; `float` columns where the frame has float32."""
+    """Log a model of one output; `float` columns where the frame has float32."""
     with models.quiet():
         signature = infer_signature(given, np.zeros(3))
-        mlflow.sklearn.save_model(
-            model,
-            str(path),
-            signature=signature,
-            pyfunc_predict_fn=method,
-            pip_requirements=["scikit-learn"],
-            serialization_format="cloudpickle",
-        )
-    return path
+    return models.save_sklearn(path, model, signature=signature, method=method)
 
 
 def backend_of(path: Path) -> object:
@@ -139,16 +130,8 @@ def test_text_numbers_and_flags_go_as_a_frame_of_their_types(tmp_path: Path) -> 
 def test_the_method_that_a_model_was_logged_with(tmp_path: Path) -> None:
     model = RandomForestClassifier(5).fit(FRAME, FRAME["a"] > 0)
     outputs = Schema([ColSpec("double", "no"), ColSpec("double", "yes")])
-    path = tmp_path / "m"
-    with models.quiet():
-        mlflow.sklearn.save_model(
-            model,
-            str(path),
-            signature=ModelSignature(infer_signature(FRAME).inputs, outputs),
-            pyfunc_predict_fn="predict_proba",
-            pip_requirements=["scikit-learn"],
-            serialization_format="cloudpickle",
-        )
+    signature = ModelSignature(infer_signature(FRAME).inputs, outputs)
+    path = models.save_sklearn(tmp_path / "m", model, signature=signature, method="predict_proba")
     scored = models.scorer_at(path).score(pa.RecordBatch.from_pandas(FRAME))
     np.testing.assert_array_equal(np.stack(scored.outputs, axis=1), model.predict_proba(FRAME))
 
