@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import requests
 
@@ -38,8 +39,9 @@ def emulating_bigquery() -> Iterator[BigQueryEmulator]:
     """Start the emulator in a thread, and tell Google's client of it as users do.
 
     Mended: it would download an extension of DuckDB's for geography, it ignores the parameters of scripts, it takes
-    RAISE for a failure of its own, and it runs a job again that it knows. And it would
-    take over the logging of the process.
+    RAISE for a failure of its own, and it runs a job again that it knows. It would take over the logging of the
+    process. And it keeps the answer to every job: of DuckDB's, one row takes a hundred megabytes of address space, so
+    after some hundred jobs the process could no longer fork.
     """
     from bqemulator.config import Settings
     from bqemulator.server import EmulatorServer
@@ -72,7 +74,7 @@ def _mend(patch: pytest.MonkeyPatch) -> None:
     from bqemulator.storage.engine import DuckDBEngine
     from fastapi import HTTPException
 
-    execute, bind = jobs.execute_query_job, interpreter.bind_parameters
+    execute, bind, fetch = jobs.execute_query_job, interpreter.bind_parameters, DuckDBEngine.fetch_arrow
 
     async def remembering(project: str, job: str, sql: str, asked: Any, context: Any, **rest: Any) -> Any:
         if context.catalog.get_job(project, job) is not None:
@@ -83,8 +85,13 @@ def _mend(patch: pytest.MonkeyPatch) -> None:
         except ScriptRaise as error:
             raise InvalidQueryError(f"Query error: {error} at [3:3]") from error
 
+    def compact(engine: Any, *query: Any) -> Any:
+        found = fetch(engine, *query)
+        return found.take(pa.array(range(found.num_rows), pa.int64()))
+
     silent = structlog.make_filtering_bound_logger(logging.CRITICAL)
     patch.setattr(server, "configure_logging", lambda **asked: structlog.configure(wrapper_class=silent))
     patch.setattr(DuckDBEngine, "_load_spatial", lambda engine: None)
+    patch.setattr(DuckDBEngine, "fetch_arrow", compact)
     patch.setattr(jobs, "execute_query_job", remembering)
     patch.setattr(interpreter, "bind_parameters", lambda sql, none: bind(sql, ASKED.get()))
