@@ -45,7 +45,7 @@ CONNECTIONS = 512
 REQUESTS = 64
 START_S = 1.5
 # Nobody can refuse for nothing: two refusals for each answer must cost a tenth of it.
-ROWS = {"mlp20": 2048, "trees": 512, "minilm": 2}
+ROWS = {"mlp20": 2048, "trees": 4096, "minilm": 2}
 
 
 @dataclass(frozen=True)

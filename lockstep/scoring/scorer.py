@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from lockstep.errors import MemoryExhausted
 from lockstep.scoring.backends import Arrays, Backend, DrawingBackend, Encoded, Floats, Group, ValuesBackend
-from lockstep.scoring.blocks import SEARCH_S, BlockSizes
+from lockstep.scoring.blocks import SEARCH_S, BlockSizes, shape_of
 from lockstep.scoring.certificate import Certificate
 from lockstep.scoring.ladders import block_size
 from lockstep.scoring.memory import MemoryWatch, is_out_of_memory
@@ -115,13 +115,15 @@ class Scorer:
 
         Args:
             sample: Rows of the signature's schema that the model can score.
-            seconds: That a search may take, beyond what it may take anyway.
+            seconds: That a search may take, beyond what it may take anyway, if the sample has a shape that was never
+                searched.
 
         Returns:
             Whether none that was certified differs from the artifact's own. One that does is not used.
         """
         groups, run = self._backend.encode(sample).groups, self._backend.run
-        self.blocks.grant(seconds)
+        known = all(shape_of(group.arrays) in self.blocks.ladders for group in groups)
+        self.blocks.grant(0.0 if known else seconds)  # what an earlier search left open need not keep anybody waiting
         for group in groups:
             self.blocks.usable(run, group.arrays)
         each_s = SEARCH_S / max(len(groups), 1)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from lockstep.run.plan import Column
 from lockstep.scoring.backends import Arrays, Encoded, Execution, Group
@@ -56,6 +57,17 @@ def test_a_scorer_tells_the_sizes_in_use(artifact_files: Path, batch: pa.RecordB
     certificate = scorer.certificate
     assert (certificate.backend, certificate.device, certificate.holds_for) == ("torch", "cpu", "cpu-float32-12")
     assert all(32 in sizes and list(sizes) == sorted(sizes) for sizes in certificate.sizes.values())
+
+
+def test_only_shapes_that_nobody_searched_keep_a_start_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    granted: list[float] = []
+    monkeypatch.setattr(BlockSizes, "grant", lambda blocks, seconds: granted.append(seconds))
+    store = tmp_path / "cpu-float32-12.json"
+    batch = pa.RecordBatch.from_pydict({"age": np.random.default_rng(1).standard_normal(2_048)})
+    for _ in range(2):
+        blocks = BlockSizes(4, store=store, search=True)
+        assert Scorer(Summed(), NUMBERS, block_rows=4, blocks=blocks).certify(batch, seconds=9)
+    assert granted == [9, 0]
 
 
 def test_a_wrong_certificate_is_not_used(tmp_path: Path) -> None:
