@@ -74,7 +74,8 @@ def measured_on(records: Sequence[Record]) -> str:
     )
     versions = sorted({one for r in records for one in r.version.split(", ") if one})
     rounds = max((len(r.rounds) for r in records), default=0)
-    return f"Medians of {rounds} rounds. Measured on: {facts}. Versions: {', '.join(versions)}."
+    counted = f"Medians of {rounds} rounds." if rounds > 1 else "One round."
+    return f"{counted} Measured on: {facts}. Versions: {', '.join(versions)}."
 
 
 def _place(record: Record) -> tuple[str, bool, str, int]:
