@@ -37,7 +37,8 @@ def _bad_values(column: Column, array: pa.Array) -> Iterator[tuple[int, str]]:
     if column.shape is not None and not pa.types.is_null(array.type):
         yield from _bad_tensors(column, array)
     elif column.dtype == "string" and not pa.types.is_dictionary(array.type) and not pa.types.is_null(array.type):
-        yield from _bad_texts(column, array)
+        reason = INVALID_UTF8.format(column=column.name)
+        yield from ((row, reason) for row in _bad_texts(array))
 
 
 def _bad_tensors(column: Column, array: pa.Array) -> Iterator[tuple[int, str]]:
@@ -51,17 +52,23 @@ def _bad_tensors(column: Column, array: pa.Array) -> Iterator[tuple[int, str]]:
         parents = pc.filter(pc.list_parent_indices(array), pc.is_null(pc.list_flatten(array)))
         reason = NULL_REFUSED.format(column=column.name, dtype=described(column))
         yield from ((row, reason) for row in np.unique(parents.to_numpy()).tolist())
+    if column.dtype == "string":
+        bad = np.array(list(_bad_texts(pc.list_flatten(array))), np.int64)
+        reason = INVALID_UTF8.format(column=column.name)
+        yield from ((row, reason) for row in np.unique(pc.list_parent_indices(array).to_numpy()[bad]).tolist())
 
 
-def _bad_texts(column: Column, array: pa.Array) -> Iterator[tuple[int, str]]:
+def _bad_texts(array: pa.Array) -> Iterator[int]:
+    """Return the places of texts that are no UTF-8."""
+    if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
+        return  # nothing but nulls
     raw = array.cast(pa.large_binary() if pa.types.is_large_string(array.type) else pa.binary())
     try:
         raw.cast(array.type)  # checks UTF-8 at a gigabyte a second
     except pa.ArrowInvalid:
-        reason = INVALID_UTF8.format(column=column.name)
-        for row, value in enumerate(raw.to_pylist()):
+        for place, value in enumerate(raw.to_pylist()):
             if value is not None and not _is_utf8(value):
-                yield row, reason
+                yield place
 
 
 def _is_utf8(value: bytes) -> bool:

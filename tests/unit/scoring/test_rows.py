@@ -30,6 +30,17 @@ def test_text_that_is_no_utf8(values: list[bytes | None]) -> None:
     assert found(Column(name="t", dtype="string"), raw_texts(values)) == dict.fromkeys(bad, "invalid_utf8")
 
 
+@pytest.mark.parametrize("large", [False, True])
+def test_text_that_is_no_utf8_inside_tensors(large: bool) -> None:
+    pairs = [[b"a", b"\xff"], [b"a", "é".encode()], None, [None, b""], [b"\xff", b"\xe2\x28"]]
+    flat = raw_texts([text for pair in pairs if pair is not None for text in pair])
+    texts = flat.cast(pa.large_string()) if large else flat
+    offsets = pa.array([0, 2, None, 4, 6, 8], pa.int32())
+    column = Column(name="t", dtype="string", shape=(2,))
+    expected = {0: "invalid_utf8", 2: "null_refused", 4: "invalid_utf8"}
+    assert found(column, pa.ListArray.from_arrays(offsets, texts)) == expected
+
+
 @given(st.lists(st.one_of(st.none(), st.lists(st.floats(width=32), max_size=4)), max_size=30))
 def test_tensors_of_a_wrong_length(values: list[list[float] | None]) -> None:
     expected = {}

@@ -109,6 +109,9 @@ LONG = b"PAR1" + bytes(FOOTER_BYTES + 1) + (FOOTER_BYTES + 1).to_bytes(4, "littl
 SHORT_ROW = parquet(pa.table({"l": pa.array([[1.0, 2.0], [4711.0]], LISTS)}))
 NULL_ROW = parquet(pa.table({"l": pa.array([[1.0, 2.0], None], LISTS)}))
 NOT_UTF8 = parquet(pa.table({"t": pa.array([b"a", b"\xff4711"]).view(pa.string())}))
+NOT_UTF8_PAIR = parquet(
+    pa.table({"p": pa.ListArray.from_arrays([0, 2], pa.array([b"a", b"\xff4711"]).view(pa.string()))})
+)
 REFUSED: dict[str, tuple[bytes, Signature, str]] = {
     "a column is missing": (parquet(pa.table({"y": [1.0]})), X, "lacks 1 of the model's input columns: 'x'"),
     "another type": (x(["4711"]), X, "column 'x': expected double, got Parquet's form of string"),
@@ -122,6 +125,11 @@ REFUSED: dict[str, tuple[bytes, Signature, str]] = {
     "a short tensor": (SHORT_ROW, L, "row 1: column l does not hold 2 values"),
     "no tensor": (NULL_ROW, L, "field 'l', row 1: expected a tensor, got null"),
     "no UTF-8": (NOT_UTF8, T, "row 1: column t is not valid UTF-8"),
+    "no UTF-8 in a tensor": (
+        NOT_UTF8_PAIR,
+        Signature((Column(name="p", dtype="string", shape=(2,)),), ()),
+        "row 0: column p is not valid UTF-8",
+    ),
     "nanoseconds": (
         parquet(pa.table({"at": pa.array([4711], pa.timestamp("ns"))})),
         Signature((Column(name="at", dtype="datetime"),), ()),
