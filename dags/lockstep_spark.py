@@ -138,7 +138,7 @@ class SparkStepOperator(LineageMixin, SparkJobOperator):
 
     def execute(self, context: Context) -> None:
         """Run spark-submit to its end, unless the step is done already."""
-        folder = RunFolder(Path(str((self.application_args or [])[-1])))
+        folder = RunFolder.at(str((self.application_args or [])[-1]))
         if self._is_done(folder):
             return
         die_with_parent()  # see StepOperator.run_command

@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from lockstep.errors import FileUnreadable
+from lockstep.storage.files import Location
+from lockstep.storage.objects import ObjectPath
 
 # Where fsspec's stores keep what tells versions of a file apart, and its time.
 VERSION_KEYS = ("ETag", "etag", "md5Hash", "content_md5")
@@ -61,7 +63,7 @@ def local_path(path: str) -> str:
     return path.removeprefix("file://") if path.startswith("file:///") else path
 
 
-def place(path: str, *, root: Path | None = None) -> Place:
+def place(path: str, *, root: Location | None = None) -> Place:
     """Find the file system of a path.
 
     Args:
@@ -72,7 +74,9 @@ def place(path: str, *, root: Path | None = None) -> Place:
         FileUnreadable: No file system of this machine knows the URL.
     """
     path = local_path(path)
-    if not is_url(path):
+    if isinstance(root, ObjectPath) and not is_url(path):
+        path = str(root / path)
+    elif not is_url(path):
         return Place(_local(), str(root / path if root else Path(path).absolute()))
     scheme, _, rest = path.partition("://")
     rest, _, options = rest.partition("?")
@@ -108,7 +112,7 @@ def _filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
 
 
 def list_files(
-    path: str, *, root: Path | None = None, enter: Callable[[str], bool] = lambda _: True
+    path: str, *, root: Location | None = None, enter: Callable[[str], bool] = lambda _: True
 ) -> list[FileFacts]:
     """List a file, or the files below a folder in name order; hidden ones (`_`, `.`) are passed over.
 
