@@ -1,6 +1,7 @@
 """What a run folder needs of files, wherever it is: one function for a path on a disk and for one in a store."""
 
 import atexit
+import contextlib
 import os
 import shutil
 import tempfile
@@ -88,6 +89,8 @@ def hand_in(written: Path, path: Location) -> None:
         return
     path.put(written)
     written.unlink()
+    with contextlib.suppress(OSError):  # workers of Spark end without tidying up
+        written.parent.rmdir()
 
 
 def hand_in_tree(written: Path, path: Location) -> None:
@@ -123,7 +126,9 @@ def _fetched(path: ObjectPath, process: int) -> Path:  # noqa: ARG001 - a forked
 
 def scratch() -> Path:
     """Return a folder for files of this process alone, which is removed when it ends."""
-    return _scratch(os.getpid())
+    folder = _scratch(os.getpid())
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
 
 
 @lru_cache(maxsize=1)
