@@ -3,10 +3,15 @@
     LockstepError
     ├── SpecError                  the spec file is wrong
     ├── SettingsError              an environment variable is wrong
+    │   ├── ProfileUnknown         no such Spark profile
+    │   └── ProfileInvalid         ... or one that cannot be used
     ├── EnvironmentFault           the machine lacks something
     │   ├── JavaNotFound
     │   ├── RunFolderUnusable      full, read-only or not a folder
     │   ├── SparkJobFailed
+    │   ├── ArchiveMissing         executors are to get an environment that nobody has made
+    │   ├── PackagingFailed        ... or that cannot be made
+    │   ├── EnvironmentsDiffer     an executor has other versions than the driver
     │   ├── ExtraMissing           a warehouse's libraries are not installed
     │   ├── MemoryExhausted        (retryable) not even the smallest block fits
     │   ├── PartitionBusy          (retryable) another run computes the same partition
@@ -60,6 +65,13 @@ Constructors take facts; messages say what failed, where, what was expected, wha
 
 from lockstep.errors.base import (
     LockstepError,
+)
+from lockstep.errors.cluster import (
+    ArchiveMissing,
+    EnvironmentsDiffer,
+    PackagingFailed,
+    ProfileInvalid,
+    ProfileUnknown,
 )
 from lockstep.errors.inputs import (
     ColumnMissing,
@@ -120,6 +132,7 @@ from lockstep.errors.warehouses import (
 
 __all__ = [
     "AliasMoved",
+    "ArchiveMissing",
     "ArtifactInvalid",
     "CheckFailed",
     "ColumnMissing",
@@ -131,6 +144,7 @@ __all__ = [
     "DeviceMissing",
     "EmptyPartition",
     "EnvironmentFault",
+    "EnvironmentsDiffer",
     "ExtraMissing",
     "FileUnreadable",
     "InputChanged",
@@ -144,11 +158,14 @@ __all__ = [
     "NothingPublished",
     "NothingToRestore",
     "OutputMismatch",
+    "PackagingFailed",
     "PartitionBusy",
     "PartitionLost",
     "PartitionNotFound",
     "PrecisionRefused",
     "PrecisionUnsupported",
+    "ProfileInvalid",
+    "ProfileUnknown",
     "PublishError",
     "QueryFailed",
     "RegistryError",

@@ -53,7 +53,7 @@ def submit_job(
     output = folder.folder("logs") / f"{job}.log"
     with folder.writing():
         output.touch()
-        Path(submit.env["SPARK_LOCAL_DIRS"]).mkdir(parents=True, exist_ok=True)
+    submit.prepare()
     code = run_logged(submit.command(), env=submit.env, log=output, timeout_s=timeout_s, on_poll=on_poll)
     if code == 0:
         return
