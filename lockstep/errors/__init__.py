@@ -21,6 +21,7 @@
     │   ├── ModelNotFound
     │   ├── AliasMoved             somebody else moved it
     │   ├── RegistryUnavailable    (retryable)
+    │   ├── ArtifactUnreachable    (retryable) a node cannot read its files
     │   ├── ArtifactInvalid
     │   ├── PrecisionUnsupported   the model's kind does not know the precision
     │   ├── RequirementsDiffer     other libraries are installed than the model was logged with
@@ -68,6 +69,7 @@ from lockstep.errors.base import (
 )
 from lockstep.errors.cluster import (
     ArchiveMissing,
+    ArtifactUnreachable,
     EnvironmentsDiffer,
     PackagingFailed,
     ProfileInvalid,
@@ -134,6 +136,7 @@ __all__ = [
     "AliasMoved",
     "ArchiveMissing",
     "ArtifactInvalid",
+    "ArtifactUnreachable",
     "CheckFailed",
     "ColumnMissing",
     "ColumnTypeMismatch",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lockstep.errors.stages import EnvironmentFault, SettingsError
+from lockstep.errors.stages import EnvironmentFault, RegistryError, SettingsError
 
 
 class ProfileUnknown(SettingsError):
@@ -49,4 +49,17 @@ class EnvironmentsDiffer(EnvironmentFault):
             f"executor on {where} has other versions than the driver ({python}):\n{differences}\nNothing was scored "
             "there. Ship the driver's environment (`lockstep package`, then LOCKSTEP_SPARK_ARCHIVE: docs/cluster.md), "
             "or install the same lock and the same code on every host, then run the same command again."
+        )
+
+
+class ArtifactUnreachable(RegistryError):
+    """A machine cannot read the files of a model."""
+
+    retryable = True
+
+    def __init__(self, model: str, *, location: str, host: str, reason: str) -> None:
+        super().__init__(
+            f"the artifact of model {model} at {location} cannot be read on host {host}: {reason}. Every node that "
+            "scores fetches it once, so it needs access to that folder, store or server (credentials by the "
+            "platform's own chain, docs/cluster.md). Then run the same command again."
         )
