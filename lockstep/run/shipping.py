@@ -13,6 +13,7 @@ from lockstep.run.versions import code_digest, lock_digest
 from lockstep.specs.settings import Settings
 
 ENVIRONMENT, CODE = "environment", "lockstep-code"  # folders that Spark unpacks them into, on the executor
+WHAT = {ENVIRONMENT: "the archive of the environment", CODE: "the archive of the code"}
 # Raised when the same lock shall give another archive.
 FORMAT = 1
 # Hadoop's name of the scheme under which Spark reads S3.
@@ -69,7 +70,7 @@ def shipped_properties(settings: Settings, *, python: Path, in_cluster: bool) ->
     if "://" not in where:
         for what, name in names.items():
             if not (Path(where) / name).is_file():
-                raise ArchiveMissing(str(Path(where) / name), what=what.replace("-", " of "), command=command)
+                raise ArchiveMissing(str(Path(where) / name), what=WHAT[what], command=command)
         where = str(Path(where).absolute())
     for scheme, spark in SCHEMES.items():
         where = spark + where.removeprefix(scheme) if where.startswith(scheme) else where

@@ -16,7 +16,7 @@ from lockstep.errors import PackagingFailed
 STDLIB = f"lib/python{sys.version_info.major}.{sys.version_info.minor}"
 SITE_PACKAGES = f"{STDLIB}/site-packages"
 # Of the standard library: what no job imports. The first two hold other packages.
-NO_STDLIB = {"site-packages", "dist-packages", "test", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3"}
+NO_STDLIB = {"site-packages", "dist-packages", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3"}
 # Of packages: their tests, and what only compilers read.
 NO_FOLDERS = {"tests", "include", "__pycache__"}
 NO_SUFFIXES = {".a", ".pyx", ".pxd", ".cpp", ".h", ".hpp", ".cu", ".cuh"}
@@ -134,7 +134,7 @@ def interpreter_entries() -> Iterator[Entry]:
 
 
 def _left_out(folder: Path, name: str, stdlib: Path) -> bool:
-    return (folder == stdlib and (name in NO_STDLIB or name.startswith("config-"))) or name == "tests"
+    return (folder == stdlib and (name in NO_STDLIB or name.startswith("config-"))) or name in {"test", "tests"}
 
 
 def _compiled(source: Path, target: str) -> Iterator[Entry]:
