@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import tempfile
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -110,8 +111,13 @@ def _download(url: str, target: Path) -> None:
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
-    target.mkdir(parents=True, exist_ok=True)
-    try:
-        download_artifacts(artifact_uri=url, dst_path=str(target))
-    except MlflowException as error:
-        raise OSError(reason(error)) from error
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # MLflow puts the folder that a URL names into the one that it is given.
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        try:
+            found = Path(download_artifacts(artifact_uri=url, dst_path=scratch))
+        except MlflowException as error:
+            raise OSError(reason(error)) from error
+        if not found.is_dir():
+            raise FileNotFoundError("there is no such folder on that server")
+        found.rename(target)

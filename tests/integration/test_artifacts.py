@@ -4,17 +4,22 @@ import os
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow.fs as pafs
 import pytest
 
-from lockstep.errors import ArtifactInvalid, ArtifactUnreachable
+from lockstep.errors import ArtifactInvalid, ArtifactUnreachable, PackagingFailed
 from lockstep.registry.artifact import artifact_digest, content_files
 from lockstep.registry.cache import fetch_artifact
 from lockstep.registry.resolve import resolve_model
 from lockstep.run.plan import ModelIdentity
+from lockstep.run.shipping import code_name
+from lockstep.run.versions import code_digest
+from lockstep.shipping import delivery
+from lockstep.specs.settings import Settings
 from tests.integration.counting_proxy import CountingProxy, counting_proxy
 from tests.integration.kill_runs import make_model
 from tests.integration.s3_server import SECRET, Store, client_env, s3_server
@@ -182,3 +187,29 @@ def test_a_store_that_refuses_is_one_error_without_the_secret(
     assert error.value.retryable
     assert "not-the-secret" not in str(error.value)
     assert not remains(tmp_path)
+
+
+def test_archives_are_delivered_to_a_store_once(
+    bucket: pafs.S3FileSystem, at_hand: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = list[Path]()
+
+    def environment(_: Settings, target: Path, *, driver: bool) -> None:
+        made.append(target)
+        target.write_bytes(os.urandom(9 << 20))  # of several parts
+
+    monkeypatch.setattr(delivery, "build_environment", environment)  # has tests of its own
+    settings = Settings.from_env({"LOCKSTEP_PROJECT": str(ROOT), "LOCKSTEP_HOME": str(tmp_path)})
+    first = delivery.deliver(settings, f"s3://{BUCKET}/ship", driver=False, tell=lambda _: None)
+    assert [one.made for one in first] == [True, True]
+    with bucket.open_input_stream(f"{BUCKET}/ship/{made[0].name}") as stored:
+        assert stored.read() == made[0].read_bytes()
+    with bucket.open_input_file(f"{BUCKET}/ship/{code_name(settings)}") as stored, zipfile.ZipFile(stored) as packed:
+        packed.extractall(tmp_path / "unpacked")
+    assert code_digest(tmp_path / "unpacked") == code_digest(ROOT)
+    again = delivery.deliver(settings, f"s3://{BUCKET}/ship/", driver=False, tell=lambda _: None)
+    assert [one.made for one in again] == [False, False]
+    assert len(made) == 1
+    (tmp_path / "file").touch()
+    with pytest.raises(PackagingFailed, match="Check that the folder or bucket is there"):
+        delivery.deliver(settings, str(tmp_path / "file" / "ship"), driver=False, tell=lambda _: None)
