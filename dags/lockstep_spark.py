@@ -2,24 +2,26 @@
 
 import functools
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 from lockstep_imports import openlineage_if_on
 from lockstep_lineage import LineageMixin
 from lockstep_links import SPARK, SparkLink, page_of_application
 from lockstep_retries import airflow_error
 from lockstep_step import close_pipes, failure, json_object, stop_group
 
-from lockstep.errors import LockstepError
+from lockstep.errors import LockstepError, ProfileInvalid
 from lockstep.run.folder import INPUT, RunFolder
 from lockstep.run.java import find_java_home, site_packages
 from lockstep.run.partition_lock import Alone, alone
 from lockstep.run.processes import die_with_parent
+from lockstep.run.profiles import MASTER
 from lockstep.run.submit import data_python, spark_submit
 from lockstep.run.trials import scored
 from lockstep.specs.settings import Settings
@@ -76,15 +78,29 @@ class SparkJobOperator(SparkSubmitOperator):
                 close_pipes(process)
 
     def _configure(self, settings: Settings) -> None:
-        """Fill in what the settings of this machine say."""
+        """Fill in what the settings of this machine and the connection say."""
+        settings, master = self._connected(settings)
         python = data_python(settings, os.environ)
         java_home = find_java_home(os.environ, cache_root=settings.cache_root, package_roots=site_packages(python))
         submit = spark_submit(settings, self.job, (), python=python, java_home=java_home)
-        Path(submit.env["SPARK_LOCAL_DIRS"]).mkdir(parents=True, exist_ok=True)
+        check_master(settings.spark_profile, submit.properties[MASTER].value, master, connection=self._conn_id)
+        submit.prepare()
         self.application = str(submit.application)
         self.properties_file = str(submit.properties_file)
         self.env_vars = dict(submit.env)
         self._spark_binary = str(submit.binary)
+
+    def _connected(self, settings: Settings) -> tuple[Settings, str]:
+        """Return the settings, with the profile that the connection's extra names if it does, and its master."""
+        try:
+            connection = SparkSubmitHook.get_connection(self._conn_id)
+        except AirflowNotFoundException:
+            return settings, "yarn"  # says the provider
+        profile, host = connection.extra_dejson.get("profile"), str(connection.host or "")
+        # As the provider reads it: the whole URL, or the scheme as the connection's type.
+        whole = "://" in host or (connection.conn_type == "spark" and not connection.port)
+        master = host if whole else f"{connection.conn_type}://{host}"
+        return replace(settings, spark_profile=str(profile)) if profile else settings, master
 
     def on_kill(self) -> None:
         """Stop the JVM as the provider does, then what is left of its process group: the Python driver."""
@@ -163,6 +179,19 @@ class SparkStepOperator(LineageMixin, SparkJobOperator):
         if done := DONE[self.job](folder):
             self.log.info("%s of %s is done already", self.job, folder.path)
         return done
+
+
+def check_master(profile: str, expected: str, master: str, *, connection: str) -> None:
+    """Refuse a profile that is made for another kind of cluster than the connection names.
+
+    Raises:
+        ProfileInvalid: It is.
+    """
+    kinds = [re.split(r"\W", text)[0] for text in (expected, master)]
+    if kinds[0] != kinds[1]:
+        problem = f"its spark.master is {expected}, and Airflow's connection {connection} names {master}"
+        wanted = "a profile for that cluster, by `profile` in the connection's extra or by LOCKSTEP_SPARK_PROFILE"
+        raise ProfileInvalid(profile, problem=problem, expected=wanted)
 
 
 def said_by_job(text: str) -> dict[str, Any] | None:

@@ -171,6 +171,7 @@ def set_up(environment: Environment) -> None:
         if environment.holds_package:
             progress.step = "installing lockstep itself"
             pip_install(environment, ["--no-deps", "-e", str(ROOT)], progress=progress, lock_fd=lock_fd)
+            subprocess.run([environment.python, ROOT / "tools" / "note_lock.py", environment.lock], check=True)
         for old in environment.home.glob(f".installed-{environment.name}-*"):
             old.unlink()
         stamp.touch()

@@ -17,6 +17,7 @@ from lockstep.scoring.challenger import Challenger
 from lockstep.scoring.engine import UnitScorer
 from lockstep.scoring.profile import Profile
 from lockstep.scoring.scorer import Scorer
+from udfs.checked import checked
 from udfs.worker import assigned_device, keep_loaded, load_once
 
 RESULT_SCHEMA = "unit string, staged string"
@@ -74,6 +75,6 @@ def score_units(
                     keep_loaded(plan.model.digest)
                     yield pa.RecordBatch.from_pydict({"unit": [result.unit], "staged": [result.staged]})
 
-        return run
+        return checked(run)
 
     return over

@@ -27,6 +27,7 @@ from lockstep.scoring.outputs import arrow_array
 from lockstep.scoring.scorer import ScoredBatch
 from lockstep.scoring.signature import Signature
 from lockstep.specs.settings import Settings, device
+from udfs.checked import checked
 from udfs.worker import assigned_device, keep_loaded, load_once
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def score_column(
         return score(columns)
 
     # The overloads know no function of any number of columns.
-    udf = arrow_udf(scored, returnType=score.spark_type)  # type: ignore[call-overload]
+    udf = arrow_udf(checked(scored), returnType=score.spark_type)  # type: ignore[call-overload]
     return ColumnScorer(identity, udf)
 
 
@@ -149,7 +150,7 @@ def register(
             return pa.array([], pa.float64())
         return scores[names[0]](columns).cast(pa.float64())
 
-    spark.udf.register(name, arrow_udf(scored, returnType="double"))  # type: ignore[call-overload]
+    spark.udf.register(name, arrow_udf(checked(scored), returnType="double"))  # type: ignore[call-overload]
     return known
 
 

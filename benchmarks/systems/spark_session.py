@@ -9,8 +9,9 @@ from pyspark.sql import SparkSession
 
 from benchmarks.job import ROOT, SCRATCH
 from lockstep.run.java import find_java_home
+from lockstep.run.profiles import FOLDER, load_profiles
 
-PROFILE = ROOT / "spark-conf" / "local.conf"
+PROFILE = "local"  # of spark-conf/
 
 
 def start_session(name: str, *, cores: int, conf: Mapping[str, str | None]) -> SparkSession:
@@ -26,16 +27,10 @@ def start_session(name: str, *, cores: int, conf: Mapping[str, str | None]) -> S
     Path(os.environ["SPARK_LOCAL_DIRS"]).mkdir(parents=True, exist_ok=True)
     own = {"spark.master": f"local[{cores}]", "spark.sql.warehouse.dir": str(SCRATCH / "spark" / "warehouse")}
     builder = SparkSession.builder.appName(name)
-    for key, value in {**read_profile(PROFILE), **own, **conf}.items():
+    profile = {key: found.value for key, found in load_profiles([PROFILE], ROOT / FOLDER).items()}
+    for key, value in {**profile, **own, **conf}.items():
         if value is not None:
             builder = builder.config(key, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     return spark
-
-
-def read_profile(path: Path) -> dict[str, str]:
-    """Read a properties file of `spark-submit`."""
-    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
-    pairs = (line.split(None, 1) for line in lines if line and not line.startswith("#"))
-    return {key: value.strip() for key, value in pairs}

@@ -20,6 +20,7 @@ from lockstep.cli import (
     labels,
     model,
     online,
+    package,
     parity,
     predict,
     report,
@@ -65,6 +66,8 @@ def top(
 
 
 app.command("run")(run.command)
+app.command("package")(package.command)
+app.command("profile")(package.profile)
 app.command("serve")(serve.command)
 app.command("serve-worker", hidden=True)(serve.worker)
 app.command("predict", epilog=predict.EXAMPLES)(predict.command)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lockstep.cli.console import Console
-from lockstep.cli.options import AsJson, loaded_spec, settings
+from lockstep.cli.options import AsJson, SparkProfiles, loaded_spec, spark_settings
 from lockstep.errors import RegistryError
 from lockstep.run.exit_codes import PARITY_DIFFERS
 from lockstep.run.partition import parse_partition
@@ -35,6 +35,7 @@ def command(
     spec: Annotated[str | None, typer.Option(help="Only rows of this spec's model.")] = None,
     date: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Only rows of this day, in UTC.")] = None,
     sample: Annotated[int | None, typer.Option(min=1, help="Only so many rows, drawn by chance.")] = None,
+    profile: SparkProfiles = None,
     as_json: AsJson = False,
 ) -> None:
     """Score the rows of an inference log again through Spark, and compare with what was answered, bit for bit.
@@ -49,7 +50,7 @@ def command(
     from lockstep.serving.inference_log.reading import find_files, grouped
     from lockstep.serving.inference_log.replay import draw, prepare
 
-    clock, where = time.monotonic(), settings()
+    clock, where = time.monotonic(), spark_settings(profile)
     root = (log or where.home / "inference_log").absolute()
     wanted = loaded_spec(spec).spec if spec is not None else None
     day = None if date is None else parse_partition(date)

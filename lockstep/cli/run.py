@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from lockstep.cli.console import Console
-from lockstep.cli.options import AsJson, ModelVersion, SpecName, loaded_spec, settings
+from lockstep.cli.options import AsJson, ModelVersion, SparkProfiles, SpecName, loaded_spec, spark_settings
 from lockstep.errors import CheckFailed, LockstepError
 from lockstep.report.lineage_events import lineage_events
 from lockstep.run.folder import AUDIT, REPORT, RunFolder
@@ -26,6 +26,7 @@ def command(
     to: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Last partition, included.")] = None,
     model_version: ModelVersion = None,
     dry_run: Annotated[bool, typer.Option(help="Resolve and check everything, write nothing.")] = False,
+    profile: SparkProfiles = None,
     as_json: AsJson = False,
 ) -> None:
     """Score one day or several, publish what passes its checks, and report.
@@ -37,7 +38,7 @@ def command(
         raise typer.BadParameter("give either --date, or both --from and --to")
     first, last = (date, date) if date is not None else (from_, to)
     days = list(days_between(parse_partition(str(first)), parse_partition(str(last))))
-    loaded, where = loaded_spec(name), settings()
+    loaded, where = loaded_spec(name), spark_settings(profile)
     console = Console(machine=as_json)
     from lockstep.steps.plan import Pinned, plan_run
 

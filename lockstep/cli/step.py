@@ -9,13 +9,22 @@ from typing import Annotated, Any
 
 import typer
 
-from lockstep.cli.options import AsJson, ModelVersion, SpecName, loaded_spec, settings
+from lockstep.cli.options import (
+    AsJson,
+    ModelVersion,
+    SparkProfiles,
+    SpecName,
+    loaded_spec,
+    settings,
+    spark_settings,
+)
 from lockstep.run.folder import AUDIT, RunFolder
 from lockstep.run.logs import facts_of_folder, set_log_context
 from lockstep.run.partition import parse_partition
 from lockstep.steps import STEPS, load_step
 
 CHECKING = ("gate", "audit")
+SPARK = ("materialize", "score")
 CANARY = "canary"
 
 log = logging.getLogger("lockstep.step")
@@ -99,14 +108,24 @@ def _register(step: str) -> None:
     _add(step, command)
 
 
-def _register_checks(step: str) -> None:
-    def command(folder: Folder, strict: Strict = False, as_json: AsJson = False) -> None:
+def _register_spark(step: str) -> None:
+    def command(folder: Folder, profile: SparkProfiles = None, as_json: AsJson = False) -> None:
         with _logged(step, folder):
-            facts = load_step(step)(folder, settings())
+            facts = load_step(step)(folder, spark_settings(profile))
+        _print(step, facts, as_json=as_json)
+
+    _add(step, command)
+
+
+def _register_checks(step: str) -> None:
+    def command(folder: Folder, strict: Strict = False, profile: SparkProfiles = None, as_json: AsJson = False) -> None:
+        where = spark_settings(profile)
+        with _logged(step, folder):
+            facts = load_step(step)(folder, where)
             if strict:
                 from lockstep.steps.checking import stop_on_warnings
 
-                stop_on_warnings(step, folder, settings())
+                stop_on_warnings(step, folder, where)
         _print(step, facts, as_json=as_json)
 
     _add(step, command)
@@ -139,5 +158,10 @@ def _print(step: str, facts: dict[str, Any], *, as_json: bool) -> None:
         print(f"{step}: " + ", ".join(f"{key} {value}" for key, value in facts.items()))
 
 
+REGISTER = {
+    **dict.fromkeys(CHECKING, _register_checks),
+    **dict.fromkeys(SPARK, _register_spark),
+    CANARY: _register_canary,
+}
 for _step in STEPS:
-    (_register_checks if _step in CHECKING else _register_canary if _step == CANARY else _register)(_step)
+    REGISTER.get(_step, _register)(_step)

@@ -3,10 +3,15 @@
     LockstepError
     ├── SpecError                  the spec file is wrong
     ├── SettingsError              an environment variable is wrong
+    │   ├── ProfileUnknown         no such Spark profile
+    │   └── ProfileInvalid         ... or one that cannot be used
     ├── EnvironmentFault           the machine lacks something
     │   ├── JavaNotFound
     │   ├── RunFolderUnusable      full, read-only or not a folder
     │   ├── SparkJobFailed
+    │   ├── ArchiveMissing         executors are to get an environment that nobody has made
+    │   ├── PackagingFailed        ... or that cannot be made
+    │   ├── EnvironmentsDiffer     an executor has other versions than the driver
     │   ├── ExtraMissing           a warehouse's libraries are not installed
     │   ├── MemoryExhausted        (retryable) not even the smallest block fits
     │   ├── PartitionBusy          (retryable) another run computes the same partition
@@ -16,6 +21,7 @@
     │   ├── ModelNotFound
     │   ├── AliasMoved             somebody else moved it
     │   ├── RegistryUnavailable    (retryable)
+    │   ├── ArtifactUnreachable    (retryable) a node cannot read its files
     │   ├── ArtifactInvalid
     │   ├── PrecisionUnsupported   the model's kind does not know the precision
     │   ├── RequirementsDiffer     other libraries are installed than the model was logged with
@@ -60,6 +66,14 @@ Constructors take facts; messages say what failed, where, what was expected, wha
 
 from lockstep.errors.base import (
     LockstepError,
+)
+from lockstep.errors.cluster import (
+    ArchiveMissing,
+    ArtifactUnreachable,
+    EnvironmentsDiffer,
+    PackagingFailed,
+    ProfileInvalid,
+    ProfileUnknown,
 )
 from lockstep.errors.inputs import (
     ColumnMissing,
@@ -120,7 +134,9 @@ from lockstep.errors.warehouses import (
 
 __all__ = [
     "AliasMoved",
+    "ArchiveMissing",
     "ArtifactInvalid",
+    "ArtifactUnreachable",
     "CheckFailed",
     "ColumnMissing",
     "ColumnTypeMismatch",
@@ -131,6 +147,7 @@ __all__ = [
     "DeviceMissing",
     "EmptyPartition",
     "EnvironmentFault",
+    "EnvironmentsDiffer",
     "ExtraMissing",
     "FileUnreadable",
     "InputChanged",
@@ -144,11 +161,14 @@ __all__ = [
     "NothingPublished",
     "NothingToRestore",
     "OutputMismatch",
+    "PackagingFailed",
     "PartitionBusy",
     "PartitionLost",
     "PartitionNotFound",
     "PrecisionRefused",
     "PrecisionUnsupported",
+    "ProfileInvalid",
+    "ProfileUnknown",
     "PublishError",
     "QueryFailed",
     "RegistryError",

@@ -9,7 +9,10 @@ from urllib.parse import unquote, urlparse
 
 from lockstep.errors import ArtifactInvalid, ModelNotFound, RegistryUnavailable
 from lockstep.registry.artifact import artifact_digest, read_artifact
+from lockstep.registry.cache import fetch_unknown
+from lockstep.registry.sources import local_folder, public_location
 from lockstep.run.plan import ModelIdentity
+from lockstep.specs.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -22,7 +25,13 @@ HTTP_RETRIES, HTTP_TIMEOUT_S = "2", "20"
 
 
 def resolve_model(
-    tracking_uri: str, name: str, *, alias: str | None = None, version: int | None = None, digest: str | None = None
+    tracking_uri: str,
+    name: str,
+    *,
+    alias: str | None = None,
+    version: int | None = None,
+    digest: str | None = None,
+    cache_root: Path | None = None,
 ) -> ModelIdentity:
     """Freeze a registered model.
 
@@ -32,6 +41,8 @@ def resolve_model(
         alias: Movable name to resolve; needed when no version is given.
         version: Exact version; wins over the alias.
         digest: What the artifact must have; none: whatever it has.
+        cache_root: Node cache, into which an artifact that is no local folder is fetched; none: that of this
+            process's environment.
 
     Returns:
         Version, location, content digest and signature; nothing in it moves when the alias does.
@@ -39,7 +50,8 @@ def resolve_model(
     Raises:
         ModelNotFound: No such model, alias or version.
         RegistryUnavailable: The registry did not answer.
-        ArtifactInvalid: The artifact is not local, has no usable signature, or is not the one that is wanted.
+        ArtifactInvalid: The artifact has no usable signature, or is not the one that is wanted.
+        ArtifactUnreachable: Its files cannot be read.
     """
     wanted = f"version {version}" if version is not None else f"alias {alias!r}"
     with _registry_errors(tracking_uri, name, wanted) as client:
@@ -49,8 +61,14 @@ def resolve_model(
             found = client.get_model_version_by_alias(name, str(alias))
         location = client.get_model_version_download_uri(name, found.version)
     label = f"{name} version {found.version}"
-    path = local_path(_location(tracking_uri, location), model=label)
-    signature, got = read_artifact(path, model=label).signature, artifact_digest(path)
+    location = public_location(tracking_uri, _location(tracking_uri, location), model=label)
+    if local_folder(location) is not None:
+        path = local_path(location, model=label)
+        location, got = str(path), artifact_digest(path)
+    else:
+        cache = cache_root or Settings.from_env(os.environ).cache_root
+        path, got = fetch_unknown(location, cache, title=label)
+    signature = read_artifact(path, model=label).signature
     if digest is not None and got != digest:
         problem = f"its artifact has digest {got}, and {digest} is wanted: its files were changed"
         raise ArtifactInvalid(label, f"{problem}; register the changed model as a version of its own")
@@ -60,7 +78,7 @@ def resolve_model(
         alias=alias if version is None else None,
         model_id=getattr(found, "model_id", None) or None,
         digest=got,
-        location=str(path),
+        location=location,
         inputs=signature.inputs,
         outputs=signature.outputs,
     )

@@ -1,5 +1,7 @@
 """Airflow's pools: how many tasks of a kind run at once, whatever the number of active days."""
 
+from lockstep.run.profiles import profile_names
+
 SPARK_POOL = "spark"
 TRAINING_POOL = "training"
 GPU_POOL = "gpu"
@@ -19,6 +21,6 @@ def scoring_pool(*, device: str, profile: str) -> str:
 
     Args:
         device: `LOCKSTEP_DEVICE`; `auto` may find a GPU, but nobody has said so.
-        profile: Spark profile.
+        profile: Spark profiles, separated by commas.
     """
-    return GPU_POOL if device == "cuda" or profile == GPU_PROFILE else SPARK_POOL
+    return GPU_POOL if device == "cuda" or GPU_PROFILE in profile_names(profile) else SPARK_POOL

@@ -1,10 +1,22 @@
 """How a Spark job is started: one place for the command line and for the Airflow operator."""
 
+import os
+import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
+from lockstep.errors import RunFolderUnusable
+from lockstep.run.profiles import DEPLOY_MODE, FOLDER, MASTER, Property, load_profiles, profile_names, properties_text
+from lockstep.run.shipping import shipped_properties
 from lockstep.specs.settings import TELEMETRY_OFF, WAREHOUSE_VARIABLES, Settings
+
+GENERATED = "set by lockstep"
+EVENT_LOG, EVENT_FOLDER = "spark.eventLog.enabled", "spark.eventLog.dir"
+# How the driver gets a variable where it runs inside the cluster.
+DRIVER_ENV = {"yarn": "spark.yarn.appMasterEnv.", "k8s": "spark.kubernetes.driverEnv."}
 
 
 @dataclass(frozen=True)
@@ -15,20 +27,46 @@ class SparkSubmit:
         binary: The `spark-submit` of the data-plane environment.
         application: Script below `jobs/`.
         args: Its arguments.
-        properties_file: Profile below `spark-conf/`.
+        properties: Of the profiles, and what follows from settings.
+        folder: Where the file with them is written.
         env: Environment variables that driver and workers need.
     """
 
     binary: Path
     application: Path
     args: tuple[str, ...]
-    properties_file: Path
+    properties: Mapping[str, Property]
+    folder: Path
     env: Mapping[str, str]
+
+    @property
+    def properties_file(self) -> Path:
+        """The file of the properties; its name follows from its content."""
+        return self.folder / f"{sha256(properties_text(self.properties).encode()).hexdigest()[:16]}.conf"
 
     def command(self) -> list[str]:
         """Return the whole command line."""
         conf = ["--properties-file", str(self.properties_file), "--name", f"lockstep-{self.application.stem}"]
         return [str(self.binary), *conf, str(self.application), *self.args]
+
+    def prepare(self) -> None:
+        """Write the file of the properties and make the folders that Spark expects to be there. Repeatable.
+
+        Raises:
+            RunFolderUnusable: One cannot be written.
+        """
+        events = self.properties.get(EVENT_FOLDER)
+        local_events = [Path(events.value)] if events is not None and ":/" not in events.value else []
+        try:
+            for folder in (self.folder, Path(self.env["SPARK_LOCAL_DIRS"]), *local_events):
+                folder.mkdir(parents=True, exist_ok=True)
+            # Written by others at the same time, it is the same.
+            with tempfile.NamedTemporaryFile("w", dir=self.folder, suffix=".partial", delete=False) as draft:
+                draft.write(properties_text(self.properties))
+            Path(draft.name).chmod(0o600)  # a profile may hold Spark's secret
+            Path(draft.name).replace(self.properties_file)
+        except OSError as error:
+            raise RunFolderUnusable(str(self.folder), error.strerror or str(error)) from error
 
 
 def data_python(settings: Settings, environ: Mapping[str, str]) -> Path:
@@ -50,6 +88,7 @@ def step_env(settings: Settings) -> dict[str, str]:
         "LOCKSTEP_CACHE": str(settings.cache_root),
         "LOCKSTEP_MODELS": str(settings.models_root),
         "LOCKSTEP_SPARK_PROFILE": settings.spark_profile,
+        "LOCKSTEP_SPARK_ARCHIVE": settings.spark_archive,
         "LOCKSTEP_ACTOR": settings.actor,
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
         "PYTHONPATH": str(settings.project_root),
@@ -62,24 +101,51 @@ def spark_submit(settings: Settings, job: str, args: Sequence[str], *, python: P
     """Describe the spark-submit of `jobs/<job>.py`.
 
     Args:
-        settings: Where things are; `spark_profile` names the properties file.
+        settings: Where things are; `spark_profile` names the profiles.
         job: Script name without `.py`.
         args: Arguments of the script.
         python: Data-plane interpreter, for driver and workers.
         java_home: Java 17 or newer.
+
+    Raises:
+        ProfileUnknown: A profile does not exist.
+        ProfileInvalid: The profiles cannot be used together.
+        ArchiveMissing: The executors are to get an archive that is not there.
     """
+    profiles = settings.project_root / FOLDER
+    properties = load_profiles(profile_names(settings.spark_profile), profiles)
+    is_local = properties[MASTER].value.startswith("local")
+    env = step_env(settings)
     return SparkSubmit(
         binary=python.parent / "spark-submit",
         application=settings.project_root / "jobs" / f"{job}.py",
         args=tuple(args),
-        properties_file=settings.project_root / "spark-conf" / f"{settings.spark_profile}.conf",
+        properties={**_generated(settings, properties, env, python=python), **properties}
+        if not is_local
+        else properties,
+        folder=settings.home / "spark" / "profiles",
         env={
-            **step_env(settings),
+            **env,
             "JAVA_HOME": str(java_home),
             "PYSPARK_PYTHON": str(python),
             "PYSPARK_DRIVER_PYTHON": str(python),
             "SPARK_LOCAL_DIRS": str(settings.home / "spark"),
-            **({"SPARK_LOCAL_IP": "127.0.0.1"} if settings.spark_profile == "local" else {}),
-            "SPARK_CONF_DIR": str(settings.project_root / "spark-conf"),
+            **({"SPARK_LOCAL_IP": "127.0.0.1"} if is_local else {}),
+            "SPARK_CONF_DIR": str(profiles),
         },
     )
+
+
+def _generated(
+    settings: Settings, properties: Mapping[str, Property], env: Mapping[str, str], *, python: Path
+) -> dict[str, Property]:
+    """Return what follows from settings and not from a profile, which may all the same set it."""
+    in_cluster = properties[DEPLOY_MODE].value == "cluster" if DEPLOY_MODE in properties else False
+    found = {f"spark.executorEnv.{name}": value for name, value in TELEMETRY_OFF.items()}
+    found |= shipped_properties(settings, python=python, in_cluster=in_cluster)
+    prefix = DRIVER_ENV.get(re.split(r"\W", properties[MASTER].value)[0])
+    if in_cluster and prefix is not None:
+        found |= {f"{prefix}{name}": value for name, value in env.items() if value and name != "PYTHONPATH"}
+    if EVENT_LOG in properties and properties[EVENT_LOG].value == "true":
+        found[EVENT_FOLDER] = os.fspath(settings.home / "spark" / "events")
+    return {key: Property(value, GENERATED) for key, value in found.items()}

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lockstep.run.pools import GPU_POOL, GPU_PROFILE, SPARK_POOL, TRAINING_POOL, WRITERS, warehouse_pool
+from lockstep.run.profiles import profile_names
 from lockstep.run.submit import data_python, step_env
 from lockstep.services.credentials import ADMIN, Credentials
 from lockstep.services.errors import EnvironmentMissing
@@ -32,7 +33,7 @@ def pools(settings: Settings, *, gpus: int) -> dict[str, int]:
         settings: Its Spark profile counts: without that for GPUs, every job uses the first one.
         gpus: How many the machine has.
     """
-    return {**POOLS, GPU_POOL: max(1, gpus) if settings.spark_profile == GPU_PROFILE else 1}
+    return {**POOLS, GPU_POOL: max(1, gpus) if GPU_PROFILE in profile_names(settings.spark_profile) else 1}
 
 
 def airflow_home(settings: Settings) -> Path:

@@ -62,7 +62,8 @@ class Settings:
         models_root: Scoring specs.
         tracking_uri: MLflow tracking and registry URI.
         mlflow_pages: Where MLflow's web pages are; empty: nobody said so.
-        spark_profile: Name of a file in `spark-conf/`.
+        spark_profile: Names of files in `spark-conf/`, separated by commas; overlays come last.
+        spark_archive: Folder or URL of what executors get (`lockstep package`); empty: each has the environment.
         spark_history: Where Spark's history server is; empty: there is none.
         actor: Who is at work, for the ledger.
     """
@@ -82,6 +83,7 @@ class Settings:
     actor: str = ""
     partition_wait_s: float = 60.0
     online_stores: Mapping[str, str] = field(default_factory=dict)
+    spark_archive: str = ""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
@@ -134,6 +136,7 @@ class Settings:
             actor=_actor(environ),
             partition_wait_s=_seconds(environ, "LOCKSTEP_PARTITION_WAIT_S", default=60.0),
             online_stores=_online_stores(environ, home),
+            spark_archive=_without_password(environ, "LOCKSTEP_SPARK_ARCHIVE", give_it="to the platform"),
         )
 
     def warehouse(self, kind: str) -> str:

@@ -54,7 +54,7 @@ def submit_job(
     with folder.writing():
         output = folder.draft(name)
         output.touch()
-        Path(submit.env["SPARK_LOCAL_DIRS"]).mkdir(parents=True, exist_ok=True)
+    submit.prepare()
     try:
         code = run_logged(submit.command(), env=submit.env, log=output, timeout_s=timeout_s, on_poll=on_poll)
         text = _tail(output)

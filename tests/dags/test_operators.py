@@ -170,7 +170,9 @@ def test_spark_job_gets_paths_environment_and_connection(data_plane: DataPlane, 
     spark(run_folder(tmp_path)).execute(context())
     args = (tmp_path / "args").read_text()
     assert "--master local[2]" in args
-    assert "spark-conf/local.conf" in args
+    [properties] = (tmp_path / "var" / "spark" / "profiles").iterdir()
+    assert f"--properties-file {properties}" in args
+    assert "spark.master local[*]" in properties.read_text()
     assert args.rstrip().endswith(f"jobs/score.py --run-folder {run_folder(tmp_path)}")
     assert (tmp_path / "python").read_text().strip() == os.environ["LOCKSTEP_DATA_PYTHON"]
     assert (run_folder(tmp_path) / "timings" / "score.json").is_file()

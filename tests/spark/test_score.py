@@ -16,6 +16,7 @@ from lockstep.registry.loading import load_scorer
 from lockstep.run.exit_codes import exit_code
 from lockstep.run.folder import MANIFEST, RunFolder
 from lockstep.run.plan import ModelIdentity
+from lockstep.run.profiles import FOLDER, read_profile
 from lockstep.run.queue import QUEUE, UnitQueue
 from lockstep.scoring.engine import UnitScorer
 from lockstep.scoring.reasons import NOT_FINITE
@@ -29,10 +30,11 @@ from tests.spark.standalone import cluster
 from udfs.bulk import RESULT_SCHEMA, score_units
 
 UNITS, UNIT_ROWS = 6, 600
+# Those of the profiles, but looked at sooner and for shorter tasks.
+PROFILE = read_profile(ROOT / FOLDER / "cluster.conf")
 SPECULATION = {
-    "spark.speculation": "true",
+    **{key: value for key, value in PROFILE.items() if key.startswith("spark.speculation")},
     "spark.speculation.interval": "100ms",
-    "spark.speculation.quantile": "0.5",
     "spark.speculation.minTaskRuntime": "100ms",
 }
 

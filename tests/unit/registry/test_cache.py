@@ -8,7 +8,7 @@ import pytest
 
 from lockstep.errors import ArtifactInvalid
 from lockstep.registry.artifact import artifact_digest
-from lockstep.registry.cache import fetch_artifact
+from lockstep.registry.cache import fetch_artifact, fetch_unknown
 from lockstep.run.plan import ModelIdentity
 
 
@@ -46,3 +46,31 @@ def test_a_changed_artifact_is_refused(identity: ModelIdentity, cache: Path) -> 
 def test_what_mlflow_adds_on_download_does_not_change_the_digest(identity: ModelIdentity) -> None:
     (Path(identity.location) / "registered_model_meta").write_text("model_name: m")
     assert artifact_digest(Path(identity.location)) == identity.digest
+
+
+def test_what_killed_processes_left_is_cleared_away(identity: ModelIdentity, cache: Path) -> None:
+    for process in ("1", "99999999"):
+        (cache / "models" / f"{identity.digest}.{process}.partial" / "model").mkdir(parents=True)
+    other = cache / "models" / f"{'0' * 64}.5.partial"
+    other.mkdir()
+    assert artifact_digest(fetch_artifact(identity, cache)) == identity.digest
+    assert list((cache / "models").glob("*.partial")) == [other], "another model's may be at work"
+
+
+def test_a_copy_without_its_mark_is_made_anew(identity: ModelIdentity, cache: Path) -> None:
+    half = cache / "models" / identity.digest / "model"
+    half.mkdir(parents=True)
+    (half / "MLmodel").write_text("half")
+    assert artifact_digest(fetch_artifact(identity, cache)) == identity.digest
+
+
+def test_an_artifact_of_unknown_digest_is_kept_by_what_it_has(identity: ModelIdentity, cache: Path) -> None:
+    location = Path(identity.location).as_uri()
+    path, digest = fetch_unknown(location, cache, title="m")
+    assert digest == identity.digest
+    assert fetch_artifact(identity, cache) == path
+    (Path(identity.location) / "artifacts" / "w.bin").write_bytes(b"other weights")
+    later, other = fetch_unknown(location, cache, title="m")
+    assert other != digest
+    assert later != path
+    assert path.is_dir()
