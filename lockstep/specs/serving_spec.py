@@ -63,6 +63,9 @@ class ServingLimits(Strict):
         75, gt=0, description="Longest time for the head of a request, for the next one, and to take an answer."
     )
     in_progress: int = Field(256, ge=1, description="Requests at a time; further ones get 503.")
+    drain_s: float = Field(
+        0, ge=0, le=600, description="How long an endpoint that stops fails its readiness, but still answers."
+    )
     grace_s: float = Field(30, ge=0, description="Longest wait for running requests when the endpoint stops.")
     stuck_s: float = Field(
         60, gt=0, description="Liveness fails when a micro-batch runs so long beyond its prediction."
