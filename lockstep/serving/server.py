@@ -116,7 +116,7 @@ async def serve(
     app.close()
 
 
-async def _drain(  # noqa: PLR0917 - all that stops
+async def _drain(
     app: Application, listener: Listener, called: GrpcServer | None, *, drain_s: float, grace_s: float, shared: bool
 ) -> None:
     """Let go of all clients, and return when nothing is in progress."""

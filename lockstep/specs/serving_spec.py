@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from lockstep.specs.features_spec import FeatureBinding, filled_twice
+from lockstep.specs.gateway_spec import Gateway
 from lockstep.specs.inference_log_spec import InferenceLogging
 from lockstep.specs.loading import validate
 from lockstep.specs.routing_spec import Routing
@@ -92,6 +93,9 @@ class Serving(Strict):
     log: InferenceLogging | None = Field(None, description="What is kept of answered rows; none: nothing.")
     tracing: TracingSection | None = Field(
         None, description="Where spans of requests go; none: as OpenTelemetry's variables say."
+    )
+    gateway: Gateway | None = Field(
+        None, description="What stands in front of replicas; they ignore it: docs/gateway.md."
     )
 
     @model_validator(mode="after")

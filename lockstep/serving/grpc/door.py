@@ -14,7 +14,7 @@ def refuse_connections(port: int) -> None:
 
     gRPC then says once that it cannot accept any more, as an error of its own log.
     """
-    for name in os.listdir(OPEN_FILES):
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(name))) as sock:
+    for file in OPEN_FILES.iterdir():
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(file.name))) as sock:
             if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and sock.getsockname()[1] == port:
                 sock.shutdown(socket.SHUT_RDWR)

@@ -12,8 +12,8 @@ from grpc_reflection.v1alpha import reflection
 from lockstep.serving.access_log import AccessLog
 from lockstep.serving.data_plane import DataPlane, Limits
 from lockstep.serving.errors import PortUnavailable
-from lockstep.serving.grpc.door import refuse_connections
 from lockstep.serving.grpc.calls import Observer
+from lockstep.serving.grpc.door import refuse_connections
 from lockstep.serving.grpc.health import Health
 from lockstep.serving.grpc.servicer import SERVICE, Admit, InferenceServicer, admit_all, inference_handlers
 from lockstep.serving.repository import Repository
