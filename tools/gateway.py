@@ -40,7 +40,9 @@ def main() -> int:
         with not_started():
             problem = install("nginx")
         found = find_nginx(os.environ)
-    print(f"nginx: {found}" if found else f"nginx: {problem or _problem(os.environ, NGINX)}; {NGINX_REMEDY}", flush=True)
+    print(
+        f"nginx: {found}" if found else f"nginx: {problem or _problem(os.environ, NGINX)}; {NGINX_REMEDY}", flush=True
+    )
     if find_envoy(os.environ) is None and ENVOY not in os.environ:
         subprocess.run([sys.executable, str(ROOT / "tools" / "environment.py"), "gateway"], check=False)
     envoy = find_envoy(os.environ)

@@ -1,4 +1,4 @@
-"""The `gateway:` section of a `serving.yaml`: what stands in front of the replicas. The replicas themselves ignore it."""
+"""The `gateway:` section of a `serving.yaml`: what stands in front of the replicas, which ignore it."""
 
 import ipaddress
 import re
@@ -10,7 +10,9 @@ from lockstep.specs.serving_security import File, Tls
 from lockstep.specs.strict import Strict
 
 # A name or an IPv4 address, or an IPv6 address in brackets; then the ports of REST and of gRPC.
-REPLICA = re.compile(r"(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?P<ports>(?::\d{1,5}){0,2})")
+REPLICA = re.compile(
+    r"(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?P<ports>(?::\d{1,5}){0,2})"
+)
 # Characters that mean something in the files that paths are written into.
 UNFIT = set("\"'\\${};\n\r\t")
 HIGHEST_PORT = 65_535
@@ -51,7 +53,8 @@ class GatewayTls(Tls):
     certificate: PlainFile = Field(description="PEM file: the certificate, then those between it and the root.")
     key: PlainFile = Field(description="PEM file with its private key, not encrypted.")
     clients_ca: PlainFile | None = Field(
-        None, description="Refuse clients without a certificate of these authorities; replicas do not learn whose it is."
+        None,
+        description="Refuse clients without a certificate of these authorities; replicas do not learn whose it is.",
     )
 
 

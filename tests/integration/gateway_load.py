@@ -2,6 +2,7 @@
 
 import collections
 import threading
+import time
 
 import grpc
 from gateways import Gateway, own_channel
@@ -27,10 +28,11 @@ class GrpcLoad:
         answers: Scores by the version that the answer names.
     """
 
-    def __init__(self, gateway: Gateway, clients: int) -> None:
+    def __init__(self, gateway: Gateway, clients: int, *, pause_s: float = 0.0) -> None:
         self.outcomes: collections.Counter[str] = collections.Counter()
         self.answers: dict[str, set[float]] = collections.defaultdict(set)
         self._target = gateway.target
+        self._pause_s = pause_s
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
 
@@ -56,3 +58,4 @@ class GrpcLoad:
                 else:
                     self.outcomes["OK"] += 1
                     self.answers[answer.model_version].add(answer.outputs[0].contents.fp64_contents[0])
+                time.sleep(self._pause_s)

@@ -37,20 +37,20 @@ def _replicas(serving: Serving, gateway: Gateway) -> Iterator[str]:
             "for certificates"
         )
     if security.tls is not None and told is None:
-        yield "security.tls: the gateway must know the replicas by their certificates: say gateway.replicas_tls (ca, name)"
+        yield "security.tls: the gateway must know the replicas by their certificates: say gateway.replicas_tls"
     if security.tls is None and told is not None:
         yield "gateway.replicas_tls: the replicas speak plain text; add security.tls, or take it out"
     if security.mtls is not None and security.mtls.require and told is not None and told.certificate is None:
-        yield "security.mtls: replicas ask the gateway for a certificate too: say gateway.replicas_tls.certificate and key"
+        yield "security.mtls: replicas ask the gateway for a certificate too: say gateway.replicas_tls.certificate"
 
 
 def _times(serving: Serving, gateway: Gateway) -> Iterator[str]:
-    if serving.limits.idle_s < 2:  # noqa: PLR2004 - seconds
+    if serving.limits.idle_s < 2:
         yield (
             f"limits.idle_s {serving.limits.idle_s:g}: replicas would close connections that the gateway is about to "
             "use; expected 2 or more"
         )
     if 0 < serving.limits.drain_s < 1:
         yield f"limits.drain_s {serving.limits.drain_s:g}: too short for a gateway to turn away; expected 1 or more"
-    if gateway.timeout_s is not None and gateway.timeout_s < 0.01:  # noqa: PLR2004 - seconds
+    if gateway.timeout_s is not None and gateway.timeout_s < 0.01:
         yield f"gateway.timeout_s {gateway.timeout_s:g}: expected 0.01 or more"

@@ -103,7 +103,7 @@ class GatewayFacts:
     def idle_ms(self) -> int:
         """How long a connection to a replica may be idle: the gateway must close it before the replica would."""
         limits = self.serving.limits
-        longest = limits.drain_s if limits.drain_s else 2 * IDLE_S
+        longest = limits.drain_s or 2 * IDLE_S
         return int(min(longest, limits.idle_s) * 500)
 
     @property

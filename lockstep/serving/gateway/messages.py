@@ -39,7 +39,7 @@ class Refusal:
     @property
     def mlflow(self) -> str:
         """The body of MLflow's protocol, which has no word for a 502."""
-        known = 503 if self.status == 502 else self.status  # noqa: PLR2004 - see above
+        known = 503 if self.status == 502 else self.status
         return invocations.describe_error(known, self.text).decode()
 
     @property
@@ -53,12 +53,18 @@ def refusals(facts: GatewayFacts) -> Mapping[str, Refusal]:
     limits = facts.serving.limits
     return {
         "bad_request": Refusal(400, 13, "the request cannot be read as HTTP"),
-        "certificate": Refusal(400, 16, "this gateway asks clients for a certificate, and none that it accepts was shown"),
+        "certificate": Refusal(
+            400, 16, "this gateway asks clients for a certificate, and none that it accepts was shown"
+        ),
         "plaintext": Refusal(400, 13, "this port speaks TLS: use https"),
         "unknown": Refusal(404, 12, "no such endpoint: this path is not served"),
         "not_here": Refusal(403, 7, "a gateway passes on no changes, metrics or status: ask each replica itself"),
-        "slow": Refusal(408, 4, f"the request did not arrive in time ({limits.body_timeout_s:g} s without a byte of it)"),
-        "too_large": Refusal(413, 8, f"the body is larger than {facts.body_bytes} bytes; send the rows in several requests"),
+        "slow": Refusal(
+            408, 4, f"the request did not arrive in time ({limits.body_timeout_s:g} s without a byte of it)"
+        ),
+        "too_large": Refusal(
+            413, 8, f"the body is larger than {facts.body_bytes} bytes; send the rows in several requests"
+        ),
         "too_long": Refusal(414, 13, "the address of the request is too long"),
         "rate": Refusal(429, 8, f"the rate limit of this client is reached; try again in {RETRY_S} s", again=True),
         "head": Refusal(431, 13, "the head of the request is too large"),

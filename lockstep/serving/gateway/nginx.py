@@ -6,6 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lockstep.serving.gateway.facts import ClientRate, GatewayFacts
 from lockstep.serving.gateway.messages import RETRY_S, STRIPPED, refusals
+from lockstep.serving.gateway.paths import GRPC, REST
 
 FILE = "nginx.conf"
 # What nginx calls each occasion; it answers 400 for some of its own statuses.
@@ -46,6 +47,8 @@ def render_nginx(facts: GatewayFacts) -> Mapping[str, str]:
         names=OCCASIONS,
         retry_s=RETRY_S,
         forwarded=STRIPPED,
+        rest=REST,
+        grpc=GRPC,
     )
     return {FILE: text}
 

@@ -42,7 +42,7 @@ def read_replicas(texts: Sequence[str], serving: Serving) -> tuple[Replica, ...]
     for text in texts:
         match = REPLICA.fullmatch(text)
         ports = [int(port) for port in match["ports"].split(":")[1:]] if match is not None else []
-        if match is None or not all(1 <= port <= 65_535 for port in ports):  # noqa: PLR2004 - the highest port
+        if match is None or not all(1 <= port <= 65_535 for port in ports):
             raise ValueError(f"{text!r} is no address of a replica; expected HOST, HOST:PORT or HOST:PORT:GRPC_PORT")
         if len(ports) > 1 and serving.grpc_port is None:
             raise ValueError(f"{text!r} names a port of gRPC, but the configuration has no 'grpc_port'")
