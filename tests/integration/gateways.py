@@ -55,7 +55,17 @@ def command(kind: str, configuration: Path, folder: Path, *more: str) -> list[st
         # Folders of tests are their owner's alone.
         owner = ["-g", "daemon off; user root;" if os.geteuid() == 0 else "daemon off;"]
         return [start, "-p", str(folder), "-c", str(configuration), "-e", "stderr", *owner, *more]
-    return [start, "-c", str(configuration), "--concurrency", "2", "--disable-hot-restart", *more]
+    return [
+        start,
+        "-c",
+        str(configuration),
+        "--concurrency",
+        "2",
+        "--disable-hot-restart",
+        "--file-flush-interval-msec",
+        "100",
+        *more,
+    ]
 
 
 def checked(kind: str, configuration: Path, folder: Path) -> "subprocess.CompletedProcess[str]":

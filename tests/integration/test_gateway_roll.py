@@ -88,6 +88,6 @@ def test_a_roll_and_a_death_under_load_fail_nobody(world: World, tmp_path: Path)
             three.running[1].process.kill()
             for each in clients:
                 each.go_on()
-        assert len(expected) == 2
-        for each in clients:
-            each.check(expected)
+    assert len(expected) == 2
+    for each in clients:
+        each.check(expected)

@@ -1,5 +1,6 @@
 """How much Envoy lets through: rates of clients, and sizes of bodies."""
 
+import math
 from typing import Any
 
 from lockstep.serving.gateway.facts import ClientRate, GatewayFacts
@@ -84,4 +85,4 @@ def _bucket(rate: ClientRate) -> Part:
     """Return a rate as Envoy has it, never more than it is."""
     if rate.per_s >= 1:
         return {"max_tokens": rate.burst, "tokens_per_fill": int(rate.per_s), "fill_interval": "1s"}
-    return {"max_tokens": rate.burst, "tokens_per_fill": 1, "fill_interval": f"{1 / rate.per_s:.3f}s"}
+    return {"max_tokens": rate.burst, "tokens_per_fill": 1, "fill_interval": f"{math.ceil(1000 / rate.per_s) / 1000}s"}

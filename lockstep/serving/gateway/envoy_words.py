@@ -1,9 +1,10 @@
 """What Envoy says itself, and what it writes down."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from lockstep.serving.gateway.facts import GatewayFacts
-from lockstep.serving.gateway.messages import RETRY_S, Refusal, refusals
+from lockstep.serving.gateway.messages import RETRY_S, refusals
 
 API = "type.googleapis.com/envoy."
 # Its statuses; what it says of certificates is an alert of TLS, and no answer.
@@ -30,20 +31,24 @@ def local_replies(facts: GatewayFacts, *, grpc: bool) -> Part:
     mappers = []
     for status, name in OCCASIONS.items():
         if grpc:
-            mappers.append(_mapper(_status(status), said[name], said[name].text, kind="text/plain"))
+            code = {"grpc-status": str(said[name].code)}
+            mappers.append(_mapper(_status(status), said[name].text, kind="text/plain", headers=code))
             continue
+        again = {"retry-after": str(RETRY_S)} if said[name].again else {}
         v2 = {"and_filter": {"filters": [_status(status), _path_begins("/v2")]}}
-        mappers.append(_mapper(v2, said[name], said[name].v2, kind="application/json"))
-        mappers.append(_mapper(_status(status), said[name], said[name].mlflow, kind="application/json"))
+        for which, text in ((v2, said[name].v2), (_status(status), said[name].mlflow)):
+            mappers.append(_mapper(which, text, kind="application/json", headers=again))
     return {"mappers": mappers}
 
 
-def _mapper(which: Part, refusal: Refusal, text: str, *, kind: str) -> Part:
+def _mapper(which: Part, text: str, *, kind: str, headers: Mapping[str, str]) -> Part:
     form = {"text_format_source": {"inline_string": text.replace("%", "%%")}, "content_type": kind}
     found: Part = {"filter": which, "body_format_override": form}
-    if refusal.again and kind != "text/plain":
-        header = {"key": "retry-after", "value": str(RETRY_S)}
-        found["headers_to_add"] = [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
+    if headers:
+        found["headers_to_add"] = [
+            {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+            for key, value in headers.items()
+        ]
     return found
 
 
@@ -65,7 +70,7 @@ def access_log(*, grpc: bool) -> Part:
         "event": "request",
         "protocol": "grpc" if grpc else "rest",
         "method": "%REQ(:METHOD)%",
-        "path": "%PATH(NQ:ORIG)%",
+        "path": "%PATH(NQ)%",
         "status": "%RESPONSE_CODE%",
         "ms": "%DURATION%",
         "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",

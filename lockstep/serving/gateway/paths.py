@@ -29,7 +29,7 @@ REST = Passed(
     scored=f"/invocations|/endpoints/[^/]+/invocations|/v2/models/[^/]+{VERSION}/infer",
     read=f"/|/docs|/openapi[.]json|/version|/v2|/v2/repository/index|/v2/models/[^/]+{VERSION}(/ready)?|/models/[^/]+/lookup",
     open="/ping|/health|/v2/health/live|/v2/health/ready",
-    refused="/metrics|/status|/status[.]json|/v2/repository/.+",
+    refused="/metrics|/status|/status[.]json|/v2/repository/models/.+",
 )
 GRPC = Passed(
     scored=f"{SERVICE}/ModelInfer",
