@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -42,10 +43,13 @@ def program(kind: str) -> Path:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody uses at the moment, and that stay the same over restarts."""
-    with contextlib.ExitStack() as stack:
-        found = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [sock.getsockname()[1] for sock in found]
+    """Return ports that nobody uses, and that no connection is given while a replica is started again."""
+    found: list[int] = []
+    while len(found) < count:
+        port = random.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.append(port)
+    return found
 
 
 def command(kind: str, configuration: Path, folder: Path, *more: str) -> list[str]:
