@@ -40,7 +40,8 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift setup-browser python java data train text drift \
+.PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift setup-browser setup-gateway python java data train text \
+	drift \
 	demo up test test-unit test-publish test-spark test-integration test-browser pictures test-gpu test-dags test-training test-kills test-faults \
 	test-operations test-swaps test-schema test-clients test-overload test-soak test-parity fuzz setup-clients \
 	bench bench-table bench-serving bench-serving-table setup-bench setup-bench-serving \
@@ -85,6 +86,9 @@ setup-drift: python setup-data ## Flights of 2023, into the data environment
 setup-browser: python ## Find Chromium for the browser tests, or install it (root on Debian), or say what to install
 	@$(PYTHON) tools/browser.py
 
+setup-gateway: python ## Find nginx and Envoy for the gateway's tests, or install them, or say what to install
+	@$(PYTHON) tools/gateway.py
+
 java: setup-data ## Say which Java Spark will get, or what to install
 	@$(BIN)/python tools/show_java.py
 
@@ -119,7 +123,7 @@ up: setup ## MLflow, Airflow and the endpoint together, until Ctrl-C
 
 # The browser's backfill of `make test` is short; `make test-browser` has ten days. Long files first: short ones even out.
 test: BACKFILL_DAYS = 3
-test: setup setup-dev setup-text setup-drift setup-browser ## All tests; COVERAGE=1 also says what of lockstep/ they run, and takes longer
+test: setup setup-dev setup-text setup-drift setup-browser setup-gateway ## All tests; COVERAGE=1 also says what of lockstep/ they run, and takes longer
 	@failed=''; \
 	printf '\n== browser, integration, spark, publish, unit (data environment)\n'; \
 	$(BIN)/python -m pytest tests/browser tests/integration tests/spark tests/publish tests/unit --timeout 600 \
@@ -141,7 +145,7 @@ test-publish: setup-dev ## Every warehouse against the same promises: DuckDB, Po
 test-spark: setup-dev java ## On a local Spark session
 	@$(BIN)/python -m pytest tests/spark --timeout 600 $(PYTEST_ARGS)
 
-test-integration: setup java setup-dev ## Real components together
+test-integration: setup java setup-dev setup-gateway ## Real components together
 	@$(BIN)/python -m pytest tests/integration --timeout 600 $(PYTEST_ARGS)
 
 test-browser: setup java setup-dev setup-browser ## Airflow's pages in Chromium, as an operator uses them

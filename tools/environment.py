@@ -81,6 +81,7 @@ ENVIRONMENTS = {
     "bench": Environment("bench", "bench", pip_arguments=("--no-deps",), base="data"),
     "serving-text": Environment("text", "serving", pip_arguments=("--no-deps",), holds_package=False),
     "mlserver-text": Environment("text", "mlserver", pip_arguments=("--no-deps",), holds_package=False),
+    "gateway": Environment("gateway", "gateway", holds_package=False),
     **{name: Environment(name, name, holds_package=False) for name in OTHERS},
 }
 

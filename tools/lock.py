@@ -27,6 +27,7 @@ NAMES = (
     "client-triton",
     "client-kserve",
     "fuzz",
+    "gateway",
 )
 CONSTRAINED_BY = {"dev": "data", "bench": "data"}
 
