@@ -28,9 +28,9 @@ LABEL org.opencontainers.image.title="lockstep-endpoint" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 # The home is the only place that is written to, beside /tmp.
-RUN groupadd --gid 10001 lockstep \
-    && useradd --uid 10001 --gid 10001 --home-dir /srv/lockstep --no-log-init --shell /usr/sbin/nologin lockstep \
-    && install --directory --owner 10001 --group 10001 /srv/lockstep
+RUN groupadd --gid 50000 lockstep \
+    && useradd --uid 50000 --gid 50000 --home-dir /srv/lockstep --no-log-init --shell /usr/sbin/nologin lockstep \
+    && install --directory --owner 50000 --group 50000 /srv/lockstep
 WORKDIR /opt/lockstep
 COPY --from=build /opt/lockstep /opt/lockstep
 COPY models models
@@ -41,7 +41,7 @@ ENV HOME=/srv/lockstep \
     PATH=/opt/lockstep/.venv/data/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
-USER 10001:10001
+USER 50000:50000
 EXPOSE 8080 8081
 # An endpoint with TLS: --health-cmd "... healthy.py https://127.0.0.1:8080"
 HEALTHCHECK --interval=10s --timeout=5s --start-period=600s --retries=3 \

@@ -30,9 +30,9 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends openjdk-17-jre-headless procps tini \
     && rm -rf /var/lib/apt/lists/* \
     && ln -s /usr/lib/jvm/java-17-openjdk-* /opt/java \
-    && groupadd --gid 10001 lockstep \
-    && useradd --uid 10001 --gid 10001 --home-dir /srv/lockstep --no-log-init --shell /usr/sbin/nologin lockstep \
-    && install --directory --owner 10001 --group 10001 /srv/lockstep
+    && groupadd --gid 50000 lockstep \
+    && useradd --uid 50000 --gid 50000 --home-dir /srv/lockstep --no-log-init --shell /usr/sbin/nologin lockstep \
+    && install --directory --owner 50000 --group 50000 /srv/lockstep
 WORKDIR /opt/lockstep
 COPY --from=build /opt/lockstep /opt/lockstep
 COPY jobs jobs
@@ -49,7 +49,7 @@ ENV HOME=/srv/lockstep \
     PYTHONPATH=/opt/lockstep \
     SPARK_CONF_DIR=/opt/lockstep/spark-conf \
     SPARK_HOME=/opt/lockstep/.venv/data/lib/python3.11/site-packages/pyspark
-USER 10001:10001
+USER 50000:50000
 EXPOSE 7077 8080 8081
 # One image for several processes: who starts it says how its health is asked for (compose.yaml, pods' probes).
 HEALTHCHECK NONE
