@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from lockstep.services.airflow import POOLS
-from lockstep.services.postgres import USER
+from lockstep.services.postgres import DATABASE, USER
 from tests.deploy.programs import DEPLOY, ROOT, linter, passes, run
 from tests.publish.postgres_server import running
 from tools.make_secrets import make_secrets
@@ -68,7 +68,7 @@ def test_databases_are_made_by_a_real_postgres(tmp_path: Path) -> None:
             "PGPORT": str(server.cluster.port),
             "PGPASSWORD": server.cluster.password,
             "PGDATABASE": "postgres",
-            "POSTGRES_USER": USER,
+            "POSTGRES_USER": "postgres",
             "SECRETS": str(tmp_path / "secrets"),
         }
 
@@ -83,6 +83,12 @@ def test_databases_are_made_by_a_real_postgres(tmp_path: Path) -> None:
                 check=False,
             )
 
+        # This server's own user and database are called as one of the stack's: they make room.
+        user = ["psql", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--dbname", "postgres", "--username"]
+        password = server.cluster.password
+        sh(*user, USER, "--command", f"CREATE ROLE postgres SUPERUSER LOGIN PASSWORD '{password}'")
+        sh(*user, "postgres", "--command", f"ALTER DATABASE {DATABASE} RENAME TO first")
+        sh(*user, "postgres", "--command", f"ALTER ROLE {USER} RENAME TO first")
         done = sh("sh", str(DEPLOY / "postgres" / "databases.sh"))
         assert done.returncode == 0, done.stderr
         for name in ("airflow", "mlflow", "warehouse"):
