@@ -13,10 +13,12 @@ LABEL org.opencontainers.image.title="lockstep-gateway" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
+# Through nginx to a replica; readiness is open to everybody. For a gateway without TLS: -e GATEWAY_HEALTH=http://...
+ENV GATEWAY_HEALTH=https://127.0.0.1:8443/ping
 USER 101:101
-EXPOSE 8080 8443
-# Through nginx to a replica; readiness is open to everybody.
+EXPOSE 8443 8444
 HEALTHCHECK --interval=10s --timeout=5s --retries=3 \
-    CMD ["wget", "--quiet", "--output-document=/dev/null", "http://127.0.0.1:8080/ping"]
+    CMD ["sh", "-c", "wget --quiet --output-document=/dev/null --no-check-certificate \"$GATEWAY_HEALTH\""]
 STOPSIGNAL SIGQUIT
-CMD ["nginx", "-c", "/etc/lockstep/gateway/nginx.conf", "-g", "daemon off;"]
+# Its folder is /tmp, where the root file system may be read-only; the access log goes where a container's log goes.
+CMD ["sh", "-c", "ln -sf /dev/stdout /tmp/access.log && exec nginx -p /tmp -c /etc/lockstep/gateway/nginx.conf -e stderr -g 'daemon off;'"]

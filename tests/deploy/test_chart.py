@@ -79,7 +79,8 @@ def test_the_endpoint_accepts_its_configuration(rendered: tuple[str, list[Manife
 def test_a_stop_leaves_time_for_running_requests(rendered: tuple[str, list[Manifest]], tmp_path: Path) -> None:
     pod = only(rendered[1], "Deployment")["spec"]["template"]["spec"]
     pause = pod["containers"][0].get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-    least = pause + served(rendered[1], tmp_path).limits.grace_s
+    limits = served(rendered[1], tmp_path).limits
+    least = pause + 2 * getattr(limits, "drain_s", 0) + limits.grace_s
     assert least + 10 <= pod["terminationGracePeriodSeconds"] < least + 12
 
 
@@ -130,8 +131,9 @@ def test_values_are_all_in_the_schema_and_known_to_the_endpoint() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
     values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
     assert schema["properties"].keys() - {"global"} == values.keys()
-    # The chart says where it listens.
-    assert schema["properties"]["serving"]["properties"].keys() == Serving.model_fields.keys() - {"host", "port"}
+    # The chart says where it listens, and replicas know nothing of a gateway.
+    said = schema["properties"]["serving"]["properties"].keys()
+    assert said == Serving.model_fields.keys() - {"host", "port", "gateway"}
 
 
 def test_the_chart_is_of_this_version() -> None:

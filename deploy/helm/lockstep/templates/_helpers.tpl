@@ -27,12 +27,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{ if .Values.tls.secret }}HTTPS{{ else }}HTTP{{ end }}
 {{- end }}
 
-{{/* Seconds that a pod has from the first notice of its end: pause, running requests, the end itself. */}}
+{{/* Seconds that a pod has from the first notice of its end: pause, the endpoint's own drain, which takes up to twice its
+length, running requests, the end itself. */}}
 {{- define "lockstep.graceSeconds" -}}
 {{- $limits := .Values.serving.limits | default dict -}}
 {{- $running := 30 -}}
 {{- if hasKey $limits "grace_s" }}{{ $running = $limits.grace_s }}{{ end -}}
-{{- add .Values.drain.pauseSeconds (ceil $running | int) 10 -}}
+{{- add .Values.drain.pauseSeconds (mul 2 (ceil ($limits.drain_s | default 0) | int)) (ceil $running | int) 10 -}}
 {{- end }}
 
 {{/* serving.yaml: what values say, and what follows from running in a pod. */}}
