@@ -88,17 +88,11 @@ ENVIRONMENTS = {
 
 @dataclass
 class Progress:
-    """What pip is doing, as one line that moves on a terminal, or as a line now and then elsewhere.
-
-    Attributes:
-        name: Of the environment.
-        goal: Packages in the lock.
-        packages: Folder that pip installs into.
-    """
+    """What pip is doing, as one line that moves on a terminal, or as a line now and then elsewhere."""
 
     name: str
-    goal: int
-    packages: Path
+    goal: int  # packages in the lock
+    packages: Path  # folder that pip installs into
     step: str = "starting"
     seen: set[str] = field(default_factory=set)
     started: float = field(default_factory=time.monotonic)

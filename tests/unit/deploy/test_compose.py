@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+import lockstep
 from lockstep.serving.security.exposure import check_exposure
 from lockstep.specs.serving_spec import load_serving
 from tests.unit.deploy.dockerfile import ROOT, read
@@ -31,6 +32,7 @@ def test_images_are_ours_or_named_by_version(name: str) -> None:
     if "build" not in service:
         assert repository.startswith("docker.io/")
         return
+    assert tag == lockstep.__version__
     file, target = TARGETS[repository]
     assert service["build"]["dockerfile"] == f"deploy/images/{file}.Dockerfile"
     assert service["build"].get("target", [*read(ROOT / service["build"]["dockerfile"]).stages][-1]) == target
