@@ -40,8 +40,8 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift setup-browser setup-gateway setup-deploy python java data train text \
-	drift \
+.PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift setup-browser \
+	setup-gateway setup-deploy python java data train text drift \
 	demo up test test-unit test-publish test-spark test-integration test-browser pictures test-gpu test-deploy test-dags test-training test-kills test-faults \
 	test-operations test-swaps test-schema test-clients test-overload test-soak test-parity fuzz setup-clients \
 	bench bench-table bench-serving bench-serving-table setup-bench setup-bench-serving \
