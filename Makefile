@@ -40,8 +40,9 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift setup-browser python java data train text drift \
-	demo up test test-unit test-publish test-spark test-integration test-browser pictures test-gpu test-dags test-training test-kills test-faults \
+.PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift setup-browser setup-gateway setup-deploy python java data train text \
+	drift \
+	demo up test test-unit test-publish test-spark test-integration test-browser pictures test-gpu test-deploy test-dags test-training test-kills test-faults \
 	test-operations test-swaps test-schema test-clients test-overload test-soak test-parity fuzz setup-clients \
 	bench bench-table bench-serving bench-serving-table setup-bench setup-bench-serving \
 	lint fmt type lock docs hooks clean distclean
@@ -85,6 +86,13 @@ setup-drift: python setup-data ## Flights of 2023, into the data environment
 setup-browser: python ## Find Chromium for the browser tests, or install it (root on Debian), or say what to install
 	@$(PYTHON) tools/browser.py
 
+setup-gateway: python ## Find nginx and Envoy for the gateway's tests, or install them, or say what to install
+	@$(PYTHON) tools/gateway.py
+
+setup-deploy: python ## Linters and validators of deploy/; helm and promtool where they can be had
+	@$(PYTHON) tools/environment.py deploy
+	@$(PYTHON) tools/deploy_tools.py
+
 java: setup-data ## Say which Java Spark will get, or what to install
 	@$(BIN)/python tools/show_java.py
 
@@ -119,10 +127,10 @@ up: setup ## MLflow, Airflow and the endpoint together, until Ctrl-C
 
 # The browser's backfill of `make test` is short; `make test-browser` has ten days. Long files first: short ones even out.
 test: BACKFILL_DAYS = 3
-test: setup setup-dev setup-text setup-drift setup-browser ## All tests; COVERAGE=1 also says what of lockstep/ they run, and takes longer
+test: setup setup-dev setup-text setup-drift setup-browser setup-gateway setup-deploy ## All tests; COVERAGE=1 also says what of lockstep/ they run, and takes longer
 	@failed=''; \
-	printf '\n== browser, integration, spark, publish, unit (data environment)\n'; \
-	$(BIN)/python -m pytest tests/browser tests/integration tests/spark tests/publish tests/unit --timeout 600 \
+	printf '\n== browser, integration, spark, publish, deploy, unit (data environment)\n'; \
+	$(BIN)/python -m pytest tests/browser tests/integration tests/spark tests/publish tests/deploy tests/unit --timeout 600 \
 		--numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(if $(COVERAGE),--cov --cov-report term) $(PYTEST_ARGS) \
 		|| failed="$$failed data"; \
 	printf '\n== dags (control environment)\n'; \
@@ -141,7 +149,7 @@ test-publish: setup-dev ## Every warehouse against the same promises: DuckDB, Po
 test-spark: setup-dev java ## On a local Spark session
 	@$(BIN)/python -m pytest tests/spark --timeout 600 $(PYTEST_ARGS)
 
-test-integration: setup java setup-dev ## Real components together
+test-integration: setup java setup-dev setup-gateway ## Real components together
 	@$(BIN)/python -m pytest tests/integration --timeout 600 $(PYTEST_ARGS)
 
 test-browser: setup java setup-dev setup-browser ## Airflow's pages in Chromium, as an operator uses them
@@ -192,6 +200,9 @@ test-parity: setup-dev java ## ROWS real rows through Spark and, in every form, 
 
 test-operations: setup java setup-dev ## kill -9, outages and people at the buttons, on a real stack; half an hour
 	@$(BIN)/python -m pytest tests/operations --timeout 1800 $(PYTEST_ARGS)
+
+test-deploy: setup-dev setup-deploy ## Images, manifests and alert rules by their own linters and validators; under a minute
+	@$(BIN)/python -m pytest tests/deploy tests/unit/deploy --timeout 120 $(PYTEST_ARGS)
 
 test-dags: setup-control ## Airflow's view of the generated DAGs
 	@.venv/control/bin/python -m pytest tests/dags $(PYTEST_ARGS)

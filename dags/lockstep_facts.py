@@ -5,7 +5,6 @@ import datetime as dt
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +16,7 @@ from lockstep.run.folder import AUDIT, GATE
 from lockstep.run.pins import read_pin
 from lockstep.specs.settings import Settings
 from lockstep.specs.spec import ScoringSpec
+from lockstep.storage.files import Location, location
 
 PLAN_TASK = "plan"
 
@@ -38,7 +38,7 @@ class RunFacts:
     model: str
     model_version: int | None = None
     partition: dt.date | None = None
-    run_folder: Path | None = None
+    run_folder: Location | None = None
 
     def texts(self) -> dict[str, str]:
         """Return it for people."""
@@ -77,7 +77,7 @@ def facts_of_run(spec: ScoringSpec, context: Mapping[str, Any]) -> RunFacts:
     return RunFacts(dag_id, run_id, task.task_id, spec.name, spec.model.name, version, partition, folder)
 
 
-def _partition(spec: ScoringSpec, folder: Path | None, context: Mapping[str, Any]) -> dt.date | None:
+def _partition(spec: ScoringSpec, folder: Location | None, context: Mapping[str, Any]) -> dt.date | None:
     from lockstep_operators import asked_partition  # which imports this module's users
 
     try:
@@ -86,7 +86,7 @@ def _partition(spec: ScoringSpec, folder: Path | None, context: Mapping[str, Any
         return None
 
 
-def folder_of_run(task: Any, ti: Any) -> Path | None:
+def folder_of_run(task: Any, ti: Any) -> Location | None:
     """Return the run folder: from the task's own command, else as `plan` told; None before there is one."""
     if (folder := folder_of_command(task)) is not None:
         return folder
@@ -97,20 +97,20 @@ def folder_of_run(task: Any, ti: Any) -> Path | None:
     return _named_in(plan)
 
 
-def folder_of_command(task: Any) -> Path | None:
+def folder_of_command(task: Any) -> Location | None:
     """Return the run folder that a task's command names, or has made; None if there is none."""
     commands = (getattr(task, name, None) or () for name in ("ran", "arguments", "application_args"))
     for words in (list(map(str, command)) for command in commands):
         if "--run-folder" in words[:-1]:
-            folder = Path(words[words.index("--run-folder") + 1])
-            if folder.is_absolute():  # else a template that was not rendered
-                return folder
+            folder = words[words.index("--run-folder") + 1]
+            if folder.startswith("/") or "://" in folder:  # else a template that was not rendered
+                return location(folder)
     return _named_in(getattr(task, "result", None))
 
 
-def _named_in(summary: Any) -> Path | None:
+def _named_in(summary: Any) -> Location | None:
     named = summary.get("run_folder") if isinstance(summary, Mapping) else None
-    return Path(named) if named else None
+    return location(str(named)) if named else None
 
 
 def page_of_dag_run(dag_id: str, run_id: str) -> str:

@@ -4,13 +4,13 @@ Airflow's OpenLineage provider asks operators for it when it is configured, and 
 attempt at a task. Nothing of it is imported before it asks.
 """
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep_facts import folder_of_command
 
 from lockstep.run.folder import RunFolder
 from lockstep.run.lineage import lineage_of
+from lockstep.storage.files import Location
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -34,7 +34,7 @@ class LineageMixin:
         return operator_lineage(self, folder_of_command(self))
 
 
-def operator_lineage(task: Any, run_folder: Path | None) -> "OperatorLineage":
+def operator_lineage(task: Any, run_folder: Location | None) -> "OperatorLineage":
     """Return the lineage of a task; empty before there is a run folder."""
     from airflow.providers.openlineage.extractors import OperatorLineage
 

@@ -4,7 +4,6 @@ An operator sets `pages` while it runs: the name of a link to where it leads. Wh
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -53,7 +52,7 @@ def page_of_application(history: str, application_id: str) -> str:
 
 def page_of_run(dag_id: str, run_folder: str, page: str) -> str:
     """Return the address of a page of a run, which `plugins/lockstep_plugin.py` serves."""
-    partition, run_key = Path(run_folder).parts[-2:]
+    partition, run_key = run_folder.rstrip("/").split("/")[-2:]
     path = "/".join(quote(part) for part in ("lockstep", "dags", dag_id, "runs", partition, run_key, page))
     return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/{path}"
 

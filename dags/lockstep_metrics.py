@@ -9,7 +9,6 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,6 +22,7 @@ from lockstep.errors import LockstepError
 from lockstep.run.folder import MANIFEST, TIMINGS, RunFolder
 from lockstep.run.verdicts import SeenVerdict, seen_verdict
 from lockstep.specs.spec import ScoringSpec
+from lockstep.storage.files import Location
 
 PREFIX = "lockstep"
 CHECKING = ("gate", "audit")
@@ -130,7 +130,7 @@ def _publication(meter: Meter, summary: Any) -> None:
         meter.gauge("live.age", round((dt.datetime.now(dt.UTC) - over).total_seconds()))
 
 
-def _seconds(folder: Path, step: str, *, since: dt.datetime) -> float | None:
+def _seconds(folder: Location, step: str, *, since: dt.datetime) -> float | None:
     """Return how long a step took; none if it was not done since then."""
     try:
         timing = json.loads((folder / TIMINGS / f"{step}.json").read_bytes())

@@ -6,7 +6,6 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 from airflow.sdk import Context
@@ -155,7 +154,7 @@ class SparkStepOperator(LineageMixin, SparkJobOperator):
 
     def execute(self, context: Context) -> None:
         """Run spark-submit to its end, unless the step is done already."""
-        folder = RunFolder(Path(str((self.application_args or [])[-1])))
+        folder = RunFolder.at(str((self.application_args or [])[-1]))
         if self._is_done(folder):
             return
         die_with_parent()  # see StepOperator.run_command

@@ -19,7 +19,7 @@ from py4j.protocol import Py4JError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from lockstep.data.feature_query import Days
+from lockstep.data.stored_source import Days
 from lockstep.data.training_set import TrainingSpec, build_training_set, fingerprint, read_meta
 from lockstep.errors import LockstepError
 from lockstep.run.exit_codes import BUG, OK, exit_code
@@ -69,7 +69,7 @@ def describe(meta: dict[str, Any], verb: str) -> str:
 def main() -> int:
     """Build the training set unless it is there, and say what it holds."""
     arguments = parse_arguments()
-    data_root = (arguments.data_root or Settings.from_env(os.environ).data_root).absolute()
+    data_root = arguments.data_root or Settings.from_env(os.environ).data_root
     out: Path = arguments.out.absolute()
     try:
         loaded = load_spec(arguments.spec)

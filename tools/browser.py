@@ -29,7 +29,7 @@ def main() -> int:
     found, problem = find_chromium(os.environ), ""
     if found is None and not problem_of(os.environ) and may_install():
         print("browser: installing Debian's chromium", flush=True)
-        problem = install()
+        problem = install("chromium")
         found = find_chromium(os.environ)
     print(f"browser: {found}" if found else f"browser: {problem or problem_of(os.environ) or 'none found'}; {REMEDY}")
     return 0
@@ -59,10 +59,10 @@ def may_install() -> bool:
     return os.geteuid() == 0 and shutil.which("apt-get") is not None and Path("/etc/debian_version").is_file()
 
 
-def install() -> str:
-    """Install the package; return what went wrong, or nothing."""
+def install(package: str) -> str:
+    """Install a package of Debian; return what went wrong, or nothing."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
+    for arguments in (["update"], ["install", "--yes", "--no-install-recommends", package]):
         command = ["apt-get", *APT_OPTIONS, *arguments]
         try:
             done = subprocess.run(

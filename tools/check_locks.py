@@ -22,6 +22,8 @@ NAMES = (
     "client-triton",
     "client-kserve",
     "fuzz",
+    "gateway",
+    "deploy",
 )
 PIN = re.compile(r"[a-z0-9][a-z0-9.-]*==[0-9][0-9a-z.!]*")
 # What scores the benchmarks' models: the peers must not be faster or slower for another version of it.

@@ -79,25 +79,21 @@ ENVIRONMENTS = {
     "text": Environment("text", "data", pip_arguments=("--no-deps",), holds_package=False),
     "drift": Environment("drift", "data", pip_arguments=("--no-deps",), holds_package=False),
     "bench": Environment("bench", "bench", pip_arguments=("--no-deps",), base="data"),
+    "deploy": Environment("deploy", "deploy", pip_arguments=("--no-deps",), holds_package=False),
     "serving-text": Environment("text", "serving", pip_arguments=("--no-deps",), holds_package=False),
     "mlserver-text": Environment("text", "mlserver", pip_arguments=("--no-deps",), holds_package=False),
+    "gateway": Environment("gateway", "gateway", holds_package=False),
     **{name: Environment(name, name, holds_package=False) for name in OTHERS},
 }
 
 
 @dataclass
 class Progress:
-    """What pip is doing, as one line that moves on a terminal, or as a line now and then elsewhere.
-
-    Attributes:
-        name: Of the environment.
-        goal: Packages in the lock.
-        packages: Folder that pip installs into.
-    """
+    """What pip is doing, as one line that moves on a terminal, or as a line now and then elsewhere."""
 
     name: str
-    goal: int
-    packages: Path
+    goal: int  # packages in the lock
+    packages: Path  # folder that pip installs into
     step: str = "starting"
     seen: set[str] = field(default_factory=set)
     started: float = field(default_factory=time.monotonic)

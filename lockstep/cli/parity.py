@@ -5,7 +5,6 @@ the rows that an endpoint answered.
 """
 
 import contextlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -98,7 +97,7 @@ def command(
     with contextlib.ExitStack() as stack:
         if url is None:
             with console.step("endpoint") as done:
-                log = folder.file("logs", "parity-endpoint.log")
+                log = folder.draft("logs/parity-endpoint.log")
                 started = local_endpoint(name, where, version=batch.model.version, log=log)
                 url = stack.enter_context(started)
                 done(f"model version {batch.model.version} on {url}")
@@ -125,7 +124,7 @@ def _live_run(loaded: "LoadedSpec", day: "dt.date | None", where: "Settings", *,
             advice = f"see `lockstep history {publish.table}` for the days that are"
             raise DateInvalid(day.isoformat(), problem=f"has no live rows in {publish.table}", advice=advice)
         return None
-    folder = RunFolder(Path(live.run_folder))
+    folder = RunFolder.at(live.run_folder)
     require_comparable(folder.plan(step="parity").model)
     console.note(f"  live on {live.partition}: run {live.run_key}, model version {live.model_version}")
     return folder

@@ -96,8 +96,18 @@ def _serve(serving: "Serving", sock: socket.socket, place: "Place | None", *, fo
 
     endpoint = build_endpoint(serving, settings(), folder=folder, place=place)
     ready, bounds = place.ready if place is not None else None, connection_bounds_of(serving)
-    grace_s = serving.limits.grace_s
-    uvloop.run(serve(sock, endpoint.app, grpc=endpoint.grpc, grace_s=grace_s, bounds=bounds, ready=ready))
+    limits, shared = serving.limits, place is not None
+    kept = serve(
+        sock,
+        endpoint.app,
+        grpc=endpoint.grpc,
+        drain_s=limits.drain_s,
+        grace_s=limits.grace_s,
+        bounds=bounds,
+        shared=shared,
+        ready=ready,
+    )
+    uvloop.run(kept)
 
 
 def _run_workers(serving: "Serving", sock: socket.socket, *, folder: Path) -> None:
@@ -111,7 +121,8 @@ def _run_workers(serving: "Serving", sock: socket.socket, *, folder: Path) -> No
         (shared / CONFIGURATION).write_text(serving.model_dump_json(), encoding="utf-8")
         sock.listen()
         start = starter(shared, sock, folder=folder)
-        code = Supervisor(serving.workers, shared, start, serving.limits.grace_s).run(sock)
+        limits = serving.limits
+        code = Supervisor(serving.workers, shared, start, limits.grace_s, drain_s=limits.drain_s).run(sock)
     if code:
         raise typer.Exit(code)
 

@@ -5,7 +5,6 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -32,7 +31,19 @@ log = logging.getLogger("lockstep.step")
 
 app = typer.Typer(help="One step of a run, from its run folder alone.", no_args_is_help=True)
 
-Folder = Annotated[Path, typer.Option("--run-folder", help="Folder that `lockstep step plan` printed.")]
+
+def folder_of(text: str) -> RunFolder:
+    """Return the run folder that a path or URL names."""
+    try:
+        return RunFolder.at(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"expected {error}") from error
+
+
+Folder = Annotated[
+    RunFolder,
+    typer.Option("--run-folder", parser=folder_of, metavar="FOLDER", help="Folder that `lockstep step plan` printed."),
+]
 Strict = Annotated[bool, typer.Option("--strict/--no-strict", help="Let warnings stop the run too.")]
 Digest = Annotated[str | None, typer.Option("--model-digest", help="Only if the version's artifact still has it.")]
 Date = Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="Partition to score.")]
@@ -89,8 +100,7 @@ def _versions(text: str | None) -> dict[str, int | None]:
 
 
 def _register(step: str) -> None:
-    def command(run_folder: Folder, as_json: AsJson = False) -> None:
-        folder = RunFolder(run_folder.absolute())
+    def command(folder: Folder, as_json: AsJson = False) -> None:
         with _logged(step, folder):
             facts = load_step(step)(folder, settings())
         _print(step, facts, as_json=as_json)
@@ -99,8 +109,7 @@ def _register(step: str) -> None:
 
 
 def _register_spark(step: str) -> None:
-    def command(run_folder: Folder, profile: SparkProfiles = None, as_json: AsJson = False) -> None:
-        folder = RunFolder(run_folder.absolute())
+    def command(folder: Folder, profile: SparkProfiles = None, as_json: AsJson = False) -> None:
         with _logged(step, folder):
             facts = load_step(step)(folder, spark_settings(profile))
         _print(step, facts, as_json=as_json)
@@ -109,10 +118,8 @@ def _register_spark(step: str) -> None:
 
 
 def _register_checks(step: str) -> None:
-    def command(
-        run_folder: Folder, strict: Strict = False, profile: SparkProfiles = None, as_json: AsJson = False
-    ) -> None:
-        folder, where = RunFolder(run_folder.absolute()), spark_settings(profile)
+    def command(folder: Folder, strict: Strict = False, profile: SparkProfiles = None, as_json: AsJson = False) -> None:
+        where = spark_settings(profile)
         with _logged(step, folder):
             facts = load_step(step)(folder, where)
             if strict:
@@ -126,13 +133,12 @@ def _register_checks(step: str) -> None:
 
 def _register_canary(step: str) -> None:
     def command(
-        run_folder: Folder,
+        folder: Folder,
         dry_run: Annotated[bool, typer.Option(help="Abort nothing for good.")] = False,
         as_json: AsJson = False,
     ) -> None:
         from lockstep.steps.canary import canary
 
-        folder = RunFolder(run_folder.absolute())
         with _logged(step, folder):
             facts = canary(folder, settings(), dry_run=dry_run)
         _print(step, facts, as_json=as_json)

@@ -1,7 +1,6 @@
 """`lockstep trial`: how the challengers of a spec did."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +10,8 @@ from lockstep.cli.tables import print_table
 from lockstep.run.comparison import Comparison
 from lockstep.run.folder import CHALLENGERS, COMPARISON, RunFolder
 from lockstep.run.partition import parse_partition
+from lockstep.storage.files import Location
+from lockstep.storage.files import found as found_below
 
 SHOWN = 20
 
@@ -44,7 +45,7 @@ def show(
             _print_segments(one, limit)
 
 
-def latest_run(root: Path, day: str) -> RunFolder | None:
+def latest_run(root: Location, day: str) -> RunFolder | None:
     """Return the run whose challengers were compared last, of the latest day that has one.
 
     Args:
@@ -52,9 +53,10 @@ def latest_run(root: Path, day: str) -> RunFolder | None:
         day: Partition, or `*` for any.
     """
     files = [
-        (path.parts[-5], path.stat().st_mtime, path) for path in root.glob(f"{day}/*/{CHALLENGERS}/*/{COMPARISON}")
+        (path.parts[-5], path.stat().st_mtime, number, path)
+        for number, path in enumerate(found_below(root, f"{day}/*/{CHALLENGERS}/*/{COMPARISON}"))
     ]
-    return RunFolder(max(files)[2].parents[2]) if files else None
+    return RunFolder(max(files)[3].parents[2]) if files else None
 
 
 def _row(one: Comparison) -> tuple[object, ...]:

@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -14,6 +13,7 @@ from lockstep.errors import TableNotFound, TableUnsupported
 from lockstep.scoring import storage
 from lockstep.scoring.units import DataFile
 from lockstep.specs.spec import Table
+from lockstep.storage.files import Location
 
 # Reader features that do not change which rows a data file holds, nor under which names.
 HARMLESS = {
@@ -24,7 +24,7 @@ HARMLESS = {
 ADVICE = "Write the table without it, or score a copy that input.query makes"
 
 
-def scan_delta(table: Table, day: Day, data_root: Path) -> TableScan:
+def scan_delta(table: Table, day: Day, data_root: Location) -> TableScan:
     """Find the day in a Delta table, by its partition values or else by the column's statistics.
 
     Raises:

@@ -8,32 +8,22 @@ set for many; the query is the same text.
 import datetime as dt
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from lockstep.data.stored_source import Days, stored_frame
 from lockstep.errors import ColumnMissing, QueryFailed
 from lockstep.specs.spec import Source
+from lockstep.storage.files import Location
+from lockstep.storage.objects import ObjectPath
 
 PARTITION_PARAMETER = re.compile(r":partition\b")
 
 
-@dataclass(frozen=True)
-class Days:
-    """A range of days, both ends included."""
-
-    first: dt.date
-    last: dt.date
-
-    def shifted(self, window: tuple[int, int]) -> "Days":
-        """Return the days that a source's window covers for all days of this range."""
-        return Days(self.first + dt.timedelta(days=window[0]), self.last + dt.timedelta(days=window[1]))
-
-
-def source_frame(spark: SparkSession, source: Source, *, data_root: Path, days: Days) -> DataFrame:
+def source_frame(spark: SparkSession, source: Source, *, data_root: Location, days: Days) -> DataFrame:
     """Read what one source shows for the given days: its window of days, its listed columns, and no more.
 
     Args:
@@ -49,6 +39,8 @@ def source_frame(spark: SparkSession, source: Source, *, data_root: Path, days: 
         ColumnMissing: The table lacks a listed column.
     """
     root = data_root / source.path
+    if isinstance(root, ObjectPath):
+        return stored_frame(spark, source, root, days=None if source.days is None else days.shifted(source.days))
     columns = list(source.columns)
     if source.partition is None or source.days is None:
         table = spark.read.parquet(str(root))
@@ -78,7 +70,7 @@ def _empty_schema(source: Source) -> str:
 
 
 def feature_frame(
-    spark: SparkSession, sources: Mapping[str, Source], *, query: Path, data_root: Path, days: Days
+    spark: SparkSession, sources: Mapping[str, Source], *, query: Path, data_root: Location, days: Days
 ) -> DataFrame:
     """Run the feature query over a range of days.
 

@@ -1,6 +1,5 @@
 """The files of a day in an Iceberg table, planned by PyIceberg; columns are found by their field ids."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -11,6 +10,7 @@ from lockstep.errors import ColumnTypeMismatch, TableNotFound, TableUnsupported
 from lockstep.scoring import storage
 from lockstep.scoring.units import DataFile
 from lockstep.specs.spec import Table
+from lockstep.storage.files import Location
 
 if TYPE_CHECKING:
     from pyiceberg.schema import Schema
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 COMPACT = "Compact the table (rewrite_data_files), or score a copy that input.query makes"
 
 
-def scan_iceberg(table: Table, day: Day, data_root: Path) -> TableScan:
+def scan_iceberg(table: Table, day: Day, data_root: Location) -> TableScan:
     """Find the day in an Iceberg table, by its partitions and its column statistics.
 
     Raises:

@@ -1,33 +1,39 @@
-"""Run the feature query once and keep its result as the Parquet files that are scored."""
+"""Run the feature query once and keep its result as the Parquet files that are scored.
 
-import shutil
+The files depend on the rows alone: neither on how many cores or hosts Spark had, nor on whether the run folder is on a
+disk or in a store. So the work units, and with them the staged files, are the same wherever a run is computed.
+"""
+
+import math
 import uuid
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from lockstep.data.feature_query import Days, feature_frame
+from lockstep.data.feature_query import feature_frame
 from lockstep.data.snapshot import check_unchanged
+from lockstep.data.stored_source import Days
 from lockstep.data.table_input import plan_table_input
 from lockstep.errors import ColumnMissing, EmptyPartition
 from lockstep.run.folder import INPUT, RunFolder
 from lockstep.run.plan import Plan, ScoringInput
 from lockstep.scoring.signature import Signature, check
+from lockstep.scoring.staged import StagedWriter
 from lockstep.scoring.units import plan_units
+from lockstep.storage.files import location
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 INPUT_FOLDER = "input"
 SPEC_FOLDER = "spec"
+# Rows of a file; below `DRIVER_ROWS` the driver writes the only one, which spares a small night the Python workers.
+FILE_ROWS, DRIVER_ROWS = 1 << 20, 50_000
 
 
 def materialize_input(spark: "SparkSession", folder: RunFolder) -> ScoringInput:
     """Materialise the input of a planned run: `input/*.parquet` and `input.json`; of a table only the latter.
-
-    The rows are sorted by key, so that the files do not depend on how Spark split the work.
 
     Args:
         spark: A session; its time zone is set to UTC.
@@ -45,19 +51,21 @@ def materialize_input(spark: "SparkSession", folder: RunFolder) -> ScoringInput:
         return plan_table_input(folder, plan.spec.input.table)
     check_unchanged(plan)
     spark.conf.set("spark.sql.session.timeZone", "UTC")
-    spark.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
-    query = folder.file(SPEC_FOLDER, plan.spec.input.feature_query)
+    query = folder.local(f"{SPEC_FOLDER}/{plan.spec.input.feature_query}")
     days = Days(plan.partition, plan.partition)
-    frame = feature_frame(spark, plan.spec.input.sources, query=query, data_root=Path(plan.data_root), days=days)
+    root = location(plan.data_root)
+    frame = feature_frame(spark, plan.spec.input.sources, query=query, data_root=root, days=days)
     _check_columns(plan, frame.columns)
-    partial = folder.folder(f".{INPUT_FOLDER}-{uuid.uuid4().hex}")
+    frame = frame.persist()
     try:
-        frame.sort(*plan.spec.key).write.mode("overwrite").parquet(str(partial))
-        check_unchanged(plan)
-        _replace(folder, partial)
+        schema, files = _write(frame, folder, key=plan.spec.key)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return _describe(folder, plan)
+        frame.unpersist()
+    check_unchanged(plan)
+    for name in folder.names(INPUT_FOLDER):  # of attempts that died; `input.json`, written last, names those that count
+        if name not in files:
+            folder.remove(name)
+    return _describe(folder, plan, schema=schema, files=files)
 
 
 def _check_columns(plan: Plan, columns: list[str]) -> None:
@@ -67,17 +75,51 @@ def _check_columns(plan: Plan, columns: list[str]) -> None:
             raise ColumnMissing(name, where=where, expected="a key or pass-through column of the spec", got=columns)
 
 
-def _replace(folder: RunFolder, partial: Path) -> None:
-    """Put the finished files in place; `input.json`, written last, is what makes them count."""
-    target = folder.file(INPUT_FOLDER)
-    with folder.writing():
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
+def _write(frame: "DataFrame", folder: RunFolder, *, key: Iterable[str]) -> tuple[pa.Schema, list[str]]:
+    """Write the rows, sorted by key, to as many files as their number asks for; return the files in order."""
+    rows = frame.count()
+    if rows <= DRIVER_ROWS:
+        table = frame.sort(*key).toArrow()
+        written = _file(folder, 0, iter(table.to_batches())) if rows else None
+        return table.schema, [written] if written else []
+    # By hash, since bounds of ranges are drawn at random from rows in the order in which they arrive.
+    parts = frame.repartition(math.ceil(rows / FILE_ROWS), *key).sortWithinPartitions(*key)
+    schema = frame.limit(0).toArrow().schema
+    found = parts.mapInArrow(_writing(str(folder.path)), "part int, file string").collect()
+    return schema, [row["file"] for row in sorted(found, key=lambda row: row["part"])]
 
 
-def _describe(folder: RunFolder, plan: Plan) -> ScoringInput:
-    files = [f"{INPUT_FOLDER}/{p.name}" for p in sorted(folder.file(INPUT_FOLDER).glob("*.parquet"))]
-    schema = pq.read_schema(folder.file(files[0])) if files else pa.schema([])
+def _writing(run_folder: str) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Make the function of the Python workers: from the rows of a partition to the name of its file."""
+
+    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from pyspark import TaskContext
+
+        context = TaskContext.get()
+        part = context.partitionId() if context is not None else 0
+        file = _file(RunFolder.at(run_folder), part, batches)
+        if file is not None:
+            yield pa.RecordBatch.from_pydict({"part": pa.array([part], pa.int32()), "file": [file]})
+
+    return write
+
+
+def _file(folder: RunFolder, part: int, batches: Iterator[pa.RecordBatch]) -> str | None:
+    """Write a file under a name that no other attempt has; none when there are no rows."""
+    name, rows = f"{INPUT_FOLDER}/part-{part:05d}-{uuid.uuid4().hex}.parquet", 0
+    draft = folder.draft(name)
+    with folder.writing(), StagedWriter(draft) as writer:
+        for batch in batches:
+            if batch.num_rows:
+                writer.write(batch)
+                rows += batch.num_rows
+    if not rows:
+        return None
+    folder.hand_in(draft, name)
+    return name
+
+
+def _describe(folder: RunFolder, plan: Plan, *, schema: pa.Schema, files: list[str]) -> ScoringInput:
     query = plan.spec.input.feature_query
     check(schema, Signature(plan.model.inputs, plan.model.outputs), where=f"the result of {query}")
     limits = plan.spec.limits

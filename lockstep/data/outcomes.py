@@ -17,6 +17,8 @@ from lockstep.errors import ColumnMissing, LabelsUnusable
 from lockstep.run.plan import SourceFile
 from lockstep.specs.labels_spec import LabelSource
 from lockstep.specs.spec import ScoringSpec, Source
+from lockstep.storage.files import Location, local_copy, location
+from lockstep.storage.objects import ObjectPath
 
 Rows: TypeAlias = "pa.Table | ds.Dataset"
 SCORES_VIEW, LABEL_COLUMN = "scores", "label"
@@ -66,17 +68,22 @@ def outcome_source(spec: ScoringSpec, source: LabelSource) -> Source:
     )
 
 
-def outcomes_of(source: Source, files: Sequence[SourceFile], data_root: Path) -> Rows:
+def outcomes_of(source: Source, files: Sequence[SourceFile], data_root: Location) -> Rows:
     """Return the outcomes in some files: the declared columns and, as a date, the partition column."""
     day = [] if source.partition is None else [pa.field(source.partition, pa.date32())]
     columns = [name for name in source.columns if name != source.partition]
     if not files:
         empty = [pa.field(name, EMPTY_TYPES[source.columns[name]]) for name in columns]
         return pa.schema([*empty, *day]).empty_table()
-    found = [pq.read_schema(file.path) for file in files]
+    local = [local_copy(location(file.path)) for file in files]
+    found = [pq.read_schema(file) for file in local]
     schema = pa.unify_schemas(
         [pa.schema([one.field(name) for name in columns]) for one in found], promote_options="permissive"
     )
+    if isinstance(data_root, ObjectPath):
+        fields = [field.remove_metadata() for field in schema]
+        pairs = zip(local, files, strict=True)
+        return pa.concat_tables(_dated(*pair, fields=fields, partition=source.partition) for pair in pairs)
     return ds.dataset(
         [file.path for file in files],
         schema=pa.schema([*(field.remove_metadata() for field in schema), *day]),
@@ -84,6 +91,17 @@ def outcomes_of(source: Source, files: Sequence[SourceFile], data_root: Path) ->
         partitioning=ds.partitioning(pa.schema(day), flavor="hive") if day else None,
         partition_base_dir=str(data_root / source.path),
     )
+
+
+def _dated(file: Path, origin: SourceFile, *, fields: Sequence[pa.Field], partition: str | None) -> pa.Table:
+    """Read a file as the dataset of them all would, with the day that its folder is named after."""
+    table = pq.read_table(file, columns=[field.name for field in fields]).cast(pa.schema(fields))
+    if partition is None:
+        return table
+    prefix = f"{partition}="
+    day = next(part.removeprefix(prefix) for part in origin.path.split("/") if part.startswith(prefix))
+    days = pa.repeat(pa.scalar(dt.date.fromisoformat(day), pa.date32()), table.num_rows)
+    return table.append_column(partition, days)
 
 
 def labelled_rows(

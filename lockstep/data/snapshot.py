@@ -2,10 +2,8 @@
 
 import datetime as dt
 from collections.abc import Iterator
-from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lockstep.data.table_scan import Day, TableScan, scan_table
 from lockstep.errors import (
@@ -18,7 +16,9 @@ from lockstep.errors import (
 )
 from lockstep.run.partition import window
 from lockstep.run.plan import Plan, SourceFile
+from lockstep.scoring.pieces import read_footer
 from lockstep.specs.spec import Schedule, ScoringSpec, Source
+from lockstep.storage.files import Location, location
 
 # What the files of a table are called in a snapshot, where those of a query go by their view.
 TABLE_VIEW = "table"
@@ -36,7 +36,7 @@ TYPE_TESTS = {
 }
 
 
-def take_snapshot(spec: ScoringSpec, partition: dt.date, data_root: Path) -> tuple[SourceFile, ...]:
+def take_snapshot(spec: ScoringSpec, partition: dt.date, data_root: Location) -> tuple[SourceFile, ...]:
     """List and check the source files that a run of `partition` reads.
 
     Args:
@@ -70,7 +70,7 @@ def take_snapshot(spec: ScoringSpec, partition: dt.date, data_root: Path) -> tup
     return tuple(found)
 
 
-def outcome_files(source: Source, partition: dt.date, data_root: Path) -> tuple[SourceFile, ...]:
+def outcome_files(source: Source, partition: dt.date, data_root: Location) -> tuple[SourceFile, ...]:
     """List and check the files that hold the outcomes of a day, perhaps none yet.
 
     Raises:
@@ -85,7 +85,7 @@ def outcome_files(source: Source, partition: dt.date, data_root: Path) -> tuple[
 
 def check_unchanged(plan: Plan) -> None:
     """Raise `InputChanged` if the plan's files are no longer what they were."""
-    check_same(plan, take_snapshot(plan.spec, plan.partition, Path(plan.data_root)))
+    check_same(plan, take_snapshot(plan.spec, plan.partition, location(plan.data_root)))
 
 
 def check_same(plan: Plan, now: tuple[SourceFile, ...]) -> None:
@@ -118,7 +118,7 @@ def _check_day(schedule: Schedule, partition: dt.date) -> None:
         raise DateInvalid(partition.isoformat(), problem=problem, advice=advice)
 
 
-def partitions(table: Path, column: str) -> list[dt.date]:
+def partitions(table: Location, column: str) -> list[dt.date]:
     """Return the days that a hive-partitioned table has, in order."""
     days = []
     for folder in table.glob(f"{column}=*"):
@@ -129,7 +129,7 @@ def partitions(table: Path, column: str) -> list[dt.date]:
     return sorted(days)
 
 
-def _source_files(view: str, source: Source, *, partition: dt.date, data_root: Path) -> list[Path]:
+def _source_files(view: str, source: Source, *, partition: dt.date, data_root: Location) -> list[Location]:
     files = _files_there(source, partition=partition, data_root=data_root)
     if not files:
         wanted = "(the whole table)"
@@ -141,7 +141,7 @@ def _source_files(view: str, source: Source, *, partition: dt.date, data_root: P
     return files
 
 
-def _files_there(source: Source, *, partition: dt.date, data_root: Path) -> list[Path]:
+def _files_there(source: Source, *, partition: dt.date, data_root: Location) -> list[Location]:
     table = data_root / source.path
     if source.partition is None or source.days is None:
         return sorted(_parquet(table))
@@ -150,20 +150,20 @@ def _files_there(source: Source, *, partition: dt.date, data_root: Path) -> list
     return [file for day in days for file in sorted(_parquet(table / f"{source.partition}={day}"))]
 
 
-def _parquet(folder: Path) -> Iterator[Path]:
+def _parquet(folder: Location) -> Iterator[Location]:
     return (p for p in folder.glob("*.parquet") if not p.name.startswith(("_", ".")))
 
 
-def _available(table: Path, source: Source) -> str:
+def _available(table: Location, source: Source) -> str:
     days = partitions(table, source.partition) if source.partition else []
     return f"{days[0]} to {days[-1]} ({len(days)} days)" if days else "nothing"
 
 
-def _check_file(file: Path, source: Source, data_root: Path) -> int:
+def _check_file(file: Location, source: Source, data_root: Location) -> int:
     """Check the columns of one file; return its rows."""
-    metadata = pq.read_metadata(file)
+    metadata = read_footer(str(file))
     schema = metadata.schema.to_arrow_schema()
-    where = str(file.relative_to(data_root))
+    where = str(file).removeprefix(f"{data_root}/")
     for name, kind in source.columns.items():
         index = schema.get_field_index(name)
         if index < 0:
@@ -173,6 +173,6 @@ def _check_file(file: Path, source: Source, data_root: Path) -> int:
     return int(metadata.num_rows)
 
 
-def _describe(view: str, file: Path) -> SourceFile:
+def _describe(view: str, file: Location) -> SourceFile:
     facts = file.stat()
     return SourceFile(view=view, path=str(file), size_bytes=facts.st_size, mtime_ns=facts.st_mtime_ns)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +16,7 @@ from lockstep.scoring.pieces import read_footer
 from lockstep.scoring.signature import Signature, check
 from lockstep.scoring.units import DataFile, plan_units
 from lockstep.specs.spec import Table
+from lockstep.storage.files import location
 
 # Footers are small and a store answers late.
 FOOTERS_AT_ONCE = 16
@@ -37,7 +37,7 @@ def plan_table_input(folder: RunFolder, table: Table) -> ScoringInput:
         EmptyPartition: There are fewer rows than `limits.min_rows`.
     """
     plan = folder.plan(step="materialize")
-    scan = scan_table(table, Day(plan.spec.partition.column, plan.partition), Path(plan.data_root))
+    scan = scan_table(table, Day(plan.spec.partition.column, plan.partition), location(plan.data_root))
     check_same(plan, table_files(scan))
     files = _with_footers(scan)
     signature = Signature(plan.model.inputs, plan.model.outputs)

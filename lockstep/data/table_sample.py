@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -13,12 +12,13 @@ from lockstep.scoring.pieces import read_footer, schema_text
 from lockstep.scoring.signature import Signature, conform
 from lockstep.scoring.units import plan_units, read_unit
 from lockstep.specs.spec import ScoringSpec
+from lockstep.storage.files import Location
 
 UNIT_BYTES = 16 << 20
 
 
 def first_rows(
-    spec: ScoringSpec, partition: dt.date, data_root: Path, *, inputs: Sequence[Column], rows: int
+    spec: ScoringSpec, partition: dt.date, data_root: Location, *, inputs: Sequence[Column], rows: int
 ) -> pa.RecordBatch:
     """Read the first rows of a table input, at most `rows`, as a model takes them.
 

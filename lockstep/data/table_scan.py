@@ -6,7 +6,6 @@ Nothing here reads rows; of plain Parquet tables one footer is read, of Iceberg 
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -18,6 +17,7 @@ from lockstep.scoring import storage
 from lockstep.scoring.pieces import read_footer
 from lockstep.scoring.units import DataFile
 from lockstep.specs.spec import Table
+from lockstep.storage.files import Location
 
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 SUFFIXES = (".parquet", ".parq", ".pq")
@@ -67,7 +67,7 @@ class TableScan:
     columns_of: Mapping = field(default=_as_it_is)
 
 
-def scan_table(table: Table, day: Day, data_root: Path) -> TableScan:
+def scan_table(table: Table, day: Day, data_root: Location) -> TableScan:
     """Find the files of a day.
 
     Args:
@@ -92,7 +92,7 @@ def scan_table(table: Table, day: Day, data_root: Path) -> TableScan:
     return scan_parquet(table, day, data_root)
 
 
-def absolute(path: str, data_root: Path) -> str:
+def absolute(path: str, data_root: Location) -> str:
     """Return a path of a spec as an absolute one, or the URL that it is."""
     path = storage.local_path(path)
     return path if storage.is_url(path) else str(data_root / path)
@@ -120,7 +120,7 @@ def days_text(values: set[str]) -> str:
     return f"{days[0]} to {days[-1]} ({len(days)} days)" if days else "nothing"
 
 
-def scan_parquet(table: Table, day: Day, data_root: Path) -> TableScan:
+def scan_parquet(table: Table, day: Day, data_root: Location) -> TableScan:
     """Find the day in a Parquet file, a folder of them, or a hive-partitioned folder."""
     path = absolute(str(table.path), data_root)
     seen: set[str] = set()

@@ -19,11 +19,14 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, StringType, StructType
 
-from lockstep.data.feature_query import Days, feature_frame
+from lockstep.data.feature_query import feature_frame
+from lockstep.data.stored_source import Days, stored_frame
 from lockstep.errors import InputError, SpecError
 from lockstep.run.identity import canonical_digest
 from lockstep.specs.loading import LoadedSpec
 from lockstep.specs.spec import ScoringSpec, Source
+from lockstep.storage.files import Location, names_below
+from lockstep.storage.objects import ObjectPath
 
 META_FILE = "training_set.json"
 LABEL, OUTCOMES_VIEW = "label", "outcomes"
@@ -72,7 +75,7 @@ class TrainingSpec:
         return Days(min(d.first for d in self.splits.values()), max(d.last for d in self.splits.values()))
 
 
-def fingerprint(what: TrainingSpec, *, data_root: Path) -> str:
+def fingerprint(what: TrainingSpec, *, data_root: Location) -> str:
     """Hash what decides the training set: queries, sources, days and the source files (path, size, mtime)."""
     spec = what.loaded.spec
     sources = {name: source.model_dump(mode="json") for name, source in spec.input.sources.items()}
@@ -88,12 +91,13 @@ def fingerprint(what: TrainingSpec, *, data_root: Path) -> str:
     return canonical_digest(parts)
 
 
-def _snapshot(data_root: Path, table: str) -> list[tuple[str, int, int]]:
-    files = sorted((data_root / table).rglob("*.parquet"))
+def _snapshot(data_root: Location, table: str) -> list[tuple[str, int, int]]:
+    folder = data_root / table
+    files = [folder / name for name in sorted(names_below(folder)) if name.endswith(".parquet")]
     if not files:
         raise InputError(f"source table {data_root / table} has no Parquet files. Load the data first.")
     stats = ((file, file.stat()) for file in files)
-    return [(str(file.relative_to(data_root)), stat.st_size, stat.st_mtime_ns) for file, stat in stats]
+    return [(str(file).removeprefix(f"{data_root}/"), stat.st_size, stat.st_mtime_ns) for file, stat in stats]
 
 
 def read_meta(out: Path) -> dict[str, Any] | None:
@@ -106,7 +110,7 @@ def read_meta(out: Path) -> dict[str, Any] | None:
 
 
 def build_training_set(
-    spark: SparkSession, what: TrainingSpec, *, data_root: Path, out: Path, made_from: str
+    spark: SparkSession, what: TrainingSpec, *, data_root: Location, out: Path, made_from: str
 ) -> dict[str, Any]:
     """Build and write a training set; the folder appears whole or not at all.
 
@@ -159,11 +163,14 @@ def model_columns(schema: StructType, spec: ScoringSpec) -> tuple[list[str], lis
     return strings, doubles
 
 
-def _labels(spark: SparkSession, what: TrainingSpec, *, data_root: Path) -> DataFrame:
+def _labels(spark: SparkSession, what: TrainingSpec, *, data_root: Location) -> DataFrame:
     current: Source = next(s for s in what.loaded.spec.input.sources.values() if s.is_current)
     partition = str(current.partition)
-    table = spark.read.parquet(str(data_root / current.path))
-    table = table.withColumn(partition, F.col(partition).cast("date"))
+    root = data_root / current.path
+    if isinstance(root, ObjectPath):
+        table = stored_frame(spark, current, root, days=what.whole)
+    else:
+        table = spark.read.parquet(str(root)).withColumn(partition, F.col(partition).cast("date"))
     table.where(F.col(partition).between(what.whole.first, what.whole.last)).createOrReplaceTempView(OUTCOMES_VIEW)
     return spark.sql(what.label_query.read_text(encoding="utf-8"))
 

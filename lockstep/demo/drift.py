@@ -19,6 +19,8 @@ from lockstep.services.process import Component
 from lockstep.services.supervisor import Supervisor
 from lockstep.specs.drift_spec import Metric, Reference
 from lockstep.specs.settings import Settings
+from lockstep.storage.files import Location, on_disk
+from lockstep.storage.files import found as found_below
 
 # The same days of the year, so that the season is no difference. The eighth day has a week before it.
 THEN = Days(dt.date(2013, 8, 1), dt.date(2013, 8, 7))
@@ -47,7 +49,7 @@ def add_2023(settings: Settings, story: Story) -> None:
     from lockstep.data.nycflights23 import ingest_2023, locate_files
 
     with story.step("Source data: 435,352 flights of 2023 as further days of the same tables") as tell:
-        found = ingest_2023(locate_files(), out=settings.data_root)
+        found = ingest_2023(locate_files(), out=on_disk(settings.data_root))
         verb = "already there:" if found.reused else "wrote"
         tell(f"{verb} " + ", ".join(f"{name} {rows:,} rows" for name, rows in found.rows.items()))
 
@@ -77,11 +79,11 @@ def show_drift(settings: Settings, story: Story) -> None:
     story.say(f"Where to look next: {last.file(REPORT)}")
 
 
-def audit_files(settings: Settings, days: Days) -> dict[dt.date, Path]:
+def audit_files(settings: Settings, days: Days) -> dict[dt.date, Location]:
     """Return the newest `audit.json` of each day."""
     found = {}
     for day in days_between(days.first, days.last):
-        files = (settings.runs_root / SPEC / day.isoformat()).glob(f"*/{AUDIT}")
+        files = found_below(settings.runs_root / SPEC / day.isoformat(), f"*/{AUDIT}")
         newest = max(files, key=lambda file: file.stat().st_mtime, default=None)
         if newest is not None:
             found[day] = newest

@@ -1,7 +1,6 @@
 """The last part of the demo: what was published, what the endpoint says, where to look next."""
 
 import random
-from pathlib import Path
 
 from lockstep.demo.backfill import Days
 from lockstep.demo.story import Story
@@ -12,6 +11,8 @@ from lockstep.run.partition import days_between
 from lockstep.services.errors import CommandFailed
 from lockstep.specs.settings import Settings
 from lockstep.specs.spec import ScoringSpec
+from lockstep.storage.files import Location
+from lockstep.storage.files import found as found_below
 
 ENCODING = "dataframe_split"
 SAMPLE_ROWS = 5
@@ -42,7 +43,7 @@ def published_runs(spec: ScoringSpec, settings: Settings, days: Days) -> dict[st
     """Return the newest published run folder of each day."""
     found = {}
     for day in days_between(days.first, days.last):
-        records = (settings.runs_root / spec.name / day.isoformat()).glob(f"*/{PUBLICATION}")
+        records = found_below(settings.runs_root / spec.name / day.isoformat(), f"*/{PUBLICATION}")
         newest = max(records, key=lambda record: record.stat().st_mtime, default=None)
         if newest is not None:
             found[day.isoformat()] = RunFolder(newest.parent)
@@ -85,8 +86,8 @@ def look_next(spec: ScoringSpec, runs: dict[str, RunFolder], settings: Settings,
     first = next(iter(runs.values()), None)
     root = settings.project_root
 
-    def near(path: Path) -> str:
-        return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+    def near(path: Location) -> str:
+        return str(path).removeprefix(f"{root}/")
 
     story.say("Where to look next:")
     if first is not None:

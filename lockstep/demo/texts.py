@@ -9,6 +9,7 @@ from lockstep.run.submit import data_python, step_env
 from lockstep.services.process import Component
 from lockstep.services.supervisor import Supervisor
 from lockstep.specs.settings import TELEMETRY_OFF, Settings
+from lockstep.storage.files import on_disk
 
 SPEC = "text_embedding"
 
@@ -16,7 +17,7 @@ SPEC = "text_embedding"
 def load_texts(settings: Settings, story: Story) -> None:
     """Write the docstrings of the standard library as Parquet by day; done once."""
     with story.step("Texts: the docstrings of Python's standard library, as Parquet by day") as tell:
-        rows, reused = ingest_docstrings(settings.data_root)
+        rows, reused = ingest_docstrings(on_disk(settings.data_root))
         verb = "already there:" if reused else "wrote"
         tell(f"{verb} {rows:,} texts of {DAYS} days in {settings.data_root}")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from lockstep.run.plan import Claim, Record
+from lockstep.storage.files import Location, found, local_copy
 
 Outcome = Literal["published", "noop", "restored", "refused"]
 
@@ -45,9 +46,14 @@ class ReportingTable:
     spec: str
     scores: str
     partition_column: str
-    outcomes_folder: Path
+    outcomes_folder: Location
     outcomes_partition: str
     outcomes_columns: Mapping[str, str] = field(default_factory=dict)
+
+    def outcome_files(self, day: dt.date) -> list[Path]:
+        """Return the files of the source that hold a day, on this machine."""
+        folder = self.outcomes_folder / f"{self.outcomes_partition}={day}"
+        return [local_copy(file) for file in found(folder, "*.parquet")]
 
 
 @dataclass(frozen=True)

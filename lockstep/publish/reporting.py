@@ -6,6 +6,7 @@ from pathlib import Path
 from lockstep.errors import StepOutOfOrder
 from lockstep.publish.contract import ReportingTable
 from lockstep.specs.spec import ScoringSpec, Source
+from lockstep.storage.files import Location
 
 # Arrow's name of each column type of a spec.
 ARROW_TYPES = {
@@ -19,7 +20,7 @@ ARROW_TYPES = {
 }
 
 
-def reporting_tables(spec: ScoringSpec, queries: Mapping[str, Path], *, data_root: Path) -> list[ReportingTable]:
+def reporting_tables(spec: ScoringSpec, queries: Mapping[str, Path], *, data_root: Location) -> list[ReportingTable]:
     """Describe the reporting tables of a spec.
 
     `outcomes` is the table that the scored source comes from, whole: what is known of the day by now.

@@ -17,6 +17,7 @@ from lockstep.run.canary import Stamp
 from lockstep.run.identity import file_sha256
 from lockstep.run.manifest import Manifest
 from lockstep.run.plan import Plan, ScoringInput
+from lockstep.storage.files import Location, local_copy
 
 STAMPS = ("model_name", "model_version", "model_digest", "run_key", "scored_at")
 TEXTS = ("model_name", "model_digest", "run_key")
@@ -86,7 +87,7 @@ def accounted_rows(manifest: Manifest, scoring_input: ScoringInput) -> list[Chec
     ]
 
 
-def unchanged_files(manifest: Manifest, root: Path) -> list[CheckResult]:
+def unchanged_files(manifest: Manifest, root: Location) -> list[CheckResult]:
     """Check size and hash of every staged file against the manifest."""
     units = [(root / unit.staged, unit.size_bytes, unit.sha256) for unit in manifest.units]
     wrong = staged_problems(units)
@@ -102,7 +103,7 @@ def unchanged_files(manifest: Manifest, root: Path) -> list[CheckResult]:
     ]
 
 
-def staged_problems(files: Sequence[tuple[Path, int, str]]) -> list[str]:
+def staged_problems(files: Sequence[tuple[Location, int, str]]) -> list[str]:
     """Say of each file that differs how; all cores hash.
 
     Args:
@@ -111,16 +112,17 @@ def staged_problems(files: Sequence[tuple[Path, int, str]]) -> list[str]:
     return [problem for problem in side_by_side(lambda facts: staged_problem(*facts), files) if problem]
 
 
-def staged_problem(path: Path, size_bytes: int, sha256: str) -> str | None:
+def staged_problem(staged: Location, size_bytes: int, sha256: str) -> str | None:
     """Say how a staged file differs from its manifest entry, or return `None`."""
     try:
+        path = local_copy(staged)
         size = path.stat().st_size
         if size != size_bytes:
-            return f"{path.name} has {size:,} bytes, not {size_bytes:,}"
+            return f"{staged.name} has {size:,} bytes, not {size_bytes:,}"
         digest = file_sha256(path)
     except OSError as error:
-        return f"{path.name} cannot be read ({error.strerror})"
-    return None if digest == sha256 else f"{path.name} has sha256 {digest[:12]}…, not {sha256[:12]}…"
+        return f"{staged.name} cannot be read ({error.strerror})"
+    return None if digest == sha256 else f"{staged.name} has sha256 {digest[:12]}…, not {sha256[:12]}…"
 
 
 def read_stamps(files: Sequence[Path], *, partition_column: str) -> StagedFacts:
@@ -188,7 +190,7 @@ def staged_rows(
     plan: Plan,
     manifest: Manifest,
     *,
-    root: Path,
+    root: Location,
     repeated_keys: int,
     challenger: Stamp | None = None,
 ) -> list[CheckResult]:
@@ -202,7 +204,7 @@ def staged_rows(
         repeated_keys: Keys that more than one row has.
         challenger: Stamp of rows that another model made; none: there are no such rows.
     """
-    counts = {str(root / unit.staged): unit.rows_staged for unit in manifest.units}
+    counts = {str(local_copy(root / unit.staged)): unit.rows_staged for unit in manifest.units}
     uneven = [f"{Path(p).name}: {facts.rows.get(p)}, not {n}" for p, n in counts.items() if facts.rows.get(p) != n]
     days = tuple(day.date() if isinstance(day, dt.datetime) else day for day in facts.partitions)
     return [

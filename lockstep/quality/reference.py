@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lockstep.errors import RunFolderUnusable
 from lockstep.quality.asks import ROWS, Ask, HashSum, Question, Repeats, Uncomputable
 from lockstep.quality.columns import Column
 from lockstep.quality.distances import NAMES, distance, null_percent
@@ -47,7 +48,10 @@ class Previous:
     @property
     def files(self) -> list[Path] | None:
         """Its staged files, or none if they are no longer there."""
-        paths = [self.folder.file(unit.staged) for unit in self.manifest.units]
+        try:
+            paths = [self.folder.local(unit.staged) for unit in self.manifest.units]
+        except RunFolderUnusable:
+            return None
         return paths if paths and all(path.is_file() for path in paths) else None
 
 

@@ -17,6 +17,7 @@ from lockstep.scoring.pieces import check_unchanged, schema_from_text
 from lockstep.scoring.staged import GROUP_ROWS
 from lockstep.scoring.units import read_unit
 from lockstep.specs.limits import Limits
+from lockstep.storage.files import Location, local_copy
 
 Reader = Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
 BATCH_ROWS = 65_536
@@ -34,6 +35,7 @@ class Rows:
         files: Parquet files which together are these rows and nothing else; none: only `batches` gives them.
         problems: What went wrong in `batches`; the engine that reads them hands on no error of ours.
         parts: Readers like `batches` which together give these rows, each of them in any process.
+        shared: Whether workers on other machines find `files` where they are here.
     """
 
     schema: pa.Schema
@@ -42,6 +44,7 @@ class Rows:
     files: tuple[Path, ...] | None = None
     problems: list[LockstepError] = field(default_factory=list, compare=False)
     parts: tuple[Reader, ...] = ()
+    shared: bool = True
 
     def relation(self, engine: duckdb.DuckDBPyConnection, *, names: Sequence[str], known: Sequence[str]) -> str:
         """Return SQL of a table of these rows for one query.
@@ -115,15 +118,17 @@ def _of_file(file: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
             yield _cast(batch, schema.names, schema)
 
 
-def staged_rows(files: Sequence[Path], *, where: str) -> Rows:
+def staged_rows(files: Sequence[Location], *, where: str) -> Rows:
     """Return the rows of Parquet files of one schema; no file gives no rows and no columns."""
-    schema = pq.read_schema(files[0]) if files else pa.schema([])
+    local = tuple(local_copy(file) for file in files)
+    schema = pq.read_schema(local[0]) if local else pa.schema([])
     parts = tuple(partial(_read_file, file) for file in files)
-    return Rows(schema, where, partial(_in_turn, parts), tuple(files), parts=parts)
+    shared = all(isinstance(file, Path) for file in files)
+    return Rows(schema, where, partial(_in_turn, parts), local, parts=parts, shared=shared)
 
 
-def _read_file(file: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(file) as opened:
+def _read_file(file: Location, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    with pq.ParquetFile(local_copy(file)) as opened:
         yield from opened.iter_batches(batch_size=BATCH_ROWS, columns=list(columns))
 
 
@@ -132,7 +137,9 @@ def _in_turn(parts: Sequence[Reader], columns: Sequence[str]) -> Iterator[pa.Rec
         yield from part(columns)
 
 
-def input_rows(root: Path, scoring_input: ScoringInput, *, columns: Sequence[str], limits: Limits, where: str) -> Rows:
+def input_rows(
+    root: Location, scoring_input: ScoringInput, *, columns: Sequence[str], limits: Limits, where: str
+) -> Rows:
     """Return the input of a run.
 
     Args:
@@ -161,12 +168,12 @@ def input_rows(root: Path, scoring_input: ScoringInput, *, columns: Sequence[str
 
 
 def _read_unit(
-    root: Path, unit: Unit, names: Sequence[str], *, batch_rows: int, batch_bytes: int
+    root: Location, unit: Unit, names: Sequence[str], *, batch_rows: int, batch_bytes: int
 ) -> Iterator[pa.RecordBatch]:
     return read_unit(root, unit, columns=names, batch_rows=batch_rows, batch_bytes=batch_bytes)
 
 
-def _input_schema(root: Path, scoring_input: ScoringInput, names: Sequence[str]) -> pa.Schema:
+def _input_schema(root: Location, scoring_input: ScoringInput, names: Sequence[str]) -> pa.Schema:
     """Return the types of columns: those that the plan fixed, else those of the first batch."""
     if not scoring_input.units:
         return pa.schema([(name, pa.null()) for name in names])
@@ -178,7 +185,7 @@ def _input_schema(root: Path, scoring_input: ScoringInput, names: Sequence[str])
     return batch.schema if batch is not None else pa.schema([(name, pa.null()) for name in names])
 
 
-def _whole_files(root: Path, scoring_input: ScoringInput, schema: pa.Schema) -> tuple[Path, ...] | None:
+def _whole_files(root: Location, scoring_input: ScoringInput, schema: pa.Schema) -> tuple[Path, ...] | None:
     """Return the input's local files if they hold its rows and nothing else, in the planned types; else none."""
     pieces = [piece for unit in scoring_input.units for piece in unit.pieces]
     rows: dict[str, int] = {}
@@ -205,7 +212,7 @@ def _confused(schema: pa.Schema) -> bool:
     return len({name.lower() for name in schema.names}) < len(schema.names)
 
 
-def _plain(piece: Piece, root: Path) -> bool:
+def _plain(piece: Piece, root: Location) -> bool:
     altered = piece.constants or piece.renamed or piece.where is not None
     return not altered and storage.place(piece.path, root=root).is_local
 

@@ -34,7 +34,7 @@ def frame_of(spark: "SparkSession", rows: Rows, columns: Mapping[str, Column]) -
     """
     types = {name: rows.stored(name) for name in columns}
     stored = all(name in rows.schema.names and _is_native(kind) for name, kind in types.items())
-    if rows.files and stored and all(map(_is_plain_path, rows.files)):
+    if rows.files and rows.shared and stored and all(map(_is_plain_path, rows.files)):
         # Given the types, Spark opens no file before it reads the rows.
         schema = _spark_schema({name: _native_type(kind) for name, kind in types.items()})
         return _selected(

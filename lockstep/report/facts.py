@@ -83,9 +83,9 @@ def read_facts(folder: RunFolder) -> RunFacts:
 def read_comparisons(folder: RunFolder) -> tuple[Comparison, ...]:
     """Return the comparisons of a run's challengers, by alias; one of another version of Lockstep is left out."""
     found = []
-    for path in sorted(folder.file(CHALLENGERS).glob(f"*/{COMPARISON}")):
+    for alias in sorted(path.parent.name for path in folder.file(CHALLENGERS).glob(f"*/{COMPARISON}")):
         with contextlib.suppress(StepOutOfOrder):
-            found.append(RunFolder(path.parent).read_record(COMPARISON, Comparison, step=STEP))
+            found.append(folder.challenger(alias).read_record(COMPARISON, Comparison, step=STEP))
     return tuple(found)
 
 

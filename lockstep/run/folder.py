@@ -3,11 +3,10 @@
 import contextlib
 import datetime as dt
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -15,6 +14,20 @@ from pydantic import BaseModel, ValidationError
 from lockstep.errors import RunFolderUnusable, StepOutOfOrder
 from lockstep.run.manifest import Manifest
 from lockstep.run.plan import Claim, Plan, ScoringInput
+from lockstep.storage.files import (
+    Location,
+    create,
+    draft,
+    hand_in,
+    hand_in_tree,
+    local_copy,
+    location,
+    make_folder,
+    names_below,
+    remove_tree,
+    write_whole,
+)
+from lockstep.storage.objects import ObjectPath
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
@@ -26,12 +39,20 @@ CHALLENGERS, COMPARISON, CANARY = "challengers", "comparison.json", "canary.json
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One run folder. Files appear whole or not at all; each has one writer, the step named after it."""
+    """One run folder, on a disk or in an object store (`lockstep.storage`).
 
-    path: Path
+    Files appear whole or not at all; each has one writer, the step named after it.
+    """
+
+    path: Location
 
     @classmethod
-    def of(cls, runs_root: Path, *, spec: str, partition: dt.date, run_key: str) -> "RunFolder":
+    def at(cls, text: str) -> "RunFolder":
+        """Return the folder that a path or URL names, as plans and ledgers hold it."""
+        return cls(location(text))
+
+    @classmethod
+    def of(cls, runs_root: Location, *, spec: str, partition: dt.date, run_key: str) -> "RunFolder":
         """Return the folder of a run (which need not exist)."""
         return cls(runs_root / spec / partition.isoformat() / run_key)
 
@@ -39,16 +60,70 @@ class RunFolder:
         """Return the folder of a challenger's own plan, staged rows and records, inside this one."""
         return RunFolder(self.path / CHALLENGERS / alias)
 
-    def file(self, *parts: str) -> Path:
+    def file(self, *parts: str) -> Location:
         """Return a path inside the folder."""
         return self.path.joinpath(*parts)
 
-    def folder(self, *parts: str) -> Path:
+    def folder(self, *parts: str) -> Location:
         """Return a folder inside the folder, made if need be."""
         path = self.path.joinpath(*parts)
         with self.writing():
-            path.mkdir(parents=True, exist_ok=True)
+            make_folder(path)
         return path
+
+    def local(self, name: str) -> Path:
+        """Return a file that never changes as one of this machine: itself, or a copy that ends with the process."""
+        with self.writing():
+            return local_copy(self.file(name))
+
+    def draft(self, name: str) -> Path:
+        """Return where to write a large file that `hand_in` then makes the file of that name."""
+        path = self.file(name)
+        make_folder(path.parent)
+        return draft(path)
+
+    def hand_in(self, written: Path, name: str) -> None:
+        """Make a finished draft, or any local file, the file of a name."""
+        with self.writing():
+            hand_in(written, self.file(name))
+
+    def hand_in_tree(self, written: Path, name: str) -> None:
+        """Put a local folder in the place of the folder of a name."""
+        with self.writing():
+            hand_in_tree(written, self.file(name))
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a file if there is none, and say whether we did; `data` names the writer."""
+        path = self.file(name)
+        with self.writing():
+            make_folder(path.parent)
+            return create(path, data)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, or a folder with all that is in it, if it is there."""
+        path = self.file(name)
+        with self.writing():
+            path.unlink(missing_ok=True) if path.is_file() else remove_tree(path)
+
+    def begin(self, name: str) -> None:
+        """Make an empty file, which tells that somebody is at work on it."""
+        path = self.file(name)
+        with self.writing():
+            make_folder(path.parent)
+            write_whole(path, b"") if isinstance(path, ObjectPath) else path.touch()
+
+    def partial_names(self, *names: str) -> list[str]:
+        """Return what writers that died left of a file, or of the files of a folder: none in a store."""
+        if isinstance(self.path, ObjectPath):
+            return []
+        found = [self.path.glob(pattern) for name in names for pattern in (f".{name}.*.partial", f"{name}/.*.partial")]
+        return [str(path.relative_to(self.path)) for each in found for path in each]
+
+    def names(self, folder: str) -> list[str]:
+        """Return the files below a folder, as `read_record` takes them, in order; none if it is not there."""
+        below = PurePosixPath(folder)
+        with self.writing():
+            return sorted(str(below / name) for name in names_below(self.file(folder)))
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -64,18 +139,8 @@ class RunFolder:
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file atomically: readers see the old one or the new one, also after a crash."""
-        target = self.file(name)
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
         with self.writing():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with partial.open("w", encoding="utf-8") as stream:
-                    stream.write(text)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                partial.replace(target)
-            finally:
-                partial.unlink(missing_ok=True)
+            write_whole(self.file(name), text.encode("utf-8"))
 
     def write_json(self, name: str, value: BaseModel | dict[str, Any]) -> None:
         """Write a record or a dictionary as JSON, atomically."""
@@ -117,5 +182,5 @@ class RunFolder:
 
     def timings(self) -> list[dict[str, Any]]:
         """Return the recorded timings in the order in which the steps began."""
-        found = [json.loads(p.read_text(encoding="utf-8")) for p in self.file(TIMINGS).glob("*.json")]
+        found = [json.loads(self.file(name).read_bytes()) for name in self.names(TIMINGS) if name.endswith(".json")]
         return sorted(found, key=lambda timing: str(timing["began_at"]))

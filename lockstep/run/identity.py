@@ -7,10 +7,11 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from lockstep.specs.spec import ScoringSpec
+from lockstep.storage.files import Location
+from lockstep.storage.objects import ObjectPath
 
 # Keys that decide neither a published value nor whether it is published. (What a canary publishes is in the run key.)
 NOT_RESULT: dict[str, Any] = {
@@ -28,8 +29,10 @@ def canonical_digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def file_sha256(path: Path) -> str:
+def file_sha256(path: Location) -> str:
     """Return the sha256 of a file, in hex."""
+    if isinstance(path, ObjectPath):
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while chunk := stream.read(CHUNK_BYTES):

@@ -1,30 +1,31 @@
-"""A lease that one process at a time holds, also among machines that share a file system.
+"""A lease that one process at a time holds, also among machines that share a file system or an object store.
 
 A lease is a folder of numbered files, and whoever made the file of the highest number holds it. To take a lease that is
-free is to create the next number with `O_EXCL`, which succeeds once, over NFS too. Locks of the kernel (`flock`,
-`fcntl`) would need no clean-up, but network file systems emulate, disable or forget them. Nothing is ever removed and
-made again under the same name, which is where lock files usually go wrong: two processes that find the same dead
-holder both ask for the same next number.
+free is to create the next number if it is not there, which succeeds once, over NFS and in object stores too. Locks of
+the kernel (`flock`, `fcntl`) would need no clean-up, but network file systems emulate, disable or forget them. Nothing
+is ever removed and made again under the same name, which is where lock files usually go wrong: two processes that find
+the same dead holder both ask for the same next number.
 
-The holder touches its file every few seconds, and whoever waits looks whether its time of change still changes: by a
-clock of its own, so it does not matter whose clock is wrong. On the machine of the holder nobody waits for that: a
-process that is gone holds nothing. A holder that slept too long learns that somebody else took over, and stops.
+The holder touches its file every few seconds (in a store it writes it again), and whoever waits looks whether its time
+of change still changes: by a clock of its own, so it does not matter whose clock is wrong. On the machine of the holder
+nobody waits for that: a process that is gone holds nothing. A holder that slept too long learns that somebody else took
+over, and stops.
 """
 
 import contextlib
 import datetime as dt
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from pydantic import ValidationError
 
 from lockstep.errors import RunFolderUnusable
 from lockstep.run.plan import Record
 from lockstep.run.process_identity import Identity, is_gone, own_identity
+from lockstep.storage.files import Location, create, make_folder, names_below
+from lockstep.storage.signs import mark, seen, wipe
 
 BEAT_S, EXPIRY_S, POLL_S = 3.0, 30.0, 0.5
 # Far more than anybody can be behind between a look and the creation of the next file.
@@ -78,7 +79,7 @@ class Busy:
 class Lease:
     """What a holder has; `is_lost` once somebody else has taken over."""
 
-    def __init__(self, file: Path, timing: Timing, *, on_lost: Callable[[], None]) -> None:
+    def __init__(self, file: Location, timing: Timing, *, on_lost: Callable[[], None]) -> None:
         self.file = file
         self._timing = timing
         self._on_lost = on_lost
@@ -99,7 +100,7 @@ class Lease:
         self._ended.set()
         self._thread.join()
         with contextlib.suppress(OSError):
-            os.utime(self.file, (0, 0))
+            wipe(self.file)
 
     def _beat(self) -> None:
         last = time.monotonic()
@@ -107,7 +108,7 @@ class Lease:
             try:
                 lost = _numbers(self.file.parent)[-1] > int(self.file.name)
                 if not lost:
-                    os.utime(self.file)
+                    mark(self.file)
                     last = time.monotonic()
             except (OSError, IndexError):  # the disk is away, or somebody has removed the folder
                 lost = time.monotonic() - last > self._timing.expiry_s
@@ -119,7 +120,7 @@ class Lease:
 
 @contextlib.contextmanager
 def taken(
-    folder: Path,
+    folder: Location,
     *,
     owner: str,
     purpose: str,
@@ -144,7 +145,7 @@ def taken(
     """
     me = Holder(owner=owner, purpose=purpose, identity=own_identity(), taken_at=dt.datetime.now(dt.UTC))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         got = _wait(folder, me, wait_s=wait_s, tell=tell, timing=timing)
     except OSError as error:
         raise RunFolderUnusable(str(folder), error.strerror or str(error)) from error
@@ -159,7 +160,9 @@ def taken(
         lease.release()
 
 
-def _wait(folder: Path, me: Holder, *, wait_s: float, tell: Callable[[str], None], timing: Timing) -> Path | Busy:
+def _wait(
+    folder: Location, me: Holder, *, wait_s: float, tell: Callable[[str], None], timing: Timing
+) -> Location | Busy:
     began = time.monotonic()
     watched, told = _Watched(timing.expiry_s), False
     while True:
@@ -184,18 +187,16 @@ class _Watched:
 
     def __init__(self, expiry_s: float) -> None:
         self._expiry_s = expiry_s
-        self._seen: tuple[Path, int] | None = None
+        self._seen: tuple[Location, int] | None = None
         self._since = 0.0
         self.holder = NOBODY
 
-    def is_free(self, file: Path) -> bool:
+    def is_free(self, file: Location) -> bool:
         try:
-            # Opened each time: over NFS that asks the server, while a plain `stat` may be answered from memory.
-            with file.open("rb") as stream:
-                changed = os.fstat(stream.fileno()).st_mtime_ns
-                holder = _parse(stream.read())
+            changed, text = seen(file)
         except FileNotFoundError:  # forgotten: there are many newer ones
             return False
+        holder = _parse(text)
         self.holder = NOBODY if holder is None else str(holder)
         if changed == 0 or (holder is not None and is_gone(holder.identity)):
             return True
@@ -211,23 +212,19 @@ def _parse(text: bytes) -> Holder | None:
         return None
 
 
-def _create(file: Path, me: Holder) -> bool:
+def _create(file: Location, me: Holder) -> bool:
     """Make the file of the next number; whether we hold the lease now."""
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    except FileExistsError:
+    if not create(file, me.model_dump_json().encode()):
         return False
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(me.model_dump_json().encode())
     # Somebody who slept for long between look and creation may make a number that was used and forgotten.
     return _numbers(file.parent)[-1] == int(file.name)
 
 
-def _numbers(folder: Path) -> list[int]:
-    return sorted(int(name) for name in os.listdir(folder) if name.isdigit())  # noqa: PTH208 - names are enough
+def _numbers(folder: Location) -> list[int]:
+    return sorted(int(name) for name in names_below(folder) if name.isdigit())
 
 
-def _forget_old(folder: Path, *, below: int) -> None:
+def _forget_old(folder: Location, *, below: int) -> None:
     for number in _numbers(folder):
         if number < below:
             (folder / str(number)).unlink(missing_ok=True)

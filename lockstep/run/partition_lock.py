@@ -6,18 +6,18 @@ It spares work, and decides nothing about what is published: that is the fencing
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from lockstep.errors import PartitionBusy, PartitionLost
 from lockstep.run.folder import RunFolder
 from lockstep.run.lease import Busy, Lease, taken
 from lockstep.specs.settings import Settings
+from lockstep.storage.files import Location
 
 # Beside the run folders, which all workers share: whoever can write a run sees its lease.
 LEASES = ".leases"
 
 
-def lease_folder(folder: RunFolder) -> Path:
+def lease_folder(folder: RunFolder) -> Location:
     """Return where the lease of a run's spec and partition lies, from the path of the run alone."""
     partition = folder.path.parent
     return partition.parent.parent / LEASES / partition.parent.name / partition.name

@@ -79,17 +79,16 @@ class Heartbeat:
             at=time.time(),
         )
         with contextlib.suppress(RunFolderUnusable):
-            self._folder.folder(PROGRESS)
             self._folder.write_json(f"{PROGRESS}/{worker}.json", progress)
 
 
 def worker_progress(folder: RunFolder) -> list[WorkerProgress]:
     """Return what the workers of a run last told."""
-    names = [path.name for path in sorted(folder.file(PROGRESS).glob("*.json"))]
-    return [folder.read_record(f"{PROGRESS}/{name}", WorkerProgress, step="score") for name in names]
+    names = [name for name in folder.names(PROGRESS) if name.endswith(".json")]
+    return [folder.read_record(name, WorkerProgress, step="score") for name in names]
 
 
 def clear_progress(folder: RunFolder) -> None:
     """Forget what the workers of an earlier attempt told."""
-    for path in folder.file(PROGRESS).glob("*.json"):
-        path.unlink(missing_ok=True)
+    for name in folder.names(PROGRESS):
+        folder.remove(name)

@@ -29,7 +29,7 @@ class TrialFailure(Record):
 
 def on_trial(folder: RunFolder) -> list[str]:
     """Return the aliases of the challengers that a run scores: they are planned, and have not ended."""
-    planned = sorted(path.parent.name for path in folder.file(CHALLENGERS).glob(f"*/{PLAN}"))
+    planned = sorted(str(path.parent.name) for path in folder.file(CHALLENGERS).glob(f"*/{PLAN}"))
     return [alias for alias in planned if not folder.challenger(alias).has(FAILURE)]
 
 

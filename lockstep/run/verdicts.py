@@ -1,12 +1,12 @@
 """What gate and audit found, as far as somebody needs it who has none of the libraries that found it."""
 
 import datetime as dt
-from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lockstep.run.folder import AUDIT, GATE
+from lockstep.storage.files import Location
 
 Stage = Literal["gate", "audit"]
 FILES: dict[Stage, str] = {"gate": GATE, "audit": AUDIT}
@@ -73,7 +73,7 @@ class SeenVerdict(Seen):
         return next((d.psi for d in self.drift if (d.column, d.reference) == (column, reference)), None)
 
 
-def seen_verdict(run_folder: Path, stage: Stage) -> SeenVerdict | None:
+def seen_verdict(run_folder: Location, stage: Stage) -> SeenVerdict | None:
     """Return what a stage of a run found; none: it has not got that far, or its record is of another Lockstep."""
     try:
         return SeenVerdict.model_validate_json((run_folder / FILES[stage]).read_bytes())

@@ -5,7 +5,7 @@ attempt that dies leaves files that no result names and that nobody reads.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import PurePosixPath
 
 from lockstep.run.folder import MANIFEST, RunFolder
 from lockstep.run.manifest import UnitResult
@@ -13,14 +13,17 @@ from lockstep.run.plan import Unit
 from lockstep.run.progress import PROGRESS
 
 STAGING, QUARANTINE = "staging", "quarantine"
+RESULT, ROWS = ".json", ".parquet"
 
 
 def finished(folder: RunFolder, unit: Unit) -> UnitResult | None:
     """Return the result of a finished attempt whose staged file is still there, the first by name, or none."""
-    for path in sorted(folder.file(STAGING, unit.id).glob("*.json")):
-        result = folder.read_record(f"{STAGING}/{unit.id}/{path.name}", UnitResult, step="score")
-        if folder.file(result.staged).is_file():
-            return result
+    names = folder.names(f"{STAGING}/{unit.id}")
+    for name in names:
+        if name.endswith(RESULT):
+            result = folder.read_record(name, UnitResult, step="score")
+            if result.staged in names:
+                return result
     return None
 
 
@@ -36,32 +39,33 @@ def accept(folder: RunFolder, unit: Unit, *, attempt: str, result: UnitResult) -
 
 def remove_strays(folder: RunFolder, accepted: Sequence[UnitResult]) -> int:
     """Delete what attempts left that were not accepted, or that died; return how many staged files that were."""
-    removed = 0
+    removed, keep = 0, dict[str, str]()
     for result in accepted:
-        keep = Path(result.staged).stem
-        for kind in (QUARANTINE, STAGING):
-            for path in folder.file(kind, result.unit).glob("*"):
-                if path.stem != keep:
-                    path.unlink(missing_ok=True)
-                    removed += kind == STAGING and path.suffix == ".parquet"
-    for path in (*folder.path.glob(f".{MANIFEST}.*.partial"), *folder.file(PROGRESS).glob(".*.partial")):
-        path.unlink(missing_ok=True)
+        keep[result.unit] = PurePosixPath(result.staged).stem
+    for kind in (QUARANTINE, STAGING):
+        for name in folder.names(kind):
+            path = PurePosixPath(name)
+            if path.stem != keep.get(path.parent.name, path.stem):
+                folder.remove(name)
+                removed += kind == STAGING and path.suffix == ROWS
+    for name in folder.partial_names(MANIFEST, PROGRESS):
+        folder.remove(name)
     return removed
 
 
 def remove_attempt(folder: RunFolder, unit: Unit, *, attempt: str) -> None:
     """Delete the files of an attempt without a result."""
     for kind in (QUARANTINE, STAGING):
-        folder.file(kind, unit.id, f"{attempt}.parquet").unlink(missing_ok=True)
+        folder.remove(f"{kind}/{unit.id}/{attempt}{ROWS}")
 
 
 def attempts_begun(folder: RunFolder, unit: Unit) -> int:
     """Return how many attempts at a unit have left a staged file; of a unit that is not finished, they died."""
-    names = [path for path in folder.file(STAGING, unit.id).glob("*") if not path.name.startswith(".")]
-    return len({path.stem for path in names if path.suffix == ".parquet"})
+    return len([name for name in folder.names(f"{STAGING}/{unit.id}") if name.endswith(ROWS)])
 
 
 def unfinished_attempts(folder: RunFolder) -> set[str]:
     """Return the attempts of all units that have left a staged file and no result: they died, or are at work."""
-    staged = {f"{path.parent.name}/{path.stem}" for path in folder.file(STAGING).glob("*/*.parquet")}
-    return {name for name in staged if not folder.file(STAGING, f"{name}.json").exists()}
+    names = set(folder.names(STAGING))
+    begun = {name.removeprefix(f"{STAGING}/").removesuffix(ROWS) for name in names if name.endswith(ROWS)}
+    return {attempt for attempt in begun if f"{STAGING}/{attempt}{RESULT}" not in names}

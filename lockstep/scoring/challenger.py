@@ -113,7 +113,7 @@ class Challenger:
                 self.end(f"{died} worker processes died while they scored unit {unit.id} with it")
                 return
             self._attempt = uuid.uuid4().hex
-            (self._folder.folder(STAGING, unit.id) / f"{self._attempt}.parquet").touch()
+            self._folder.begin(f"{STAGING}/{unit.id}/{self._attempt}.parquet")
             if self._stager is None:
                 scorer, baseline = self._load()
                 self._stager = Stager(self._folder, self._plan, scorer, baseline=baseline, run_rows=self._run_rows)

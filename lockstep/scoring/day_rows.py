@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 from lockstep.errors import ColumnMissing, ColumnTypeMismatch
 from lockstep.run.plan import DayFilter
 from lockstep.scoring.pieces import column_places, day_mask, opened, reading
+from lockstep.storage.files import Location
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Span:
             yield Span(self.group, self.start + first, last - first, mask)
 
 
-def spans(path: str, footer: pq.FileMetaData, *, root: Path | None, day: DayFilter | None) -> Iterator[Span]:
+def spans(path: str, footer: pq.FileMetaData, *, root: Location | None, day: DayFilter | None) -> Iterator[Span]:
     """Return what counts of each row group: nothing, or all between the first and the last row that does.
 
     Args:
@@ -96,7 +96,7 @@ def _statistics(chunk: pq.ColumnChunkMetaData, day: DayFilter) -> bool | None:
     return True if first == last and known.has_null_count and not known.null_count else None
 
 
-def _look(path: str, group: int, *, root: Path | None, day: DayFilter) -> Iterator[Span]:
+def _look(path: str, group: int, *, root: Location | None, day: DayFilter) -> Iterator[Span]:
     with opened(path, root=root) as file, reading(path):
         column = file.read_row_group(group, columns=[day.column], use_threads=False).column(day.column)
     mask = np.concatenate([day_mask(chunk, day).to_numpy(zero_copy_only=False) for chunk in column.chunks])

@@ -104,7 +104,7 @@ class UnitScorer:
 
     def _write(self, unit: Unit, attempt: str, *, beside: Beside) -> UnitResult:
         began, died = time.monotonic(), attempts_begun(self._folder, unit)
-        self._folder.folder(STAGING, unit.id)
+        self._folder.begin(f"{STAGING}/{unit.id}/{attempt}.parquet")
         output = UnitOutput(self._stager, unit, attempt)
         depth = DEPTH if self._overlaps(unit) else 0
         batches = ahead(output.stages.each("read", self._read(unit, died=died, beside=beside)), depth=depth)

@@ -57,7 +57,7 @@ class Side:
 
     def read(self) -> pa.Table:
         """Read the staged rows."""
-        with pq.ParquetFile(self.folder.file(self.unit.staged)) as file:
+        with pq.ParquetFile(self.folder.local(self.unit.staged)) as file:
             return file.read(use_threads=False).combine_chunks()
 
 
@@ -176,14 +176,14 @@ def _healed(ours: pa.Table, taken: Mask, *, errors: str | None) -> dict[str, int
 
 def _written(champion: Side, rows: pa.RecordBatch, *, healed: Mapping[str, int]) -> UnitResult:
     unit, folder = champion.unit, champion.folder
-    partial = folder.folder(FILES, unit.unit) / f".{uuid.uuid4().hex}.partial"
+    with folder.writing():
+        partial = folder.draft(f"{FILES}/{unit.unit}/.{uuid.uuid4().hex}.partial")
     try:
         with folder.writing(), StagedWriter(partial, constant=list(stamp_columns(champion.plan))) as writer:
             writer.write(rows)
         digest, size = file_sha256(partial), partial.stat().st_size
         name = f"{FILES}/{unit.unit}/{digest[:NAME_DIGITS]}.parquet"
-        with folder.writing():
-            partial.replace(folder.file(name))
+        folder.hand_in(partial, name)
     finally:
         partial.unlink(missing_ok=True)
     more = sum(healed.values())

@@ -8,7 +8,6 @@ import base64
 import contextlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +16,7 @@ import pyarrow.parquet as pq
 from lockstep.errors import ColumnTypeMismatch, FileUnreadable, SourceFileChanged
 from lockstep.run.plan import DayFilter, Piece
 from lockstep.scoring import storage
+from lockstep.storage.files import Location
 
 # Bytes read at once from each column of a local file. Whole column chunks would be faster by a few percent, and would
 # keep a row group in memory.
@@ -40,7 +40,7 @@ def reading(path: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def opened(path: str, *, root: Path | None) -> Iterator[pq.ParquetFile]:
+def opened(path: str, *, root: Location | None) -> Iterator[pq.ParquetFile]:
     """Open a Parquet file for the time of the body.
 
     Raises:
@@ -56,7 +56,7 @@ def opened(path: str, *, root: Path | None) -> Iterator[pq.ParquetFile]:
         yield file
 
 
-def read_footer(path: str, *, root: Path | None = None) -> pq.FileMetaData:
+def read_footer(path: str, *, root: Location | None = None) -> pq.FileMetaData:
     """Read the footer of a Parquet file, or raise `FileUnreadable`."""
     with opened(path, root=root) as file:
         return file.metadata
@@ -72,7 +72,7 @@ def schema_from_text(text: str) -> pa.Schema:
     return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(text)))
 
 
-def check_unchanged(piece: Piece, *, root: Path | None) -> None:
+def check_unchanged(piece: Piece, *, root: Location | None) -> None:
     """Raise `SourceFileChanged` if the piece's file is no longer the one that was planned."""
     if piece.file_bytes is None:
         return

@@ -135,7 +135,7 @@ class UnitOutput:
         self._unit = unit
         self._staged = f"{STAGING}/{unit.id}/{attempt}.parquet"
         self._quarantine = f"{QUARANTINE}/{unit.id}/{attempt}.parquet"
-        self._path = stager.folder.file(self._staged)
+        self._path = stager.folder.draft(self._staged)
         self._writer = StagedWriter(self._path, constant=list(stamp_columns(stager.plan)))
         self._profile = stager.counter()
         self._sample = RowSample(unit.id, rows=unit.rows, run_rows=stager.run_rows or unit.rows)
@@ -183,7 +183,9 @@ class UnitOutput:
         """
         tally, errors = self.tally, self._stager.plan.spec.output.errors
         with self.stages.stage("hash"):
-            digest = file_sha256(self._path)
+            digest, size = file_sha256(self._path), self._path.stat().st_size
+        with self.stages.stage("write"):
+            self._stager.folder.hand_in(self._path, self._staged)
         return UnitResult(
             unit=self._unit.id,
             staged=self._staged,
@@ -192,7 +194,7 @@ class UnitOutput:
             rows_scored=tally.rows_scored,
             rows_quarantined=tally.rows_bad,
             rows_staged=tally.rows_in if errors is not None else tally.rows_scored,
-            size_bytes=self._path.stat().st_size,
+            size_bytes=size,
             sha256=digest,
             reasons=tally.reasons,
             profile=self._profile.to_json(),
@@ -207,10 +209,11 @@ class UnitOutput:
         if not bad:
             return None
         folder = self._stager.folder
-        folder.folder(QUARANTINE, self._unit.id)
         with folder.writing():
+            draft = folder.draft(self._quarantine)
             table = pa.Table.from_batches(bad).combine_chunks()
-            pq.write_table(table, folder.file(self._quarantine), compression=COMPRESSION, coerce_timestamps="us")
+            pq.write_table(table, draft, compression=COMPRESSION, coerce_timestamps="us")
+        folder.hand_in(draft, self._quarantine)
         return self._quarantine
 
 

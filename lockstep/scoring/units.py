@@ -7,7 +7,6 @@ possible.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +23,7 @@ from lockstep.scoring.pieces import (
     schema_text,
     target_schema,
 )
+from lockstep.storage.files import Location
 
 # Opening a file costs as much as reading this many bytes (less where units are small).
 OPEN_BYTES = 256 << 10
@@ -81,7 +81,7 @@ class _Limits:
     unit_rows: int
     split_rows: int
 
-    def atoms(self, root: Path | None, file: DataFile, *, names: Sequence[str] | None) -> Iterator[_Atom]:
+    def atoms(self, root: Location | None, file: DataFile, *, names: Sequence[str] | None) -> Iterator[_Atom]:
         """Return the row groups of a file that have rows that count."""
         footer = file.footer if file.footer is not None else read_footer(file.path, root=root)
         leaves = _leaves(footer, file, names)
@@ -113,7 +113,7 @@ class _Limits:
 
 
 def plan_units(
-    root: Path | None,
+    root: Location | None,
     files: Sequence[str | DataFile],
     *,
     unit_bytes: int,
@@ -238,7 +238,7 @@ def _piece(atoms: Sequence[_Atom]) -> Piece:
 
 
 def read_unit(
-    root: Path | None, unit: Unit, *, columns: Sequence[str], batch_rows: int, batch_bytes: int = 64 << 20
+    root: Location | None, unit: Unit, *, columns: Sequence[str], batch_rows: int, batch_bytes: int = 64 << 20
 ) -> Iterator[pa.RecordBatch]:
     """Read the named columns of a unit.
 

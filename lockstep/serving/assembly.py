@@ -204,4 +204,5 @@ def _grpc_server(  # noqa: PLR0917 - all that it is made of
         limits=plane.limits,
         credentials=tls,
         admit=admission(security, default=plane.fleet.default),
+        drain_s=serving.limits.drain_s,
     )

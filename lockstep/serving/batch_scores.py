@@ -60,7 +60,7 @@ def read_batch(folder: RunFolder) -> BatchScores:
     names = [column.name for column in plan.model.inputs]
     key, output = list(plan.spec.key), plan.spec.output.column
     table = _read_input(folder, wanted, columns=[*dict.fromkeys([*key, *names])], limits=plan.spec.limits)
-    staged = _read([folder.file(unit.staged) for unit in manifest.units], [*key, output])
+    staged = _read([folder.local(unit.staged) for unit in manifest.units], [*key, output])
     keys = _keys(table, key)
     place = {key: row for row, key in enumerate(keys)}
     staged_keys = _keys(staged, key)

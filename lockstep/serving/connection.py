@@ -49,9 +49,12 @@ class Connection(asyncio.Protocol):
         bounds: Of connections.
         on_begin: Told when it is open; over TLS that is after the handshake.
         on_end: Told when it is closed.
+        last: Whether it is closed behind its first answer.
     """
 
-    def __init__(self, answer: Answer, bounds: ConnectionBounds, *, on_begin: Told, on_end: Told) -> None:
+    def __init__(
+        self, answer: Answer, bounds: ConnectionBounds, *, on_begin: Told, on_end: Told, last: bool = False
+    ) -> None:
         self._answer = answer
         self._bounds = bounds
         self._on_begin = on_begin
@@ -65,6 +68,7 @@ class Connection(asyncio.Protocol):
         self._lost: asyncio.Future[None] | None = None
         self._unreadable = False
         self._stopping = False
+        self._last = last  # whether the next answer is the last one
         self._full = False  # of answers that the client does not take
         self._since = 0.0  # when it began to wait for a head
         self._unsent = 0
@@ -99,6 +103,10 @@ class Connection(asyncio.Protocol):
             if self._transport.is_closing():
                 self._lost.set_result(None)
         return asyncio.shield(self._lost)
+
+    def finish(self) -> None:
+        """Close it behind the next answer, which says so: a request may be on its way."""
+        self._last = True
 
     def stop(self) -> None:
         """Close it once what is being answered is answered."""
@@ -187,7 +195,7 @@ class Connection(asyncio.Protocol):
         if asked.answered:
             return
         unread = not asked.body.complete
-        close = asked.close or self._stopping or unread or CLOSE in headers
+        close = asked.close or self._stopping or self._last or unread or CLOSE in headers
         head = write_head(status, headers, size=len(body), close=close, old=asked.old)
         asked.answered = True
         self._current = None

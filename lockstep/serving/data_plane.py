@@ -100,6 +100,7 @@ class DataPlane:
         self.metrics = metrics
         self.limits = limits
         self.arms: Mapping[str, Arms] = {}  # of the models that have some
+        self.draining = False  # answers everybody still, so that whoever asks for readiness can turn away before
         self.stopping = False
         self.guests: set[Guest] = set()  # other processes that score with the models of this one
         self._codec = ThreadPoolExecutor(max_workers=1, thread_name_prefix="codec")
@@ -109,7 +110,7 @@ class DataPlane:
     @property
     def ready(self) -> bool:
         """Whether requests are taken: every model is loaded, and the server is not stopping."""
-        return not self.stopping and self.fleet.ready
+        return not self.draining and not self.stopping and self.fleet.ready
 
     @property
     def live(self) -> bool:

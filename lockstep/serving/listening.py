@@ -16,8 +16,15 @@ HANDSHAKE_S = 10.0
 LOOK_S = 0.5
 # When no connection can be accepted, say because too many files are open.
 PAUSE_S = 0.1
+POLL_S = 0.01
 
 _log = logging.getLogger("lockstep.serving")
+
+
+def refuse(sock: socket.socket) -> None:
+    """Let the system refuse connections from now on, whichever processes have the socket; on Linux."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 class Listener:
@@ -38,6 +45,7 @@ class Listener:
         self._accepting: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
         self._greeting: set[asyncio.Task[None]] = set()
+        self._leaving = False
 
     def start(self) -> None:
         """Take connections from now on, in the running event loop."""
@@ -61,12 +69,17 @@ class Listener:
             try:
                 accepted, _ = await loop.sock_accept(self._sock)
             except OSError as error:
+                if self._leaving:  # the process above us took the socket away
+                    return
                 _log.error("no connection can be accepted: %s", error.strerror)
                 await asyncio.sleep(PAUSE_S)
                 continue
-            greeting = loop.create_task(self._greet(accepted))
-            self._greeting.add(greeting)
-            greeting.add_done_callback(self._greeting.discard)
+            self._let_in(accepted)
+
+    def _let_in(self, accepted: socket.socket) -> None:
+        greeting = asyncio.get_running_loop().create_task(self._greet(accepted))
+        self._greeting.add(greeting)
+        greeting.add_done_callback(self._greeting.discard)
 
     async def _greet(self, accepted: socket.socket) -> None:
         """Shake hands, and let the connection go on by itself."""
@@ -85,7 +98,8 @@ class Listener:
             self._room.set()
 
     def _connection(self) -> Connection:
-        return Connection(self._answer, self._bounds, on_begin=self._open.add, on_end=self._ended)
+        ended = self._ended
+        return Connection(self._answer, self._bounds, on_begin=self._open.add, on_end=ended, last=self._leaving)
 
     def _ended(self, connection: Connection) -> None:
         self._open.discard(connection)
@@ -107,6 +121,31 @@ class Listener:
             if newest is not self._material:
                 self._use(newest)
                 _log.info("new connections get the certificate that is valid until %s", newest.ends.isoformat())
+
+    def leave(self) -> None:
+        """Go on, but let every answer from now on be the last one of its connection."""
+        self._leaving = True
+        for connection in self._open:
+            connection.finish()
+
+    async def close_door(self, *, shared: bool, linger_s: float) -> None:
+        """Refuse new connections, and wait until those that are open have had their last answer.
+
+        Args:
+            shared: Whether other processes listen on the socket too; whoever started us takes it away then.
+            linger_s: Longest time to wait, also for connections over which nothing comes.
+        """
+        if not shared:
+            if self._accepting is not None:
+                self._accepting.cancel()
+            # Who was connected by the kernel already may have sent a request.
+            with contextlib.suppress(OSError):
+                while True:
+                    self._let_in(self._sock.accept()[0])
+            refuse(self._sock)
+        ends = asyncio.get_running_loop().time() + linger_s
+        while (shared or self._open or self._greeting) and asyncio.get_running_loop().time() < ends:
+            await asyncio.sleep(POLL_S)
 
     async def stop(self, *, timeout_s: float) -> None:
         """Take no new connection; close those open once they are answered, or after `timeout_s`."""

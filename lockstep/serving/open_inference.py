@@ -52,7 +52,7 @@ def _server_routes(plane: DataPlane) -> list[Route]:
     async def ready(_: Exchange) -> Reply:
         if plane.ready:
             return _json({"ready": True, "live": True})
-        reason = "the server is stopping" if plane.stopping else "a model is not loaded"
+        reason = "the server is stopping" if plane.draining or plane.stopping else "a model is not loaded"
         return _json({"error": reason, "ready": False, "live": True}, SERVICE_UNAVAILABLE)
 
     return [

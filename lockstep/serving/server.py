@@ -18,6 +18,8 @@ GRACE_S = 30.0
 BOUNDS = ConnectionBounds()
 # For answers that are written but not sent yet, once all requests are answered.
 FLUSH_S = 5.0
+# For who is connected when the door closes, and whose request is on its way.
+LINGER_S = 1.0
 # For calls that are in progress still when a second signal comes.
 HURRIED_S = 0.0
 # For how long a busy event loop keeps the interpreter from the thread that scores, which asks for it again and again.
@@ -62,18 +64,25 @@ async def serve(
     app: Application,
     *,
     grpc: Callable[[], GrpcServer] | None = None,
+    drain_s: float = 0.0,
     grace_s: float = GRACE_S,
     bounds: ConnectionBounds = BOUNDS,
+    shared: bool = False,
     ready: Callable[[], None] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then let running requests finish; a second signal does not wait.
+
+    With `drain_s` a stop is one that costs nobody a request: first readiness fails, and answers end their connections;
+    then new connections are refused; and only when nobody is connected any more requests are.
 
     Args:
         sock: From `bind`.
         app: Started with the server and closed after its last request.
         grpc: Builds the gRPC server beside it; none: there is none.
+        drain_s: How long it goes on when it stops, for others to turn away; 0: requests are refused at once.
         grace_s: Longest time to wait for running requests.
         bounds: Of its connections.
+        shared: Whether other processes listen on the socket too.
         ready: Called once requests are taken.
     """
     sys.setswitchinterval(SWITCH_S)
@@ -96,11 +105,28 @@ async def serve(
         ready()
     await stop.wait()
     stop.clear()
-    drained = loop.create_task(app.drain(grace_s=grace_s))
+    drained = loop.create_task(_drain(app, listener, called, drain_s=drain_s, grace_s=grace_s, shared=shared))
     hurried = loop.create_task(stop.wait())
     await asyncio.wait({drained, hurried}, return_when=asyncio.FIRST_COMPLETED)
     if called is not None:
         await called.stop(HURRIED_S if hurried.done() else grace_s)
+    drained.cancel()
     hurried.cancel()
     await listener.stop(timeout_s=FLUSH_S)
     app.close()
+
+
+async def _drain(
+    app: Application, listener: Listener, called: GrpcServer | None, *, drain_s: float, grace_s: float, shared: bool
+) -> None:
+    """Let go of all clients, and return when nothing is in progress."""
+    if drain_s:
+        app.plane.draining = True
+        listener.leave()
+        _log.info("stopping: not ready any more, and no new connections in %g s", drain_s)
+        await asyncio.sleep(drain_s)
+        aged = asyncio.create_task(called.close_door()) if called is not None else None
+        await listener.close_door(shared=shared, linger_s=LINGER_S)
+        if aged is not None:
+            await aged
+    await app.drain(grace_s=grace_s)

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from lockstep.specs.features_spec import FeatureBinding, filled_twice
+from lockstep.specs.gateway_spec import Gateway
 from lockstep.specs.inference_log_spec import InferenceLogging
 from lockstep.specs.loading import validate
 from lockstep.specs.routing_spec import Routing
@@ -63,6 +64,9 @@ class ServingLimits(Strict):
         75, gt=0, description="Longest time for the head of a request, for the next one, and to take an answer."
     )
     in_progress: int = Field(256, ge=1, description="Requests at a time; further ones get 503.")
+    drain_s: float = Field(
+        0, ge=0, le=600, description="How long an endpoint that stops fails its readiness, but still answers."
+    )
     grace_s: float = Field(30, ge=0, description="Longest wait for running requests when the endpoint stops.")
     stuck_s: float = Field(
         60, gt=0, description="Liveness fails when a micro-batch runs so long beyond its prediction."
@@ -89,6 +93,9 @@ class Serving(Strict):
     log: InferenceLogging | None = Field(None, description="What is kept of answered rows; none: nothing.")
     tracing: TracingSection | None = Field(
         None, description="Where spans of requests go; none: as OpenTelemetry's variables say."
+    )
+    gateway: Gateway | None = Field(
+        None, description="What stands in front of replicas; they ignore it: docs/gateway.md."
     )
 
     @model_validator(mode="after")

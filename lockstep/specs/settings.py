@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lockstep.errors import SettingsError
+from lockstep.storage.files import Location, location
 
 # Every child process gets these: no dependency may call home.
 TELEMETRY_OFF = {
@@ -51,8 +52,8 @@ class Settings:
     Attributes:
         home: State folder; everything below is beneath it unless set apart.
         project_root: Folder of `jobs/`, `spark-conf/` and `models/`.
-        data_root: Source tables.
-        runs_root: Run folders.
+        data_root: Source tables, on a disk or in an object store.
+        runs_root: Run folders, likewise.
         warehouses: Location of each kind of warehouse, where it is known.
         warehouse_wait_s: How long to wait for a locked warehouse, in seconds.
         partition_wait_s: How long to wait for another run that computes the same partition, in seconds.
@@ -69,8 +70,8 @@ class Settings:
 
     home: Path
     project_root: Path
-    data_root: Path
-    runs_root: Path
+    data_root: Location
+    runs_root: Location
     warehouses: Mapping[str, str]
     warehouse_wait_s: float
     cache_root: Path
@@ -101,14 +102,22 @@ class Settings:
         def local(variable: str, default: Path) -> Path:
             value = environ.get(variable)
             if value is not None and "://" in value:
-                raise SettingsError(variable, got=value, expected="a local path (object stores are not supported yet)")
+                raise SettingsError(variable, got=value, expected="a path on a disk of this machine")
             return Path(value).absolute() if value else default
+
+        def anywhere(variable: str, default: Path) -> Location:
+            value = environ.get(variable)
+            try:
+                return location(value) if value else default
+            except ValueError as error:
+                got = "a URL that is not repeated here, as it may hold a secret"
+                raise SettingsError(variable, got=got, expected=str(error)) from None
 
         return cls(
             home=home,
             project_root=project,
-            data_root=local("LOCKSTEP_DATA", home / "data"),
-            runs_root=local("LOCKSTEP_RUNS", home / "runs"),
+            data_root=anywhere("LOCKSTEP_DATA", home / "data"),
+            runs_root=anywhere("LOCKSTEP_RUNS", home / "runs"),
             warehouses={
                 "duckdb": str(local(WAREHOUSE_VARIABLES["duckdb"], home / "warehouse.duckdb")),
                 "postgresql": _without_password(environ, WAREHOUSE_VARIABLES["postgresql"]),

@@ -40,6 +40,7 @@ from lockstep.steps.drift_references import (
     write_drift,
 )
 from lockstep.steps.request import refusals
+from lockstep.storage.files import Location, scratch
 
 DOCS = "gx/audit"
 FROZEN_SPEC = "spec"
@@ -102,18 +103,19 @@ def _checked(folder: RunFolder, settings: Settings, engine: Engine) -> Verdict:
     suite_results: list[CheckResult] = []
     if readable:
         files = [folder.file(unit.staged) for unit in manifest.units]
-        facts = invariants.read_stamps(files, partition_column=plan.spec.partition.column)
-        suite = load_suite(folder.file(FROZEN_SPEC, plan.spec.checks.audit))
+        local = [folder.local(unit.staged) for unit in manifest.units]
+        facts = invariants.read_stamps(local, partition_column=plan.spec.partition.column)
+        suite = load_suite(folder.local(f"{FROZEN_SPEC}/{plan.spec.checks.audit}"))
         earlier = earlier_publications(plan, wait_s=settings.warehouse_wait_s)
         reference = _reference(folder, plan, manifest, earlier=earlier, engine=engine)
-        drift, score = _drift(plan, manifest, files, reference=reference, earlier=earlier)
+        drift, score = _drift(plan, manifest, local, reference=reference, earlier=earlier)
         repeats, suite_results = _measured(folder, plan, files, suite=suite, reference=reference, at=now, engine=engine)
         theirs = mixture.challenger if mixture and mixture.manifest else None
         results += invariants.staged_rows(
             facts, plan, manifest, root=folder.path, repeated_keys=repeats, challenger=theirs
         )
         if mixture is not None and mixture.manifest is not None:
-            results += mixture_results(count_arms(files, mixture), plan, mixture)
+            results += mixture_results(count_arms(local, mixture), plan, mixture)
     results.append(quarantined_fraction(manifest, plan.spec.limits))
     results += [*drift_results(drift.columns, plan.spec, drift.window), *suite_results]
     return Verdict(
@@ -139,9 +141,9 @@ def _invariants(folder: RunFolder, plan: Plan, manifest: Manifest) -> tuple[list
     results = invariants.accounted_rows(manifest, folder.scoring_input(step="audit"))
     unchanged = invariants.unchanged_files(manifest, folder.path)
     results += unchanged
-    files = [folder.file(unit.staged) for unit in manifest.units]
-    if not files or not all(result.success for result in unchanged):
+    if not manifest.units or not all(result.success for result in unchanged):
         return results, False
+    files = [folder.local(unit.staged) for unit in manifest.units]
     shape = invariants.staged_columns(invariants.shapes_of(files), plan)
     results.append(shape)
     return results, shape.success
@@ -164,7 +166,7 @@ def _drift(
 def _measured(
     folder: RunFolder,
     plan: Plan,
-    files: Sequence[Path],
+    files: Sequence[Location],
     *,
     suite: Suite,
     reference: Reference,
@@ -179,7 +181,9 @@ def _measured(
         repeats = measured.answer({KEYS: repeated_keys(key), **questions_ahead(suite.checks, measured.columns)})[KEYS]
         decision = Decision(suite)
         found = measured.answer(decision.questions(measured.columns, reference=reference))
-        results = decision.results(found, name="audit", docs=folder.file(DOCS), at=at)
+        docs = scratch() / DOCS
+        results = decision.results(found, name="audit", docs=docs, at=at)
+        folder.hand_in_tree(docs, DOCS)
         results = with_samples(
             results,
             suite.checks,
@@ -200,13 +204,13 @@ def _reference(
     def read_input() -> Rows:
         return input_rows(folder.path, folder.scoring_input(step="audit"), columns=key, limits=limits, where=where)
 
-    bad = [folder.file(unit.quarantined) for unit in manifest.units if unit.quarantined]
+    bad = [folder.local(unit.quarantined) for unit in manifest.units if unit.quarantined]
     return Reference(
         manifest=manifest,
         key=key,
         output=plan.spec.output.column,
         training=before,
-        previous=previous_of(RunFolder(Path(earlier[-1].run_folder)) if earlier else None),
+        previous=previous_of(RunFolder.at(earlier[-1].run_folder) if earlier else None),
         read_input=read_input,
         quarantined=bad if plan.spec.output.errors is None else [],
         measuring=engine.measuring,

@@ -3,7 +3,6 @@
 import datetime as dt
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 from lockstep.errors import StagedFileChanged, StepOutOfOrder
@@ -21,6 +20,7 @@ from lockstep.scoring.arms import Split
 from lockstep.scoring.mixture import Arm, ChallengerUnfit, MixedUnit, Side, mix_unit
 from lockstep.specs.settings import Settings
 from lockstep.steps.canary_performance import recent_performance
+from lockstep.storage.files import Location
 
 log = logging.getLogger("lockstep.canary")
 
@@ -193,7 +193,7 @@ def _is_whole(folder: RunFolder, record: CanaryRecord) -> bool:
     return bool(units) and all(_size(folder.file(unit.staged)) == unit.size_bytes for unit in units)
 
 
-def _size(path: Path) -> int:
+def _size(path: Location) -> int:
     return path.stat().st_size if path.is_file() else -1
 
 
@@ -228,10 +228,10 @@ def _abort(plan: Plan, planned: CanaryPlan, settings: Settings, *, reasons: Sequ
 
 def _remove_strays(folder: RunFolder, record: CanaryRecord) -> None:
     """Delete what attempts left that the record does not name."""
-    named = {folder.file(unit.staged) for unit in record.manifest.units} if record.manifest else set()
-    for path in folder.file(FILES).glob("*/*"):
-        if path not in named:
-            path.unlink(missing_ok=True)
+    named = {unit.staged for unit in record.manifest.units} if record.manifest else set()
+    for name in folder.names(FILES):
+        if name not in named:
+            folder.remove(name)
 
 
 def _summary(record: CanaryRecord, *, reused: bool) -> dict[str, Any]:

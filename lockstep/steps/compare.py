@@ -83,8 +83,8 @@ def _compared(
 ) -> Comparison:
     champion, challenger = plans
     spec, theirs = champion.spec, own.manifest(step="compare")
-    staged = {unit.unit: own.file(unit.staged) for unit in theirs.units}
-    pairs = [Pair(unit.unit, folder.file(unit.staged), staged[unit.unit]) for unit in manifest.units]
+    staged = {unit.unit: own.local(unit.staged) for unit in theirs.units}
+    pairs = [Pair(unit.unit, folder.local(unit.staged), staged[unit.unit]) for unit in manifest.units]
     layout = Layout(spec.key, spec.output.column, spec.output.errors, trial.segments)
     edges = edges_of(manifest.profile, spec.output.column)
     found = compare_files(pairs, layout, tolerance=trial.tolerance, edges=edges)

@@ -23,9 +23,9 @@ def publish_drift(folder: RunFolder, warehouse: Warehouse, request: PublishReque
         warehouse: Where its rows are.
         request: What was asked for its rows.
     """
-    path = folder.file(DRIFT)
-    if not path.is_file():
+    if not folder.has(DRIFT):
         return
+    path = folder.local(DRIFT)
     table, rows = table_name(request.table), pq.read_metadata(path).num_rows
     if not rows and warehouse.live(table, request.partition) is None:
         return

@@ -4,7 +4,6 @@ import datetime as dt
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -64,7 +63,7 @@ def earlier_runs(plan: Plan, earlier: Sequence[Publication]) -> list[RunFolder]:
         earlier: What is live of the partitions before it.
     """
     window = dt.timedelta(plan.spec.drift.window_days)
-    return [RunFolder(Path(entry.run_folder)) for entry in earlier if plan.partition - entry.partition <= window]
+    return [RunFolder.at(entry.run_folder) for entry in earlier if plan.partition - entry.partition <= window]
 
 
 def measure_drift(plan: Plan, manifest: Manifest, *, training: Profile | None, earlier: EarlierRuns) -> DriftFacts:
@@ -107,12 +106,11 @@ def read_profiles(folders: Sequence[RunFolder]) -> EarlierRuns:
 
 def write_drift(folder: RunFolder, plan: Plan, drift: Sequence[ColumnDrift]) -> None:
     """Write `drift.parquet`, atomically."""
-    target = folder.file(DRIFT)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     with folder.writing():
+        partial = folder.draft(f".{DRIFT}.{os.getpid()}.partial")
         try:
             pq.write_table(drift_table(plan, drift), partial)
-            partial.replace(target)
+            folder.hand_in(partial, DRIFT)
         finally:
             partial.unlink(missing_ok=True)
 

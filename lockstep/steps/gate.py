@@ -17,6 +17,7 @@ from lockstep.run.folder import GATE, RunFolder
 from lockstep.specs.settings import Settings
 from lockstep.steps.checking import checked
 from lockstep.steps.request import refusals
+from lockstep.storage.files import scratch
 
 DOCS = "gx/gate"
 FROZEN_SPEC = "spec"
@@ -67,7 +68,7 @@ def check_input(folder: RunFolder, engine: Engine) -> Verdict:
 
 def _checked(folder: RunFolder, engine: Engine) -> Verdict:
     plan, scoring_input = folder.plan(step="gate"), folder.scoring_input(step="gate")
-    suite = load_suite(folder.file(FROZEN_SPEC, plan.spec.checks.gate), gate=True)
+    suite = load_suite(folder.local(f"{FROZEN_SPEC}/{plan.spec.checks.gate}"), gate=True)
     now = dt.datetime.now(dt.UTC)
     where = f"the input of partition {plan.partition}"
     rows = input_rows(
@@ -78,7 +79,9 @@ def _checked(folder: RunFolder, engine: Engine) -> Verdict:
         measured.answer(questions_ahead(suite.checks, measured.columns))
         decision = Decision(suite)
         answers = measured.answer(decision.questions(measured.columns))
-        found = decision.results(answers, name="gate", docs=folder.file(DOCS), at=now)
+        docs = scratch() / DOCS
+        found = decision.results(answers, name="gate", docs=docs, at=now)
+        folder.hand_in_tree(docs, DOCS)
         found = with_samples(
             found,
             suite.checks,

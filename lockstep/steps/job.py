@@ -13,7 +13,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep.errors import LockstepError, revive
@@ -43,8 +42,8 @@ def run_job(name: str, work: Callable[["SparkSession", RunFolder], int]) -> int:
         The exit code.
     """
     parser = argparse.ArgumentParser(description=f"{name} one scoring run")
-    parser.add_argument("--run-folder", type=Path, required=True, help="folder of a planned run")
-    folder = RunFolder(parser.parse_args().run_folder.absolute())
+    parser.add_argument("--run-folder", type=RunFolder.at, required=True, help="folder of a planned run")
+    folder: RunFolder = parser.parse_args().run_folder
     configure_logs(os.environ)
     set_log_context(step=name, **facts_of_folder(folder))
     from pyspark.sql import SparkSession

@@ -1,7 +1,6 @@
 """The live rows of a partition: from the files that its run staged, or from the warehouse where these are gone."""
 
 import datetime as dt
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -50,7 +49,7 @@ def live_rows(
 
 def staged_request(live: Publication, settings: Settings) -> PublishRequest | None:
     """Return what was asked for when these rows were published, if its files are all there; `None` otherwise."""
-    folder = RunFolder(Path(live.run_folder))
+    folder = RunFolder.at(live.run_folder)
     try:
         claim, published = folder.claim(step="labels"), folder.plan(step="labels").spec.publish.table
         shadow = None if claim.table == published else claim.table

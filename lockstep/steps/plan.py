@@ -1,7 +1,6 @@
 """Plan: freeze what a run is (model, input, spec, code) before anything is computed."""
 
 import datetime as dt
-import shutil
 import subprocess
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,7 +8,6 @@ from pathlib import Path
 
 import lockstep
 from lockstep.data.snapshot import take_snapshot
-from lockstep.errors import RunFolderUnusable
 from lockstep.registry.resolve import resolve_model
 from lockstep.run.folder import AUDIT, CLAIM, PLAN, RunFolder
 from lockstep.run.identity import input_digest, run_key, spec_hash
@@ -146,10 +144,7 @@ def _freeze(folder: RunFolder, plan: Plan, *, loaded: LoadedSpec, texts: dict[st
             folder.write_text(f"{SPEC_FOLDER}/{name}", text)
     if folder.has(PLAN):
         return folder.plan(step="plan")
-    try:
-        shutil.copyfile(loaded.folder / SPEC_FILE, folder.file(SPEC_FOLDER, SPEC_FILE))
-    except OSError as error:
-        raise RunFolderUnusable(str(folder.path), error.strerror or str(error)) from error
+    folder.write_text(f"{SPEC_FOLDER}/{SPEC_FILE}", (loaded.folder / SPEC_FILE).read_text(encoding="utf-8"))
     folder.write_json(PLAN, plan)
     return plan
 

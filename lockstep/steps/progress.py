@@ -7,7 +7,7 @@ from lockstep.run.folder import RunFolder
 from lockstep.run.manifest import UnitResult
 from lockstep.run.plan import ScoringInput
 from lockstep.run.progress import WorkerProgress, worker_progress
-from lockstep.scoring.attempts import STAGING
+from lockstep.scoring.attempts import RESULT, STAGING
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def progress_of(folder: RunFolder, wanted: ScoringInput) -> RunProgress:
 
 
 def _results(folder: RunFolder) -> list[UnitResult]:
-    names = sorted(folder.file(STAGING).glob("*/*.json"))
-    return [folder.read_record(str(path.relative_to(folder.path)), UnitResult, step="score") for path in names]
+    names = [name for name in folder.names(STAGING) if name.endswith(RESULT)]
+    return [folder.read_record(name, UnitResult, step="score") for name in names]
 
 
 def _percent(part: int, whole: int) -> str:

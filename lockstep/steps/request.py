@@ -4,7 +4,6 @@ import contextlib
 import datetime as dt
 import logging
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from lockstep.errors import CheckFailed, LockstepError, PublishError
 from lockstep.publish.contract import PublishRequest, ReportingTable, StagedFile, Warehouse
@@ -15,6 +14,7 @@ from lockstep.run.canary import published_manifest, read_canary
 from lockstep.run.folder import AUDIT, CLAIM, MANIFEST, RunFolder
 from lockstep.run.plan import Plan
 from lockstep.specs.settings import Settings
+from lockstep.storage.files import location
 
 FROZEN_SPEC = "spec"
 
@@ -56,7 +56,7 @@ def publish_request(
         model_digest=plan.model.digest,
         code_version=plan.code_version,
         run_folder=str(folder.path),
-        files=[StagedFile(folder.file(u.staged), size_bytes=u.size_bytes, sha256=u.sha256) for u in units],
+        files=[StagedFile(folder.local(u.staged), size_bytes=u.size_bytes, sha256=u.sha256) for u in units],
         rows=manifest.rows_staged if manifest else 0,
         now=now,
         actor=settings.actor,
@@ -68,8 +68,8 @@ def publish_request(
 
 def frozen_reporting(folder: RunFolder, plan: Plan) -> Sequence[ReportingTable]:
     """Return the reporting tables with the queries that the plan froze."""
-    queries = {name: folder.file(FROZEN_SPEC, file) for name, file in plan.spec.reporting.items()}
-    return reporting_tables(plan.spec, queries, data_root=Path(plan.data_root))
+    queries = {name: folder.local(f"{FROZEN_SPEC}/{file}") for name, file in plan.spec.reporting.items()}
+    return reporting_tables(plan.spec, queries, data_root=location(plan.data_root))
 
 
 @contextlib.contextmanager

@@ -61,7 +61,7 @@ def score_units_with_spark(
     if todo:
         job, tasks = uuid.uuid4().hex, count_tasks(spark, len(todo))
         texts = {unit.id: unit.model_dump_json() for unit in _largest_first(todo)}
-        UnitQueue(folder, job).fill(texts)
+        UnitQueue(folder, job).open()
         # One Spark partition for each task.
         numbers = spark.range(0, tasks, 1, tasks)
         with _Watch(spark, folder, wanted, allowed=plan.bad_rows_allowed(wanted.rows), tell=tell):
@@ -119,7 +119,7 @@ def _accept(own: RunFolder, plan: Plan, wanted: ScoringInput) -> None:
         remove_strays(own, own.manifest(step="score").units)
         return
     results = [result for unit in wanted.units if (result := finished(own, unit)) is not None]
-    strange = [result.unit for result in results if not names_model(own.file(result.staged), plan.model.digest)]
+    strange = [result.unit for result in results if not names_model(own.local(result.staged), plan.model.digest)]
     if len(results) < len(wanted.units) or strange:
         raise TrialIncomplete(units=len(wanted.units), scored=len(results), strange=len(strange))
     own.write_json(MANIFEST, manifest_of(plan, results))

@@ -115,10 +115,11 @@ def _results(folder: RunFolder, own: RunFolder, *, plan: Plan, manifest: Manifes
     files = [own.file(unit.staged) for unit in manifest.units]
     if not files or not all(result.success for result in results):
         return results
-    results.append(invariants.staged_columns(invariants.shapes_of(files), plan))
+    local = [own.local(unit.staged) for unit in manifest.units]
+    results.append(invariants.staged_columns(invariants.shapes_of(local), plan))
     if not results[-1].success:
         return results
-    facts = invariants.read_stamps(files, partition_column=plan.spec.partition.column)
+    facts = invariants.read_stamps(local, partition_column=plan.spec.partition.column)
     key, rows = plan.spec.key, staged_rows(files, where=f"the rows of challenger {own.path.name}")
     with EMBEDDED.measuring(rows, names=key) as measured:
         columns = tuple(measured.columns[name] for name in key)

@@ -50,14 +50,18 @@ def submit_job(
     args = ["--run-folder", str(folder.path)]
     python = data_python(settings, os.environ)
     submit = spark_submit(settings, job, args, python=python, java_home=java_home)
-    output = folder.folder("logs") / f"{job}.log"
+    name = f"logs/{job}.log"
     with folder.writing():
+        output = folder.draft(name)
         output.touch()
     submit.prepare()
-    code = run_logged(submit.command(), env=submit.env, log=output, timeout_s=timeout_s, on_poll=on_poll)
+    try:
+        code = run_logged(submit.command(), env=submit.env, log=output, timeout_s=timeout_s, on_poll=on_poll)
+        text = _tail(output)
+    finally:
+        folder.hand_in(output, name)
     if code == 0:
         return
-    text = _tail(output)
     reported = error_in_log(text)
     if reported is not None:
         raise reported
@@ -65,7 +69,7 @@ def submit_job(
         if problem in text:
             raise RunFolderUnusable(str(folder.path), problem)
     reason = f"no result within limits.timeout_s = {timeout_s:.0f} s" if code is None else _last_error(text)
-    raise SparkJobFailed(f"jobs/{job}.py", exit_code=code or 0, log_path=str(output), last_error=reason)
+    raise SparkJobFailed(f"jobs/{job}.py", exit_code=code or 0, log_path=str(folder.file(name)), last_error=reason)
 
 
 def _tail(log: Path) -> str:

@@ -1,7 +1,6 @@
 """The challengers of a run, frozen with it: each alias is resolved once, into a plan of its own."""
 
 import datetime as dt
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -144,15 +143,13 @@ def no_comparison(champion: Plan, failure: TrialFailure, *, rows_in: int) -> Com
 def _try_again(own: RunFolder) -> None:
     """Forget why a challenger ended, and the attempts that died; units that it has finished stay."""
     for name in (FAILURE, COMPARISON, DEATHS):
-        own.file(name).unlink(missing_ok=True)
+        own.remove(name)
     for attempt in unfinished_attempts(own):
         for kind in (STAGING, QUARANTINE):
-            own.file(kind, f"{attempt}.parquet").unlink(missing_ok=True)
+            own.remove(f"{kind}/{attempt}.parquet")
 
 
 def _clear(own: RunFolder) -> None:
     """Remove all of a challenger; first its plan, without which nobody takes the rest for one."""
-    with own.writing():
-        if own.path.is_dir():
-            own.file(PLAN).unlink(missing_ok=True)
-            shutil.rmtree(own.path)
+    own.remove(PLAN)
+    own.remove("")

@@ -1,8 +1,8 @@
 """Comparison of two runs: rows that are in one only, rows whose score changed, and by how much."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -11,6 +11,8 @@ from lockstep.errors import ColumnMissing, InputError
 from lockstep.run.canary import published_manifest
 from lockstep.run.folder import MANIFEST, RunFolder
 from lockstep.run.plan import Plan
+from lockstep.storage.files import Location
+from lockstep.storage.files import found as found_below
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
 SEGMENTS = 50
@@ -39,15 +41,16 @@ class Shift:
     quantiles: tuple[float | None, ...]
 
 
-def find_run(runs_root: Path, name: str) -> RunFolder:
+def find_run(runs_root: Location, name: str) -> RunFolder:
     """Return a run by its folder, or by its key or the beginning of it.
 
     Raises:
         InputError: There is none, or there are several.
     """
-    if Path(name, MANIFEST).is_file():
-        return RunFolder(Path(name))
-    found = sorted(path.parent for path in runs_root.glob(f"*/*/{name}*/{MANIFEST}")) if name.isalnum() else []
+    with contextlib.suppress(ValueError):
+        if RunFolder.at(name).has(MANIFEST):
+            return RunFolder.at(name)
+    found = [path.parent for path in found_below(runs_root, f"*/*/{name}*/{MANIFEST}")] if name.isalnum() else []
     if len(found) != 1:
         what = "several runs begin so" if found else "no finished run has this key or folder"
         raise InputError(f"run {name}: {what} below {runs_root}. Give a run's key (see `lockstep history`) or folder.")
@@ -99,7 +102,7 @@ def _shared_key(a: Plan, b: Plan) -> list[str]:
 def _register(engine: duckdb.DuckDBPyConnection, name: str, folder: RunFolder) -> None:
     import pyarrow.dataset as ds  # the engine reads through it, so that file names are never patterns
 
-    files = [str(folder.file(unit.staged)) for unit in published_manifest(folder, step="diff").units]
+    files = [str(folder.local(unit.staged)) for unit in published_manifest(folder, step="diff").units]
     if not files:
         raise InputError(f"run {folder.path.name} has no rows to compare")
     engine.register(name, ds.dataset(files, format="parquet"))

@@ -5,7 +5,6 @@ import datetime as dt
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from lockstep.errors import RunFolderUnusable, StepOutOfOrder
 from lockstep.publish.contract import Publication, Warehouse
@@ -14,6 +13,9 @@ from lockstep.quality import performance_table
 from lockstep.quality.drift_table import table_name
 from lockstep.run.folder import PLAN, RunFolder
 from lockstep.specs.spec import ScoringSpec
+from lockstep.storage.files import Location
+from lockstep.storage.files import found as found_below
+from lockstep.storage.objects import ObjectPath
 
 DELETING = ".deleting"
 
@@ -29,13 +31,13 @@ class Dropped:
         kept: Run folders that stay.
     """
 
-    runs: tuple[Path, ...]
+    runs: tuple[Location, ...]
     size_bytes: int
     warehouse: tuple[str, ...]
     kept: int
 
 
-def vacuum(warehouse: Warehouse, spec: ScoringSpec, runs_root: Path, *, now: dt.datetime, dry_run: bool) -> Dropped:
+def vacuum(warehouse: Warehouse, spec: ScoringSpec, runs_root: Location, *, now: dt.datetime, dry_run: bool) -> Dropped:
     """Delete run folders that are neither live nor restorable nor young, and what the warehouse keeps of them.
 
     Of each partition the newest publications of different runs stay, as many as `retention.publications` says. Folders
@@ -56,7 +58,9 @@ def vacuum(warehouse: Warehouse, spec: ScoringSpec, runs_root: Path, *, now: dt.
     history = warehouse.history(spec.publish.table)
     keep = restorable(history, publications=spec.retention.publications)
     before = now - dt.timedelta(days=spec.retention.days)
-    found = [path for path in (runs_root / spec.name).glob("*/*") if path.is_dir() and _is_ours(path, spec, warehouse)]
+    found = [
+        path for path in found_below(runs_root / spec.name, "*/*") if path.is_dir() and _is_ours(path, spec, warehouse)
+    ]
     dead = sorted(path for path in found if path.name not in keep and _touched(path) < before.timestamp())
     size = sum(_size(path) for path in dead)
     # Before the folders: deleting one touches the files that a table shares with it.
@@ -100,7 +104,7 @@ def restorable(history: Sequence[Publication], *, publications: int) -> set[str]
     return keep
 
 
-def _is_ours(path: Path, spec: ScoringSpec, warehouse: Warehouse) -> bool:
+def _is_ours(path: Location, spec: ScoringSpec, warehouse: Warehouse) -> bool:
     """Whether a folder is of this table: a run may be live in another one, where the spec published before."""
     if path.name.endswith(DELETING):
         return True
@@ -113,17 +117,25 @@ def _is_ours(path: Path, spec: ScoringSpec, warehouse: Warehouse) -> bool:
     return where == (warehouse.kind, warehouse.location, spec.publish.table)
 
 
-def _touched(path: Path) -> float:
+def _touched(path: Location) -> float:
     """Return when something in a run folder was last written, as a timestamp."""
+    if isinstance(path, ObjectPath):
+        return max((facts.st_mtime for _, facts in path.files_below()), default=0.0)
     return max((entry.stat().st_mtime for entry in (path, *path.rglob("*"))), default=0.0)
 
 
-def _size(path: Path) -> int:
+def _size(path: Location) -> int:
+    if isinstance(path, ObjectPath):
+        return sum(facts.st_size for _, facts in path.files_below())
     return sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file())
 
 
-def _delete(path: Path) -> None:
+def _delete(path: Location) -> None:
     try:
+        if isinstance(path, ObjectPath):
+            (path / PLAN).unlink(missing_ok=True)  # without it nobody takes the rest for a run
+            path.remove_tree()
+            return
         doomed = path if path.name.endswith(DELETING) else path.rename(path.with_name(path.name + DELETING))
         shutil.rmtree(doomed)
         with contextlib.suppress(OSError):  # other runs of the day are there

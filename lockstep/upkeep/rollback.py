@@ -3,7 +3,6 @@
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from lockstep.errors import NothingToRestore, StepOutOfOrder
 from lockstep.publish.contract import Publication, Warehouse, live_entry
@@ -110,7 +109,7 @@ def roll_back(
         PublishError: The warehouse refused; partitions that are done stay done.
     """
     for move in plan.moves:
-        folder = RunFolder(Path(move.target.run_folder))
+        folder = RunFolder.at(move.target.run_folder)
         claim = warehouse.claim(plan.table, partition=move.partition, run_key=move.target.run_key, now=now)
         request = publish_request(folder, settings, now=now)
         why = reason or f"rollback of run {move.live.run_key}, version {move.live.model_version}"
@@ -139,7 +138,7 @@ def _was_restored_from(entries: Sequence[Publication], version: int | None) -> b
 
 def _problem(target: Publication) -> str | None:
     """Say why a run cannot be restored; none when its files are there (their hashes are checked when it is)."""
-    folder = RunFolder(Path(target.run_folder))
+    folder = RunFolder.at(target.run_folder)
     try:
         folder.claim(step="rollback")
         folder.plan(step="rollback")

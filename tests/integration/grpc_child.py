@@ -136,22 +136,24 @@ async def main(options: argparse.Namespace) -> None:
             limits=limits,
             credentials=tls,
             share_port=options.share_port,
+            drain_s=options.drain_s,
         )
         made.append(server)
         return server
 
-    with bind("127.0.0.1", 0) as sock:
+    with bind("127.0.0.1", options.http_port) as sock:
         ports = {"http": sock.getsockname()[1]}
         tell = lambda: print(json.dumps({**ports, "grpc": made[0].port}), flush=True)  # noqa: E731
-        await serve(
-            sock, app_of(plane, *repository_routes(plane, repository)), grpc=grpc_server, grace_s=GRACE_S, ready=tell
-        )
+        app = app_of(plane, *repository_routes(plane, repository))
+        await serve(sock, app, grpc=grpc_server, drain_s=options.drain_s, grace_s=GRACE_S, ready=tell)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--http-port", type=int, default=0)
+    parser.add_argument("--drain-s", type=float, default=0.0)
     parser.add_argument("--tls", type=Path)
     parser.add_argument("--mutual", action="store_true")
     parser.add_argument("--share-port", action="store_true")

@@ -1,4 +1,4 @@
-"""Clients that ask an endpoint without a pause, for tests of what happens meanwhile."""
+"""Clients that ask an endpoint again and again, for tests of what happens meanwhile."""
 
 import collections
 import contextlib
@@ -45,10 +45,11 @@ class Load:
         answers: Scores by the version that the answer names.
     """
 
-    def __init__(self, endpoint: Endpoint, clients: int) -> None:
+    def __init__(self, endpoint: Endpoint, clients: int, *, pause_s: float = 0.0) -> None:
         self.outcomes: collections.Counter[str] = collections.Counter()
         self.answers: dict[str, set[float]] = collections.defaultdict(set)
         self._endpoint = endpoint
+        self._pause_s = pause_s
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
 
@@ -76,3 +77,4 @@ class Load:
                     if answer.status == 200:
                         score = json.loads(content)["predictions"][0]["risk"]
                         self.answers[str(answer.getheader("x-lockstep-model-version"))].add(score)
+                    time.sleep(self._pause_s)

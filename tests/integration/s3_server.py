@@ -56,6 +56,8 @@ def s3_server(folder: Path) -> Iterator[Store]:
     options = [f"-{name}={port}" for name, port in ports.items()]
     options += [f"-dir={folder}", f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}", "-filer", "-s3", "-volume.max=8"]
     options += [f"-s3.config={folder / 's3.json'}", "-master.volumeSizeLimitMB=64"]
+    # No usage report goes out, and no other service listens.
+    options += ["-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
     with (folder / "weed.log").open("wb") as log:
         process = subprocess.Popen([str(program), "server", *options], stdout=log, stderr=log, cwd=folder)
     try:

@@ -8,6 +8,8 @@ import json
 import math
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -24,7 +26,7 @@ import pytest
 from endpoints import JSON, Endpoint, serving
 from mlflow.pyfunc import scoring_server
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
-from world import CONSTANT, GOOD, NOT_A_NUMBER, ROWS, World, customers
+from world import CONSTANT, GOOD, NOT_A_NUMBER, ROOT, ROWS, World, customers
 
 from lockstep.client import Client
 from tests.unit.serving.toy import Answer
@@ -275,3 +277,11 @@ def test_a_port_in_use_is_one_clear_error(endpoint: Endpoint, world: World) -> N
     done = world.run("serve", "churn", "--port", str(endpoint.address[1]))
     assert done.returncode == 4
     assert done.stderr.strip().splitlines()[-1].startswith("lockstep: error: cannot listen on 127.0.0.1 port")
+
+
+def test_the_health_check_of_containers_finds_it_ready(endpoint: Endpoint) -> None:
+    program = ROOT / "deploy" / "images" / "healthy.py"
+    done = subprocess.run(
+        [sys.executable, program, endpoint.url], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, f"{endpoint.url}/v2/health/ready: 200\n")

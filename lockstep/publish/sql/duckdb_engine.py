@@ -169,10 +169,9 @@ def _tensors(schema: pa.Schema, kinds: Mapping[str, str]) -> dict[str, str]:
 
 
 def _outcomes(table: ReportingTable, day: dt.date) -> str:
-    folder = table.outcomes_folder / f"{table.outcomes_partition}={day}"
     stamp = f"DATE '{day}' AS {quoted(table.outcomes_partition)}"
-    if any(folder.glob("*.parquet")):
-        files = text(f"{literal_path(folder)}/*.parquet")
+    if found := table.outcome_files(day):
+        files = f"[{', '.join(text(literal_path(file)) for file in found)}]"
         columns = f"COLUMNS(name -> name <> {text(table.outcomes_partition)}), {stamp}"
         options = "hive_partitioning = false, union_by_name = true"
         return f"SELECT {columns} FROM read_parquet({files}, {options})"  # noqa: S608 - quoted

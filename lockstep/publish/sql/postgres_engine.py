@@ -174,8 +174,7 @@ class PostgresSession:
 
     def outcomes(self, table: ReportingTable, day: dt.date, *, name: str) -> None:
         """Make the temporary view of the source rows of a day, over a temporary table that the transaction drops."""
-        folder = table.outcomes_folder / f"{table.outcomes_partition}={day}"
-        files = sorted(folder.glob("*.parquet"))
+        files = table.outcome_files(day)
         arrow = {**table.outcomes_columns, **_arrow_columns(files)}
         arrow.pop(table.outcomes_partition, None)
         columns = {column: sql_type(_arrow(kind), column=column) for column, kind in arrow.items()}

@@ -1,5 +1,6 @@
 """The gRPC server, on the event loop of the HTTP one."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from lockstep.serving.access_log import AccessLog
 from lockstep.serving.data_plane import DataPlane, Limits
 from lockstep.serving.errors import PortUnavailable
 from lockstep.serving.grpc.calls import Observer
+from lockstep.serving.grpc.door import refuse_connections
 from lockstep.serving.grpc.health import Health
 from lockstep.serving.grpc.servicer import SERVICE, Admit, InferenceServicer, admit_all, inference_handlers
 from lockstep.serving.repository import Repository
@@ -25,6 +27,8 @@ HEADROOM_BYTES = 64 * 2**10
 CALLS_PER_REQUEST = 4
 # A connection is closed between calls when it was idle, or open, for so long; clients connect again by themselves.
 IDLE_S, AGE_S, AGE_GRACE_S = 600, 3600, 60
+# gRPC varies the age of connections by a tenth.
+SPREAD = 1.1
 IDENTITY_ONLY = 1
 UNBOUNDED = 2**31 - 1
 
@@ -37,15 +41,26 @@ class GrpcServer:
         server: gRPC's own.
         port: Where it listens.
         health: Of the server.
+        age_s: How old its connections become.
     """
 
     server: grpc.aio.Server
     port: int
     health: Health
+    age_s: float = AGE_S
 
     async def start(self) -> None:
         """Take calls from now on."""
         await self.server.start()
+
+    async def close_door(self) -> None:
+        """Refuse new connections, and wait until those that are open have come of age.
+
+        A server of gRPC that is told to stop cancels calls that are on their way to it. Connections that come of age
+        end without that, as their clients are told to begin no further call.
+        """
+        refuse_connections(self.port)
+        await asyncio.sleep(self.age_s * SPREAD)
 
     async def stop(self, grace_s: float) -> None:
         """Take no further calls, wait for those in progress, and end the ones that take longer than `grace_s`."""
@@ -66,6 +81,7 @@ def build_grpc_server(
     tracing: "Tracing | None" = None,
     with_reflection: bool = True,
     share_port: bool = False,
+    drain_s: float = 0.0,
 ) -> GrpcServer:
     """Build the gRPC server of a data plane; call it in the event loop that the data plane belongs to.
 
@@ -81,12 +97,14 @@ def build_grpc_server(
         tracing: Exports spans; none: there are none.
         with_reflection: Whether clients may ask for the description of the protocol.
         share_port: Whether several processes listen on the port (SO_REUSEPORT); each connection gets one of them.
+        drain_s: How long it goes on when it stops, half of which a connection lives then; 0: it stops at once.
 
     Raises:
         PortUnavailable: The address is in use or cannot be used.
     """
+    age_s = min(drain_s / 2, AGE_S) if drain_s else AGE_S
     server = grpc.aio.server(
-        options=_options(limits, share_port=share_port),
+        options=_options(limits, share_port=share_port, age_s=age_s),
         maximum_concurrent_rpcs=limits.in_progress * CALLS_PER_REQUEST,
     )
     servicer, own_health = InferenceServicer(plane, repository, admit=admit), Health(plane)
@@ -95,10 +113,10 @@ def build_grpc_server(
     if with_reflection:
         names = (SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
-    return GrpcServer(server, _listen(server, host, port, credentials=credentials), own_health)
+    return GrpcServer(server, _listen(server, host, port, credentials=credentials), own_health, age_s)
 
 
-def _options(limits: Limits, *, share_port: bool) -> list[tuple[str, int]]:
+def _options(limits: Limits, *, share_port: bool, age_s: float) -> list[tuple[str, int]]:
     return [
         ("grpc.so_reuseport", int(share_port)),
         ("grpc.max_receive_message_length", limits.body_bytes + HEADROOM_BYTES),
@@ -110,7 +128,7 @@ def _options(limits: Limits, *, share_port: bool) -> list[tuple[str, int]]:
         # As over HTTP nothing is decompressed: a small message could become one of any size.
         ("grpc.compression_enabled_algorithms_bitset", IDENTITY_ONLY),
         ("grpc.max_connection_idle_ms", IDLE_S * 1000),
-        ("grpc.max_connection_age_ms", AGE_S * 1000),
+        ("grpc.max_connection_age_ms", int(age_s * 1000)),
         ("grpc.max_connection_age_grace_ms", AGE_GRACE_S * 1000),
     ]
 

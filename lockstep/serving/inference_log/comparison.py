@@ -130,7 +130,7 @@ def compare(replay: Replay, folder: RunFolder, report: ReplayReport) -> None:
     """
     manifest = folder.manifest(step="replay")
     outputs = list(replay.loaded.spec.output.columns)
-    staged = _staged([folder.file(unit.staged) for unit in manifest.units], [replay.number, *outputs])
+    staged = _staged([folder.local(unit.staged) for unit in manifest.units], [replay.number, *outputs])
     places = _places(staged, replay, where=str(folder.path))
     logged_score = np.asarray(replay.logged.column("log.reason").is_null())
     both = logged_score & (places >= 0)

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from lockstep.run.processes import die_with_parent
+from lockstep.serving.listening import refuse
 from lockstep.serving.server import url_of
 from lockstep.serving.workers.board import READY
 from lockstep.serving.workers.shared_metrics import bury
@@ -46,12 +47,14 @@ class Supervisor:
         folder: Shared by them.
         start: Starts the worker of an index.
         grace_s: How long they may take to stop.
+        drain_s: How long before that they go on, and get new connections.
     """
 
     count: int
     folder: Path
     start: Start
     grace_s: float
+    drain_s: float = 0.0
     _stopping: bool = field(default=False, init=False)
     _workers: list[_Worker] = field(default_factory=list, init=False)
 
@@ -78,7 +81,7 @@ class Supervisor:
                 time.sleep(POLL_S)
             return 0
         finally:
-            self._end_all()
+            self._end_all(sock)
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -116,12 +119,16 @@ class Supervisor:
             fresh = self._started(worker.index)
             worker.process, worker.began, worker.again_at = fresh.process, fresh.began, None
 
-    def _end_all(self) -> None:
+    def _end_all(self, sock: socket.socket) -> None:
         running = [worker.process for worker in self._workers if worker.process.poll() is None]
         for process in running:
             with suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
-        ends = time.monotonic() + self.grace_s + 5
+        if self.drain_s and running:
+            time.sleep(self.drain_s)
+            refuse(sock)  # which they share, so that none of them may
+        # Connections of gRPC live for half as long as the drain.
+        ends = time.monotonic() + self.drain_s + self.grace_s + 5
         for process in running:
             try:
                 process.wait(max(ends - time.monotonic(), 0.1))

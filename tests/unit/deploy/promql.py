@@ -17,6 +17,7 @@ from promql_parser import (
 )
 
 from lockstep.serving.metrics import FAMILIES
+from tests.unit.deploy.emitted import exported
 
 Labels = frozenset[str]
 
@@ -34,6 +35,7 @@ class Wrong(Exception):
 def samples() -> dict[str, tuple[str, Labels]]:
     """Every name that Prometheus stores, whether it only grows (`counter`) or not, and its labels."""
     found = {name: (kind, SCRAPED) for name, kind in OTHERS.items()}
+    found |= {name: (kind, labels | SCRAPED) for name, (kind, labels) in exported().items()}
     for name, family in FAMILIES.items():
         labels = frozenset(family.labels) | SCRAPED
         if family.kind == "histogram":
@@ -48,6 +50,11 @@ def samples() -> dict[str, tuple[str, Labels]]:
 
 
 SAMPLES = samples()
+
+
+def record(name: str, expression: str) -> None:
+    """Take in what a recording rule stores."""
+    SAMPLES[name] = ("gauge", labels_of(expression))
 
 
 def labels_of(text: str) -> Labels:
@@ -88,8 +95,7 @@ def _selected(selector: VectorSelector) -> Labels:
 
 
 def _called(call: Call) -> Labels:
-    vectors = [each for each in call.args if not isinstance(each, NumberLiteral)]
-    (vector,) = vectors
+    (vector,) = (each for each in call.args if not isinstance(each, NumberLiteral))
     labels = _labels(vector)
     if call.func.name in GROWING:
         assert isinstance(vector, MatrixSelector)
@@ -103,8 +109,10 @@ def _called(call: Call) -> Labels:
 
 
 def _combined(node: BinaryExpr) -> Labels:
-    if isinstance(node.rhs, NumberLiteral):
+    if _is_number(node.rhs):
         return _labels(node.lhs)
+    if _is_number(node.lhs):
+        return _labels(node.rhs)
     left, right = _labels(node.lhs), _labels(node.rhs)
     matching = node.modifier.matching if node.modifier is not None else None
     joined = left & right if matching is None else _grouped(left, matching)
@@ -112,6 +120,12 @@ def _combined(node: BinaryExpr) -> Labels:
     if matching is None and left != right:
         raise Wrong(f"the sides have other labels: {sorted(left ^ right)}")
     return left
+
+
+def _is_number(node: Expr) -> bool:
+    if isinstance(node, BinaryExpr):
+        return _is_number(node.lhs) and _is_number(node.rhs)
+    return isinstance(node, NumberLiteral) or (isinstance(node, Call) and node.func.name == "time")
 
 
 def _grouped(labels: Labels, modifier: AggModifier | LabelModifier | None) -> Labels:

@@ -26,8 +26,8 @@ def folder(tmp_path: Path) -> RunFolder:
 def test_each_unit_goes_to_one_task_in_the_wanted_order(count: int, turns: list[int]) -> None:
     with TemporaryDirectory() as path:
         queue = UnitQueue(RunFolder(Path(path)), "job")
-        queue.fill(UNITS[:count])
-        tasks: dict[int, Iterator[str]] = {task: queue.units(UNITS, task=task) for task in range(4)}
+        queue.open()
+        tasks: dict[int, Iterator[str]] = {task: queue.units(UNITS[:count], task=task) for task in range(4)}
         taken: dict[int, list[str]] = {task: [] for task in tasks}
         for task in turns:
             taken[task] += itertools.islice(tasks[task], 1)
@@ -39,7 +39,7 @@ def test_each_unit_goes_to_one_task_in_the_wanted_order(count: int, turns: list[
 
 def test_racing_tasks_share_without_overlap(folder: RunFolder) -> None:
     names = [f"u{number:05d}" for number in range(300)]
-    UnitQueue(folder, "job").fill(names)
+    UnitQueue(folder, "job").open()
     taken: list[list[str]] = [[] for _ in range(8)]
     barrier = threading.Barrier(8)
 
@@ -58,21 +58,21 @@ def test_racing_tasks_share_without_overlap(folder: RunFolder) -> None:
 
 def test_a_task_that_is_tried_again_first_gets_what_it_had_taken(folder: RunFolder) -> None:
     queue = UnitQueue(folder, "job")
-    queue.fill(UNITS[:4])
-    first, other = queue.units(UNITS, task=1), queue.units(UNITS, task=11)
+    queue.open()
+    first, other = queue.units(UNITS[:4], task=1), queue.units(UNITS[:4], task=11)
     assert (next(first), next(other), next(first)) == (UNITS[0], UNITS[1], UNITS[2])
-    again = UnitQueue(folder, "job").units(UNITS, task=1)  # the worker died
+    again = UnitQueue(folder, "job").units(UNITS[:4], task=1)  # the worker died
     assert list(again) == [UNITS[0], UNITS[2], UNITS[3]]
     assert not list(other)
 
 
 def test_tasks_of_a_job_that_has_ended_find_nothing(folder: RunFolder) -> None:
     queue = UnitQueue(folder, "earlier")
-    queue.fill(UNITS)
+    queue.open()
     orphan = queue.units(UNITS, task=0)
     assert next(orphan) == UNITS[0]
     clear_queues(folder)
-    UnitQueue(folder, "later").fill(UNITS)
+    UnitQueue(folder, "later").open()
     assert not list(orphan)
     assert list(UnitQueue(folder, "later").units(UNITS, task=0)) == UNITS
     clear_queues(folder)
@@ -83,4 +83,4 @@ def test_tasks_of_a_job_that_has_ended_find_nothing(folder: RunFolder) -> None:
 def test_a_folder_that_cannot_be_written_is_told(folder: RunFolder) -> None:
     folder.file(QUEUE).write_text("")
     with pytest.raises(RunFolderUnusable):
-        UnitQueue(folder, "job").fill(UNITS)
+        UnitQueue(folder, "job").open()

@@ -15,6 +15,24 @@ def test_what_was_asked_before_nonsense_is_answered() -> None:
     assert pipe.closing
 
 
+def test_the_answer_behind_which_a_connection_ends_says_so_and_none_is_ended_before_it() -> None:
+    async def run() -> None:
+        connection, pipe = await connected()
+        connection.data_received(GET)
+        await settled()
+        assert b"connection: close" not in pipe.sent
+        connection.finish()
+        await settled()
+        assert not pipe.closing  # the next request may be on its way
+        connection.data_received(GET + GET)
+        await settled()
+        assert pipe.sent.count(b"HTTP/1.1 200 OK") == 2
+        assert pipe.sent.count(b"connection: close") == 1
+        assert pipe.closing
+
+    asyncio.run(run())
+
+
 def test_who_expects_it_is_told_to_send() -> None:
     head = POST.removesuffix(b"hello").replace(b"Host: x", b"Host: x\r\nExpect: 100-continue")
     assert asyncio.run(talk(head)).sent == b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -66,6 +66,14 @@ def test_a_stopping_server_is_alive_but_not_ready(app: Any, plane: DataPlane) ->
     assert call(app, "/v2/models/toy/ready").status == 503
 
 
+def test_a_draining_server_is_not_ready_and_answers(app: Any, plane: DataPlane) -> None:
+    plane.draining = True
+    ready = call(app, "/v2/health/ready")
+    assert (ready.status, ready.json()["error"]) == (503, "the server is stopping")
+    assert call(app, "/v2/health/live").status == 200
+    assert call(app, INFER, body(), headers=JSON).status == 200
+
+
 def test_binary_tensors_go_both_ways_and_hold_the_bits_of_json(app: Any) -> None:
     asked = request()
     raw = b""

@@ -15,9 +15,21 @@ def test_defaults_are_below_home(tmp_path: Path) -> None:
     assert settings.tracking_uri == f"sqlite:///{tmp_path}/mlflow/mlflow.db"
 
 
-def test_an_object_store_is_refused_clearly() -> None:
-    with pytest.raises(SettingsError, match="LOCKSTEP_RUNS is 's3://bucket/runs'; expected a local path"):
-        Settings.from_env({"LOCKSTEP_RUNS": "s3://bucket/runs"})
+def test_runs_and_data_may_be_in_an_object_store() -> None:
+    settings = Settings.from_env({"LOCKSTEP_RUNS": "s3://bucket/runs/", "LOCKSTEP_DATA": "abfss://box@account/data"})
+    assert str(settings.runs_root) == "s3://bucket/runs"
+
+
+@pytest.mark.parametrize("url", ["https://host/runs", "s3://", "s3://key:secret@bucket/runs", "s3://b/runs?secret=x"])
+def test_a_url_that_cannot_be_used_is_refused_without_being_repeated(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"LOCKSTEP_RUNS is '?a URL that is not repeated here.*s3://") as caught:
+        Settings.from_env({"LOCKSTEP_RUNS": url})
+    assert "secret" not in str(caught.value).replace("may hold a secret", "")
+
+
+def test_the_cache_is_on_a_disk() -> None:
+    with pytest.raises(SettingsError, match="LOCKSTEP_CACHE is 's3://bucket/cache'; expected a path on a disk"):
+        Settings.from_env({"LOCKSTEP_CACHE": "s3://bucket/cache"})
 
 
 @pytest.mark.parametrize("text", ["soon", "-1"])

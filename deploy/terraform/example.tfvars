@@ -1,0 +1,10 @@
+# terraform plan -var-file=mine.tfvars: a copy of this with your own. Nothing in it is secret.
+region                    = "eu-central-1"
+kubeconfig                = "~/.kube/config"
+kubeconfig_context        = "scoring"
+vpc_id                    = "vpc-0123456789abcdef0"
+subnet_ids                = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
+cluster_security_group_id = "sg-0123456789abcdef0"
+oidc_provider_arn         = "arn:aws:iam::111122223333:oidc-provider/oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLE"
+image_repository          = "registry.example.com/lockstep-endpoint"
+image_digest              = "sha256:6dcd4ce23d88e2ee9568ba546c007c63d9131c1b4fdb5a9d2a4ba9d0d4cbd6f1"
