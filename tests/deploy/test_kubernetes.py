@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lockstep.run.profiles import FOLDER, load_profiles
 from lockstep.serving.security.exposure import check_exposure
 from lockstep.specs.serving_spec import load_serving
 from tests.deploy.kube import restricted
@@ -24,11 +25,7 @@ CUSTOM = [
     DEPLOY / "kubernetes" / "spark-application.yaml",
 ]
 CHECK = Path(__file__).parent / "custom_resources.py"
-CONF = dict(
-    line.split(None, 1)
-    for line in (ROOT / "spark-conf" / "k8s.conf").read_text(encoding="utf-8").splitlines()
-    if line and line[0] != "#"
-)
+CONF = {key: found.value for key, found in load_profiles(["k8s"], ROOT / FOLDER).items()}
 
 
 def load(path: Path) -> list[dict[str, Any]]:
