@@ -18,7 +18,7 @@ import pyarrow.fs as pafs
 from lockstep.errors import FileUnreadable
 from lockstep.storage.files import Location
 from lockstep.storage.objects import ObjectPath
-from lockstep.storage.stores import S3_ENDPOINTS
+from lockstep.storage.stores import s3_endpoint
 
 # The waits between them grow to 20 s: together some minutes.
 S3_ATTEMPTS = 20
@@ -120,9 +120,12 @@ def _filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
 
 def _s3(bucket: str) -> pafs.FileSystem:
     """Return Arrow's own S3, which reads side by side, and goes on for as long as a store is away."""
-    given = any(os.environ.get(name) for name in ("AWS_REGION", "AWS_DEFAULT_REGION", *S3_ENDPOINTS))
-    region = {} if given else {"region": pafs.resolve_s3_region(bucket)}
-    return pafs.S3FileSystem(retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=S3_ATTEMPTS), **region)
+    endpoint = s3_endpoint()
+    options = {"endpoint_override": endpoint, "scheme": endpoint.partition("://")[0]} if endpoint else {}
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if region or not endpoint:
+        options["region"] = region or pafs.resolve_s3_region(bucket)
+    return pafs.S3FileSystem(retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=S3_ATTEMPTS), **options)
 
 
 def list_files(

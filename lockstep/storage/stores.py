@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 # Stores that can create an object only if it is not there, by the scheme of their URLs.
 SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss", "adl")
-# A store may be away for minutes (throttling, a failover): a night's work outlasts that.
+# A store may be away for minutes (throttling, a failover): a night's work outlasts that. Waits are drawn between the
+# first one and `base` times the last one, so that they hardly grow with a base of 2.
 RETRIES: Any = {
-    "max_retries": 60,
-    "backoff": {"init_backoff": dt.timedelta(seconds=0.1), "max_backoff": dt.timedelta(seconds=8), "base": 2},
+    "max_retries": 1_000,
+    "backoff": {"init_backoff": dt.timedelta(seconds=0.1), "max_backoff": dt.timedelta(seconds=8), "base": 3},
     "retry_timeout": dt.timedelta(minutes=5),
 }
 REQUEST_TIMEOUT_S, CONNECT_TIMEOUT_S = "120s", "10s"
@@ -40,7 +41,7 @@ def store(root: str) -> "ObjectStore":
     options: dict[str, Any] = {"timeout": REQUEST_TIMEOUT_S, "connect_timeout": CONNECT_TIMEOUT_S}
     more: dict[str, Any] = {"client_options": options, "retry_config": RETRIES}
     if scheme in {"s3", "s3a"}:
-        endpoint = next((os.environ[name] for name in S3_ENDPOINTS if os.environ.get(name)), "")
+        endpoint = s3_endpoint()
         options["allow_http"] = endpoint.startswith("http://")  # nobody else is asked in the clear
         if endpoint:
             more["endpoint"] = endpoint
@@ -51,6 +52,11 @@ def store(root: str) -> "ObjectStore":
     with store_errors(root):
         opened: ObjectStore = obstore.store.from_url(root, **more)
     return opened
+
+
+def s3_endpoint() -> str:
+    """Return the address of an S3-compatible store that the environment names; empty: Amazon's own."""
+    return next((os.environ[name] for name in S3_ENDPOINTS if os.environ.get(name)), "")
 
 
 def _has_aws_profile() -> bool:

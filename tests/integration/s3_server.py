@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,8 +42,8 @@ def client_env(url: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def s3_server(folder: Path) -> Iterator[Store]:
-    """Start a store with one user; stop it at the end."""
+def s3_server(folder: Path, *, host: str = LOOPBACK, on_host: Sequence[str] = ()) -> Iterator[Store]:
+    """Start a store with one user, perhaps by a command that runs it on another host; stop it at the end."""
     program = Path(sys.executable).parent / "weed"
     if not program.is_file():
         pytest.skip("SeaweedFS is not installed: `make setup-dev`")
@@ -54,15 +54,15 @@ def s3_server(folder: Path) -> Iterator[Store]:
     named = [f"{part}{kind}" for part in parts for kind in (".port", ".port.grpc")]
     ports = dict(zip(named, free_ports(len(named)), strict=True))
     options = [f"-{name}={port}" for name, port in ports.items()]
-    options += [f"-dir={folder}", f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}", "-filer", "-s3", "-volume.max=8"]
-    options += [f"-s3.config={folder / 's3.json'}", "-master.volumeSizeLimitMB=64"]
+    options += [f"-dir={folder}", f"-ip={host}", f"-ip.bind={host}", "-filer", "-s3", "-volume.max=64"]
+    options += [f"-s3.config={folder / 's3.json'}", "-master.volumeSizeLimitMB=128"]
     # No usage report goes out, and no other service listens.
     options += ["-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
     with (folder / "weed.log").open("wb") as log:
-        process = subprocess.Popen([str(program), "server", *options], stdout=log, stderr=log, cwd=folder)
+        process = subprocess.Popen([*on_host, str(program), "server", *options], stdout=log, stderr=log, cwd=folder)
     try:
-        wait_for(ports["s3.port"], process, folder / "weed.log")
-        url = f"http://{LOOPBACK}:{ports['s3.port']}"
+        wait_for(host, ports["s3.port"], process, log=folder / "weed.log")
+        url = f"http://{host}:{ports['s3.port']}"
         yield Store(url, client_env(url))
     finally:
         process.terminate()
@@ -82,12 +82,12 @@ def free_ports(count: int) -> list[int]:
         return [probe.getsockname()[1] for probe in probes]
 
 
-def wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def wait_for(host: str, port: int, process: "subprocess.Popen[bytes]", *, log: Path) -> None:
     """Wait until somebody listens, or raise what the log says."""
     deadline = time.monotonic() + READY_S
     while True:
         try:
-            with socket.create_connection((LOOPBACK, port), timeout=1):
+            with socket.create_connection((host, port), timeout=1):
                 return
         except OSError:
             if process.poll() is not None or time.monotonic() > deadline:
