@@ -76,10 +76,11 @@ class Hosts:
 
     def pids(self, name: str) -> list[int]:
         """Return the processes of a host, this one apart."""
-        found = subprocess.run(
-            ["ip", "netns", "pids", self.namespace(name)], capture_output=True, text=True, check=False
-        )
-        return [int(pid) for pid in found.stdout.split() if int(pid) != os.getpid()]
+        try:
+            wanted = Path("/var/run/netns", self.namespace(name)).stat().st_ino
+        except FileNotFoundError:
+            return []
+        return [pid for pid in _processes() if pid != os.getpid() and _namespace_of(pid) == wanted]
 
     def kill(self, name: str) -> None:
         """Let a host crash: all of its processes end at once."""
@@ -118,6 +119,18 @@ class Hosts:
                 yield
             finally:
                 _enter(before.fileno())
+
+
+def _processes() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _namespace_of(pid: int) -> int | None:
+    """Return the network namespace of a process; none: it has ended, or is about to."""
+    try:
+        return Path(f"/proc/{pid}/ns/net").stat().st_ino
+    except OSError:
+        return None
 
 
 def _enter(namespace: int) -> None:
