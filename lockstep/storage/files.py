@@ -164,7 +164,8 @@ def names_below(path: Location) -> Iterator[str]:
         yield from (name for name, _ in path.files_below())
         return
     for folder, _, names in os.walk(path):
-        yield from (Path(folder, name).relative_to(path).as_posix() for name in names)
+        above = os.path.relpath(folder, path).replace(os.sep, "/")  # once a folder: a path object a file would be slow
+        yield from names if above == "." else (f"{above}/{name}" for name in names)
 
 
 def remove_tree(path: Location) -> None:
