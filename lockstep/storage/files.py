@@ -163,9 +163,10 @@ def names_below(path: Location) -> Iterator[str]:
     if isinstance(path, ObjectPath):
         yield from (name for name, _ in path.files_below())
         return
+    start = len(os.path.join(path, ""))  # noqa: PTH118 - a path object for each of a million folders would be slow
     for folder, _, names in os.walk(path):
-        above = os.path.relpath(folder, path).replace(os.sep, "/")  # once a folder: a path object a file would be slow
-        yield from names if above == "." else (f"{above}/{name}" for name in names)
+        above = folder[start:]
+        yield from (f"{above}/{name}" for name in names) if above else names
 
 
 def remove_tree(path: Location) -> None:
