@@ -36,7 +36,7 @@ PLAN, CLAIM, INPUT, MANIFEST = "plan.json", "claim.json", "input.json", "manifes
 GATE, AUDIT, PUBLICATION = "gate.json", "audit.json", "publication.json"
 TIMINGS, REPORT, DRIFT = "timings", "report.html", "drift.parquet"
 CHALLENGERS, COMPARISON, CANARY = "challengers", "comparison.json", "canary.json"
-# Records that are read from a store at a time, and as many in a row as are held at most.
+# Files that are read from a store at a time, and records that are held at most.
 READERS, READ_AHEAD = 32, 1024
 
 
@@ -78,6 +78,13 @@ class RunFolder:
         """Return a file that never changes as one of this machine: itself, or a copy that ends with the process."""
         with self.writing():
             return local_copy(self.file(name))
+
+    def local_files(self, names: Sequence[str]) -> list[Path]:
+        """Return files as `local` does; those in a store are fetched side by side."""
+        if not isinstance(self.path, ObjectPath):
+            return [self.local(name) for name in names]
+        with self.writing(), ThreadPoolExecutor(READERS) as pool:
+            return list(pool.map(local_copy, map(self.file, names)))
 
     def draft(self, name: str) -> Path:
         """Return where to write a large file that `hand_in` then makes the file of that name."""

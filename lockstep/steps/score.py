@@ -130,7 +130,8 @@ def _accept(own: RunFolder, plan: Plan, wanted: ScoringInput) -> None:
         return
     manifest = manifest_of(plan, results_of(own, wanted.units))
     scored = manifest.units
-    strange = [result.unit for result in scored if not names_model(own.local(result.staged), plan.model.digest)]
+    files = own.local_files([result.staged for result in scored])
+    strange = [file for file in files if not names_model(file, plan.model.digest)]
     if len(scored) < len(wanted.units) or strange:
         raise TrialIncomplete(units=len(wanted.units), scored=len(scored), strange=len(strange))
     own.write_json(MANIFEST, manifest)
