@@ -112,11 +112,13 @@ def _fill(session: SqlSession, first: Publication, request: PublishRequest, *, d
         facts = [ledger.stored(made, name) for _, _, name in ledger.COLUMNS]
         session.rows(f"INSERT INTO {ledger.LEDGER} VALUES ({marks})", [entry + 1 + number, *facts])  # noqa: S608
         session.rows(f"INSERT INTO {ledger.CLAIMS} VALUES (?, ?, 1, ?, ?)", [request.table, day, key, request.now])  # noqa: S608
-        session.rows(
-            f"INSERT INTO {table} ({day_column}, {others}) "  # noqa: S608 - quoted
-            f"SELECT CAST(? AS DATE), {others} FROM {table} WHERE {day_column} = ?",
-            [day, request.partition],
-        )
+    session.rows(
+        f"INSERT INTO {table} ({day_column}, {others}) "  # noqa: S608 - quoted
+        f"SELECT partition_date, {others} FROM {table} CROSS JOIN "
+        f"(SELECT partition_date FROM {ledger.CLAIMS} WHERE partition_date BETWEEN ? AND ?) AS days "
+        f"WHERE {day_column} = ?",
+        [_day(days[0]), _day(days[-1]), request.partition],
+    )
 
 
 def _run_folders(folder: RunFolder, runs_of_spec: Any, *, days: range) -> None:

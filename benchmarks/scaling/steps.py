@@ -28,7 +28,7 @@ from tests.unit.steps import runs
 
 Work = Callable[[], Any]
 JOB = "bench"
-RESULTS = "results"
+MADE = {made.__name__: made for made in (world.make_results, world.make_manifest)}
 WIDTH = 1000
 
 
@@ -121,15 +121,18 @@ def strays(_: Path, folder: RunFolder) -> Work:
     return lambda: remove_strays(folder, accepted)
 
 
-def audit(_: Path, folder: RunFolder) -> Work:
-    """Check that all rows are accounted for, and size and hash of every staged file."""
+def account(_: Path, folder: RunFolder) -> Work:
+    """Check that all rows are accounted for."""
     accepted, wanted = folder.manifest(step="bench"), folder.scoring_input(step="bench")
+    return lambda: check(all(one.success for one in invariants.accounted_rows(accepted, wanted)), "rows balance")
 
-    def work() -> None:
-        results = invariants.accounted_rows(accepted, wanted) + invariants.unchanged_files(accepted, folder.path)
-        check(all(result.success for result in results), "the run passes")
 
-    return work
+def audit(_: Path, folder: RunFolder) -> Work:
+    """Check size and hash of every staged file."""
+    accepted = folder.manifest(step="bench")
+    return lambda: check(
+        all(one.success for one in invariants.unchanged_files(accepted, folder.path)), "files are unchanged"
+    )
 
 
 def publish(root: Path, folder: RunFolder) -> Work:
@@ -155,25 +158,24 @@ BEFORE: tuple[Callable[[Path, RunFolder], Work], ...] = (snapshot, plan_file, un
 AFTER: tuple[Callable[[Path, RunFolder], Work], ...] = (
     todo_each,
     todo,
-    queue,
-    queue_clear,
     first_look,
     next_look,
     manifest,
-    manifest_read,
     strays,
     audit,
     publish,
 )
-STEPS = {step.__name__: step for step in (*BEFORE, *AFTER)}
+# Which read records alone, whether or not there are files.
+RECORDS: tuple[Callable[[Path, RunFolder], Work], ...] = (queue, queue_clear, manifest_read, account)
+STEPS = {step.__name__: step for step in (*BEFORE, *AFTER, *RECORDS)}
 
 
 def main() -> int:
     """Measure one step."""
     name, root = sys.argv[1], Path(sys.argv[2])
     folder = RunFolder(Path((root / "run").read_text(encoding="utf-8")))
-    if name == RESULTS:
-        world.make_results(root, folder)
+    if name in MADE:
+        MADE[name](root, folder)
         os._exit(0)
     work = STEPS[name](root, folder)
     before_kb = _peak_kb()
