@@ -1,16 +1,17 @@
 """The bulk form: `mapInArrow` over work units.
 
-Spark moves only the numbers of tasks and the names of results; the wide input is read, scored and written by the Python
-worker itself and never crosses the JVM. A task takes units from the job's queue until none is left.
+Spark moves only the numbers of tasks and the names of results, so a task is as small for a million units as for one.
+The wide input is read, scored and written by the Python worker itself and never crosses the JVM. A task takes units
+from the job's queue until none is left.
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 
 from lockstep.run.folder import RunFolder
-from lockstep.run.plan import Plan, Unit
+from lockstep.run.plan import Plan
 from lockstep.run.queue import UnitQueue
 from lockstep.run.trials import trial_plans
 from lockstep.scoring.challenger import Challenger
@@ -25,8 +26,8 @@ RESULT_SCHEMA = "unit string, staged string"
 
 def score_units(
     run_folder: str, *, device: str = "auto", bad_rows_allowed: int | None = None, run_rows: int | None = None
-) -> Callable[[Mapping[str, str], str], Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]]:
-    """Make what `steps.score` needs: from units and the id of a job to a function for `DataFrame.mapInArrow`.
+) -> Callable[[str], Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]]:
+    """Make what `steps.score` needs: from the id of a job to a function for `DataFrame.mapInArrow`.
 
     Args:
         run_folder: A planned run, on storage that every worker sees.
@@ -35,8 +36,8 @@ def score_units(
         run_rows: Input rows of the whole run (see `UnitScorer`).
 
     Returns:
-        Given the units (id to JSON, in the order in which they are wanted) and the id of the job whose queue offers
-        them, a function from batches of `id`, the number of a task, to batches of unit id and staged file.
+        Given the id of the job whose queue offers the units, a function from batches of `id`, the number of a task, to
+        batches of unit id and staged file.
     """
 
     def load(plan: Plan) -> tuple[Scorer, Profile | None]:
@@ -63,15 +64,15 @@ def score_units(
             challengers=[challenger_of(folder.challenger(name), own) for name, own in trial_plans(folder).items()],
         )
 
-    def over(texts: Mapping[str, str], job: str) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def over(job: str) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             folder = RunFolder.at(run_folder)
             plan, queue = folder.plan(step="score"), UnitQueue(folder, job)
             units: UnitScorer | None = None  # a task that finds nothing left loads no model
             for task in itertools.chain.from_iterable(batch.column("id").to_pylist() for batch in batches):
-                for unit in queue.units(texts, task=task):
+                for unit in queue.units(task=task):
                     units = units or scorer_of(folder, plan)
-                    result = units.score(Unit.model_validate_json(texts[unit]))
+                    result = units.score(unit)
                     keep_loaded(plan.model.digest)
                     yield pa.RecordBatch.from_pydict({"unit": [result.unit], "staged": [result.staged]})
 

@@ -2,6 +2,8 @@
 
 import datetime as dt
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pyarrow as pa
 
@@ -23,6 +25,8 @@ from lockstep.storage.files import Location, location
 # What the files of a table are called in a snapshot, where those of a query go by their view.
 TABLE_VIEW = "table"
 OUTCOMES_VIEW = "outcomes"
+# Footers are small and a store answers late.
+FILES_AT_ONCE = 16
 
 # Spec type -> does an Arrow type fit it?
 TYPE_TESTS = {
@@ -63,10 +67,12 @@ def take_snapshot(spec: ScoringSpec, partition: dt.date, data_root: Location) ->
     current_first = sorted(spec.input.sources.items(), key=lambda item: (not item[1].is_current, item[0]))
     for view, source in current_first:
         files = _source_files(view, source, partition=partition, data_root=data_root)
-        rows = sum(_check_file(file, source, data_root) for file in files)
+        with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
+            rows = sum(pool.map(partial(_check_file, source=source, data_root=data_root), files))
+            described = list(pool.map(partial(_describe, view), files))
         if source.is_current and rows < spec.limits.min_rows:
             raise EmptyPartition(view, path=str(data_root / source.path), partition=partition.isoformat())
-        found.extend(_describe(view, file) for file in files)
+        found.extend(described)
     return tuple(found)
 
 
@@ -79,7 +85,7 @@ def outcome_files(source: Source, partition: dt.date, data_root: Location) -> tu
     """
     files = _files_there(source, partition=partition, data_root=data_root)
     for file in files:
-        _check_file(file, source, data_root)
+        _check_file(file, source=source, data_root=data_root)
     return tuple(_describe(OUTCOMES_VIEW, file) for file in files)
 
 
@@ -159,7 +165,7 @@ def _available(table: Location, source: Source) -> str:
     return f"{days[0]} to {days[-1]} ({len(days)} days)" if days else "nothing"
 
 
-def _check_file(file: Location, source: Source, data_root: Location) -> int:
+def _check_file(file: Location, *, source: Source, data_root: Location) -> int:
     """Check the columns of one file; return its rows."""
     metadata = read_footer(str(file))
     schema = metadata.schema.to_arrow_schema()

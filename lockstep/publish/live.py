@@ -10,5 +10,5 @@ def live_publication(warehouse: Warehouse, table: str, partition: dt.date | None
     if partition is not None:
         return warehouse.live(table, partition)
     entries = warehouse.history(table)
-    days = [entry.partition for entry in entries if entry.outcome != "refused"]
-    return live_entry([entry for entry in entries if entry.partition == max(days)]) if days else None
+    newest = max((entry.partition for entry in entries if entry.outcome != "refused"), default=None)
+    return live_entry([entry for entry in entries if entry.partition == newest])

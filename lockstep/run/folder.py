@@ -4,7 +4,8 @@ import contextlib
 import datetime as dt
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -35,6 +36,8 @@ PLAN, CLAIM, INPUT, MANIFEST = "plan.json", "claim.json", "input.json", "manifes
 GATE, AUDIT, PUBLICATION = "gate.json", "audit.json", "publication.json"
 TIMINGS, REPORT, DRIFT = "timings", "report.html", "drift.parquet"
 CHALLENGERS, COMPARISON, CANARY = "challengers", "comparison.json", "canary.json"
+# Files that are read from a store at a time, and records that are held at most.
+READERS, READ_AHEAD = 32, 1024
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,13 @@ class RunFolder:
         """Return a file that never changes as one of this machine: itself, or a copy that ends with the process."""
         with self.writing():
             return local_copy(self.file(name))
+
+    def local_files(self, names: Sequence[str]) -> list[Path]:
+        """Return files as `local` does; those in a store are fetched side by side."""
+        if not isinstance(self.path, ObjectPath):
+            return [self.local(name) for name in names]
+        with self.writing(), ThreadPoolExecutor(READERS) as pool:
+            return list(pool.map(local_copy, map(self.file, names)))
 
     def draft(self, name: str) -> Path:
         """Return where to write a large file that `hand_in` then makes the file of that name."""
@@ -121,9 +131,9 @@ class RunFolder:
 
     def names(self, folder: str) -> list[str]:
         """Return the files below a folder, as `read_record` takes them, in order; none if it is not there."""
-        below = PurePosixPath(folder)
+        below = PurePosixPath(folder).as_posix()
         with self.writing():
-            return sorted(str(below / name) for name in names_below(self.file(folder)))
+            return sorted(f"{below}/{name}" for name in names_below(self.file(folder)))
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -155,6 +165,16 @@ class RunFolder:
             raise StepOutOfOrder(step, needs=name, folder=str(self.path)) from error
         except ValidationError as error:
             raise StepOutOfOrder(step, needs=f"a {name} of this version of Lockstep", folder=str(self.path)) from error
+
+    def read_records(self, names: Sequence[str], record: type[RecordT], *, step: str) -> Iterator[RecordT]:
+        """Read many records, in the order of the names; in a store side by side, as each has to be waited for."""
+        if not isinstance(self.path, ObjectPath):
+            yield from (self.read_record(name, record, step=step) for name in names)
+            return
+        with ThreadPoolExecutor(READERS) as pool:
+            for first in range(0, len(names), READ_AHEAD):  # so that few records wait to be taken
+                some = names[first : first + READ_AHEAD]
+                yield from pool.map(lambda name: self.read_record(name, record, step=step), some)
 
     def plan(self, *, step: str) -> Plan:
         """Read `plan.json`."""

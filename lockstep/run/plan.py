@@ -1,10 +1,15 @@
 """What a run is: `plan.json`, `claim.json` and `input.json`."""
 
 import datetime as dt
+import sys
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from lockstep.specs.spec import ScoringSpec
+
+# A text that very many records have in common, held once.
+SharedText = Annotated[str, AfterValidator(sys.intern)]
 
 
 class Record(BaseModel):
@@ -175,7 +180,7 @@ class Unit(Record):
     pieces: tuple[Piece, ...]
     rows: int
     size_bytes: int
-    arrow_schema: str = ""
+    arrow_schema: SharedText = ""
 
 
 class ScoringInput(Record):

@@ -8,9 +8,11 @@ An attempt of a task goes on with what earlier attempts of the same task took: s
 by whoever gets the task next, and a unit of a slow host by the copy of the task that Spark starts elsewhere.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterator, Sequence
 
 from lockstep.run.folder import RunFolder
+from lockstep.run.plan import Unit
 
 QUEUE = "queue"
 # Units that are listed at a time to find one that is left; a store lists as many in one answer.
@@ -20,9 +22,11 @@ BLOCK = 1000
 class UnitQueue:
     """The units of one job, in `queue/<job>/` of the run folder.
 
-    `taken/<block>/<unit>` holds the number of the task that took it. `task/<number>/<unit>`, made before it, is how
-    later attempts of the task find it without reading what all others took. `closed/<block>` says that a block has no
-    unit left, so that nobody looks through a long queue from its beginning.
+    `units/<block>` holds a block of units in the order in which they are wanted, so that a task reads only those that
+    it looks at; `open` says how many blocks there are. `taken/<block>/<unit>` holds the number of the task that took
+    it. `task/<number>/<block>/<unit>`, made before it, is how later attempts of the task find it without reading what
+    all others took. `closed/<block>` says that a block has no unit left, so that nobody looks through a long queue from
+    its beginning.
     """
 
     def __init__(self, folder: RunFolder, job: str) -> None:
@@ -35,45 +39,57 @@ class UnitQueue:
         self._folder = folder
         self._job = job
 
-    def open(self) -> None:
+    def open(self, units: Sequence[Unit], *, width: int = 1) -> None:
         """Let tasks take units.
+
+        Args:
+            units: In the order in which they are wanted.
+            width: Tasks that run side by side. Each begins at a place of its own among the first so many units that
+                are left, as all would run for the same one else.
 
         Raises:
             RunFolderUnusable: The run folder cannot be written.
         """
-        self._folder.create(self._path("open"), self._job.encode())
+        blocks = range(0, len(units), BLOCK)
+        for number, first in enumerate(blocks):
+            texts = {unit.id: unit.model_dump_json() for unit in units[first : first + BLOCK]}
+            self._folder.write_text(self._path("units", str(number)), json.dumps(texts))
+        self._folder.write_json(self._path("open"), {"blocks": len(blocks), "width": max(width, 1)})
 
-    def units(self, order: Iterable[str], *, task: int) -> Iterator[str]:
+    def units(self, *, task: int) -> Iterator[Unit]:
         """Take units for a task until none is left; first those that an earlier attempt of the task took.
 
         Args:
-            order: Ids of all units, in the order in which they are wanted; the same for all tasks.
             task: Number of the task, the same for all its attempts.
         """
-        blocks = _blocks(list(order))
-        mine = self._found("task", str(task))
-        for block, units in blocks.items() if mine else ():
-            yield from (unit for unit in units if unit in mine and self._is_ours(block, unit, task))
+        facts = json.loads(self._read("open") or b"{}")
+        if not facts:
+            return
+        for block, mine in self._noted(task).items():
+            texts = self._texts(block)
+            yield from (_unit(texts[unit]) for unit in texts if unit in mine and self._is_ours(block, unit, task))
         closed: set[str] = self._found("closed")
-        for block, units in blocks.items():
+        for block in map(str, range(facts["blocks"])):
             if block not in closed:
-                yield from self._units_of(block, units, task)
+                yield from self._units_of(block, task, start=task % facts["width"])
                 closed |= self._found("closed")
 
-    def _units_of(self, block: str, units: Sequence[str], task: int) -> Iterator[str]:
-        while self._folder.has(self._path("open")):
+    def _units_of(self, block: str, task: int, *, start: int) -> Iterator[Unit]:
+        texts = self._texts(block)
+        while texts and self._folder.has(self._path("open")):
             taken = self._found("taken", block)
-            left = [unit for unit in units if unit not in taken]
+            left = [unit for unit in texts if unit not in taken]
             if not left:
                 self._folder.create(self._path("closed", block), self._job.encode())
                 return
-            unit = next((unit for unit in left if self._take(block, unit, task)), None)
+            begin = start % len(left)
+            unit = next((unit for unit in left[begin:] + left[:begin] if self._take(block, unit, task)), None)
             if unit is not None:
-                yield unit
+                yield _unit(texts[unit])
 
     def _take(self, block: str, unit: str, task: int) -> bool:
         """Take a unit; a task that dies between the two files leaves only a note that says nothing."""
-        note, who = self._path("task", str(task), unit), str(task).encode()
+        note, who = self._path("task", str(task), block, unit), str(task).encode()
         self._folder.create(note, who)
         if self._folder.create(self._path("taken", block, unit), who):
             return True
@@ -81,11 +97,27 @@ class UnitQueue:
         return False
 
     def _is_ours(self, block: str, unit: str, task: int) -> bool:
-        try:
-            who = self._folder.file(self._path("taken", block, unit)).read_bytes()
-        except FileNotFoundError:
-            return False
+        who = self._read("taken", block, unit)
         return who in {str(task).encode(), b""}  # empty: its writer died, and may have been ours
+
+    def _noted(self, task: int) -> dict[str, set[str]]:
+        """Return the units that earlier attempts of a task wanted to take, by block."""
+        found: dict[str, set[str]] = {}
+        for name in self._folder.names(self._path("task", str(task))):
+            block, unit = name.split("/")[-2:]
+            found.setdefault(block, set()).add(unit)
+        return dict(sorted(found.items(), key=lambda item: int(item[0])))
+
+    def _texts(self, block: str) -> dict[str, str]:
+        """Return the units of a block as JSON, by id; none when the job has ended meanwhile."""
+        texts: dict[str, str] = json.loads(self._read("units", block) or b"{}")
+        return texts
+
+    def _read(self, *parts: str) -> bytes | None:
+        try:
+            return self._folder.file(self._path(*parts)).read_bytes()
+        except FileNotFoundError:
+            return None
 
     def _found(self, *below: str) -> set[str]:
         return {name.rpartition("/")[2] for name in self._folder.names(self._path(*below))}
@@ -94,8 +126,8 @@ class UnitQueue:
         return "/".join((QUEUE, self._job, *parts))
 
 
-def _blocks(order: Sequence[str]) -> dict[str, Sequence[str]]:
-    return {str(first // BLOCK): order[first : first + BLOCK] for first in range(0, len(order), BLOCK)}
+def _unit(text: str) -> Unit:
+    return Unit.model_validate_json(text)
 
 
 def clear_queues(folder: RunFolder) -> None:

@@ -4,7 +4,8 @@ A unit is finished when its result file (`<attempt>.json`, beside the staged fil
 attempt that dies leaves files that no result names and that nobody reads.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
 from lockstep.run.folder import MANIFEST, RunFolder
@@ -27,6 +28,26 @@ def finished(folder: RunFolder, unit: Unit) -> UnitResult | None:
     return None
 
 
+def results_by_unit(folder: RunFolder) -> dict[str, str]:
+    """Return the result file of each finished unit, the first by name whose staged file is still there.
+
+    One listing, whatever the number of units, and no file is read.
+    """
+    found: dict[str, str] = {}
+    # In the order of names a result comes right before the staged file of its attempt.
+    for name, following in itertools.pairwise(folder.names(STAGING)):
+        if name.endswith(RESULT) and following == name.removesuffix(RESULT) + ROWS:
+            found.setdefault(name.split("/")[-2], name)
+    return found
+
+
+def results_of(folder: RunFolder, units: Iterable[Unit]) -> Iterator[UnitResult]:
+    """Read the results of the finished ones among units, in their order, without holding them."""
+    found = results_by_unit(folder)
+    names = [found[unit.id] for unit in units if unit.id in found]
+    return folder.read_records(names, UnitResult, step="score")
+
+
 def accept(folder: RunFolder, unit: Unit, *, attempt: str, result: UnitResult) -> UnitResult:
     """Make the result of an attempt known; if a rival attempt was faster, leave nothing behind and return its."""
     done = finished(folder, unit)
@@ -44,10 +65,11 @@ def remove_strays(folder: RunFolder, accepted: Sequence[UnitResult]) -> int:
         keep[result.unit] = PurePosixPath(result.staged).stem
     for kind in (QUARANTINE, STAGING):
         for name in folder.names(kind):
-            path = PurePosixPath(name)
-            if path.stem != keep.get(path.parent.name, path.stem):
+            unit, _, file = name.rpartition("/")
+            attempt, _, suffix = file.rpartition(".")
+            if attempt != keep.get(unit.rpartition("/")[2], attempt):
                 folder.remove(name)
-                removed += kind == STAGING and path.suffix == ROWS
+                removed += kind == STAGING and f".{suffix}" == ROWS
     for name in folder.partial_names(MANIFEST, PROGRESS):
         folder.remove(name)
     return removed

@@ -103,7 +103,7 @@ def _checked(folder: RunFolder, settings: Settings, engine: Engine) -> Verdict:
     suite_results: list[CheckResult] = []
     if readable:
         files = [folder.file(unit.staged) for unit in manifest.units]
-        local = [folder.local(unit.staged) for unit in manifest.units]
+        local = folder.local_files([unit.staged for unit in manifest.units])
         facts = invariants.read_stamps(local, partition_column=plan.spec.partition.column)
         suite = load_suite(folder.local(f"{FROZEN_SPEC}/{plan.spec.checks.audit}"))
         earlier = earlier_publications(plan, wait_s=settings.warehouse_wait_s)
@@ -143,7 +143,7 @@ def _invariants(folder: RunFolder, plan: Plan, manifest: Manifest) -> tuple[list
     results += unchanged
     if not manifest.units or not all(result.success for result in unchanged):
         return results, False
-    files = [folder.local(unit.staged) for unit in manifest.units]
+    files = folder.local_files([unit.staged for unit in manifest.units])
     shape = invariants.staged_columns(invariants.shapes_of(files), plan)
     results.append(shape)
     return results, shape.success
@@ -204,7 +204,7 @@ def _reference(
     def read_input() -> Rows:
         return input_rows(folder.path, folder.scoring_input(step="audit"), columns=key, limits=limits, where=where)
 
-    bad = [folder.local(unit.quarantined) for unit in manifest.units if unit.quarantined]
+    bad = folder.local_files([unit.quarantined for unit in manifest.units if unit.quarantined])
     return Reference(
         manifest=manifest,
         key=key,

@@ -9,7 +9,7 @@ from lockstep.run.partition_lock import alone
 from lockstep.run.trials import scored
 from lockstep.scoring.attempts import remove_strays
 from lockstep.specs.settings import Settings
-from lockstep.steps.progress import RunProgress, progress_of
+from lockstep.steps.progress import ProgressWatch, RunProgress
 from lockstep.steps.score import summary
 from lockstep.steps.spark import submit_job, told
 
@@ -65,12 +65,13 @@ def score(folder: RunFolder, settings: Settings, *, progress: Progress = _silent
     """
     reused = scored(folder)
     if not reused:
-        plan, wanted = folder.plan(step="score"), folder.scoring_input(step="score")
+        plan = folder.plan(step="score")
+        watch = ProgressWatch(folder, folder.scoring_input(step="score"))
         with alone("score", folder, settings, tell=told) as lease:
 
             def on_poll() -> None:
                 lease.check()
-                progress(progress_of(folder, wanted))
+                progress(watch.look())
 
             reused = scored(folder)
             if not reused:

@@ -1,5 +1,6 @@
 """How far a scoring run is: from finished units and from what the workers last told."""
 
+import time
 from collections import Counter
 from dataclasses import dataclass
 
@@ -7,7 +8,10 @@ from lockstep.run.folder import RunFolder
 from lockstep.run.manifest import UnitResult
 from lockstep.run.plan import ScoringInput
 from lockstep.run.progress import WorkerProgress, worker_progress
-from lockstep.scoring.attempts import RESULT, STAGING
+from lockstep.scoring.attempts import results_by_unit
+
+# Times as long as a look took before the next.
+PATIENCE = 9
 
 
 @dataclass(frozen=True)
@@ -50,23 +54,48 @@ class RunProgress:
         return text
 
 
+class ProgressWatch:
+    """Reads the progress of a run that is being scored, again and again, and each result once.
+
+    Of a long run the listing alone takes seconds; so looking takes at most one part in `PATIENCE` of the time.
+    """
+
+    def __init__(self, folder: RunFolder, wanted: ScoringInput) -> None:
+        self._folder = folder
+        self._total = wanted.rows
+        self._rows_of = {unit.id: unit.rows for unit in wanted.units}
+        self._done: set[str] = set()
+        self._rows = 0
+        self._reasons: Counter[str] = Counter()
+        self._seen: RunProgress | None = None
+        self._look_again_at = 0.0
+
+    def look(self, *, now: bool = False) -> RunProgress:
+        """Return the progress, or what was seen last if that took long; `now` looks in any case."""
+        began = time.monotonic()
+        if self._seen is None or now or began >= self._look_again_at:
+            self._seen = self._look()
+            ended = time.monotonic()
+            self._look_again_at = ended + PATIENCE * (ended - began)
+        return self._seen
+
+    def _look(self) -> RunProgress:
+        workers = tuple(worker_progress(self._folder))
+        new = [name for unit, name in results_by_unit(self._folder).items() if unit not in self._done]
+        for result in self._folder.read_records(new, UnitResult, step="score"):
+            self._done.add(result.unit)
+            self._rows += self._rows_of.get(result.unit, 0)
+            self._reasons.update(result.reasons)
+        at_work = [worker for worker in workers if worker.unit not in self._done]
+        rows, reasons = self._rows + sum(worker.unit_rows for worker in at_work), Counter(self._reasons)
+        for worker in at_work:
+            reasons.update(worker.unit_reasons)
+        return RunProgress(min(rows, self._total), self._total, sum(reasons.values()), dict(reasons), workers)
+
+
 def progress_of(folder: RunFolder, wanted: ScoringInput) -> RunProgress:
-    """Read the progress of a run that is being scored."""
-    workers = tuple(worker_progress(folder))
-    done = {result.unit: result for result in _results(folder)}
-    at_work = [worker for worker in workers if worker.unit not in done]
-    rows = sum(unit.rows for unit in wanted.units if unit.id in done) + sum(w.unit_rows for w in at_work)
-    reasons: Counter[str] = Counter()
-    for result in done.values():
-        reasons.update(result.reasons)
-    for worker in at_work:
-        reasons.update(worker.unit_reasons)
-    return RunProgress(min(rows, wanted.rows), wanted.rows, sum(reasons.values()), dict(reasons), workers)
-
-
-def _results(folder: RunFolder) -> list[UnitResult]:
-    names = [name for name in folder.names(STAGING) if name.endswith(RESULT)]
-    return [folder.read_record(name, UnitResult, step="score") for name in names]
+    """Read the progress of a run that is being scored, once."""
+    return ProgressWatch(folder, wanted).look()
 
 
 def _percent(part: int, whole: int) -> str:

@@ -56,7 +56,10 @@ def publish_request(
         model_digest=plan.model.digest,
         code_version=plan.code_version,
         run_folder=str(folder.path),
-        files=[StagedFile(folder.local(u.staged), size_bytes=u.size_bytes, sha256=u.sha256) for u in units],
+        files=[
+            StagedFile(path, size_bytes=unit.size_bytes, sha256=unit.sha256)
+            for path, unit in zip(folder.local_files([unit.staged for unit in units]), units, strict=True)
+        ],
         rows=manifest.rows_staged if manifest else 0,
         now=now,
         actor=settings.actor,

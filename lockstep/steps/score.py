@@ -2,7 +2,7 @@
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lockstep.errors import LockstepError, TooManyBadRows, TrialIncomplete
@@ -12,20 +12,22 @@ from lockstep.run.plan import Plan, ScoringInput, Unit
 from lockstep.run.progress import clear_progress
 from lockstep.run.queue import UnitQueue, clear_queues
 from lockstep.run.trials import end_trial, failure_of, on_trial, reason_of, trial_plans
-from lockstep.scoring.attempts import finished, remove_strays
+from lockstep.scoring.attempts import remove_strays, results_by_unit, results_of
 from lockstep.scoring.challenger import leave_out_deadly
 from lockstep.scoring.profile import Profile
 from lockstep.scoring.staged import names_model
-from lockstep.steps.progress import RunProgress, progress_of
+from lockstep.steps.progress import ProgressWatch, RunProgress
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import SparkSession
 
-# A function for `mapInArrow` over the numbers of tasks, and what makes it of units (see `udfs.bulk`).
+# A function for `mapInArrow` over the numbers of tasks, and what makes it of a job's id (see `udfs.bulk`).
 UnitFunction = Callable[[Iterator["pa.RecordBatch"]], Iterator["pa.RecordBatch"]]
-UnitUdf = Callable[[Mapping[str, str], str], UnitFunction]
+UnitUdf = Callable[[str], UnitFunction]
 WATCH_S, TELL_EVERY = 1.0, 10
+# Of a job, unless the cluster has half as many cores.
+MOST_TASKS = 4096
 
 
 def score_units_with_spark(
@@ -56,16 +58,16 @@ def score_units_with_spark(
     for alias, own in trial_plans(folder).items():
         leave_out_deadly(folder.challenger(alias), own)
     folders = [folder, *(folder.challenger(alias) for alias in on_trial(folder))]
-    todo = [unit for unit in wanted.units if any(finished(one, unit) is None for one in folders)]
+    finished = [results_by_unit(one) for one in folders]
+    todo = [unit for unit in wanted.units if any(unit.id not in done for done in finished)]
     clear_progress(folder)
     if todo:
         job, tasks = uuid.uuid4().hex, count_tasks(spark, len(todo))
-        texts = {unit.id: unit.model_dump_json() for unit in _largest_first(todo)}
-        UnitQueue(folder, job).open()
+        UnitQueue(folder, job).open(_largest_first(todo), width=spark.sparkContext.defaultParallelism)
         # One Spark partition for each task.
         numbers = spark.range(0, tasks, 1, tasks)
         with _Watch(spark, folder, wanted, allowed=plan.bad_rows_allowed(wanted.rows), tell=tell):
-            numbers.mapInArrow(udf(texts, job), result_schema).collect()
+            numbers.mapInArrow(udf(job), result_schema).collect()
         clear_queues(folder)  # not before: a driver that is thought dead may still be at work with its own
     manifest = write_manifest(folder)
     accept_challengers(folder, wanted)
@@ -75,11 +77,13 @@ def score_units_with_spark(
 def count_tasks(spark: "SparkSession", units: int) -> int:
     """Return how many tasks shall share so many units.
 
-    On one machine a task for each core. On a cluster, whose executors come and go, one for each unit: a task that finds
-    nothing left ends at once.
+    On one machine a task for each core. On a cluster, whose executors come and go, one for each unit, as long as these
+    are few: a task that finds nothing left ends at once. Of many units each task takes many, so that what Spark's
+    scheduler has to do does not grow with them.
     """
     context = spark.sparkContext
-    return min(units, context.defaultParallelism) if str(context.master).startswith("local") else units
+    cores = context.defaultParallelism
+    return min(units, cores if str(context.master).startswith("local") else max(MOST_TASKS, 2 * cores))
 
 
 def write_manifest(folder: RunFolder) -> Manifest:
@@ -91,17 +95,23 @@ def write_manifest(folder: RunFolder) -> Manifest:
         manifest = folder.manifest(step="score")
     else:
         plan, wanted = folder.plan(step="score"), folder.scoring_input(step="score")
-        results = [result for unit in wanted.units if (result := finished(folder, unit)) is not None]
-        manifest = manifest_of(plan, results)
+        manifest = manifest_of(plan, results_of(folder, wanted.units))
         folder.write_json(MANIFEST, manifest)
     remove_strays(folder, manifest.units)
     return manifest
 
 
-def manifest_of(plan: Plan, results: Sequence[UnitResult]) -> Manifest:
-    """Put the accepted attempts of a run together."""
-    units = tuple(result.model_copy(update={"profile": {}}) for result in results)
-    return Manifest(run_key=plan.run_key, units=units, profile=merged_profile(results))
+def manifest_of(plan: Plan, results: Iterable[UnitResult]) -> Manifest:
+    """Put the accepted attempts of a run together; of their profiles one is held at a time."""
+    units: list[UnitResult] = []
+
+    def noted() -> Iterator[UnitResult]:
+        for result in results:
+            units.append(result.model_copy(update={"profile": {}}))
+            yield result
+
+    profile = merged_profile(noted())
+    return Manifest(run_key=plan.run_key, units=tuple(units), profile=profile)
 
 
 def accept_challengers(folder: RunFolder, wanted: ScoringInput) -> None:
@@ -118,26 +128,32 @@ def _accept(own: RunFolder, plan: Plan, wanted: ScoringInput) -> None:
     if own.has(MANIFEST):
         remove_strays(own, own.manifest(step="score").units)
         return
-    results = [result for unit in wanted.units if (result := finished(own, unit)) is not None]
-    strange = [result.unit for result in results if not names_model(own.local(result.staged), plan.model.digest)]
-    if len(results) < len(wanted.units) or strange:
-        raise TrialIncomplete(units=len(wanted.units), scored=len(results), strange=len(strange))
-    own.write_json(MANIFEST, manifest_of(plan, results))
-    remove_strays(own, results)
+    manifest = manifest_of(plan, results_of(own, wanted.units))
+    scored = manifest.units
+    files = own.local_files([result.staged for result in scored])
+    strange = [file for file in files if not names_model(file, plan.model.digest)]
+    if len(scored) < len(wanted.units) or strange:
+        raise TrialIncomplete(units=len(wanted.units), scored=len(scored), strange=len(strange))
+    own.write_json(MANIFEST, manifest)
+    remove_strays(own, scored)
 
 
 def _largest_first(units: Sequence[Unit]) -> list[Unit]:
     return sorted(units, key=lambda unit: (-unit.size_bytes, unit.id))
 
 
-def merged_profile(results: Sequence[UnitResult]) -> dict[str, Any]:
+def merged_profile(results: Iterable[UnitResult]) -> dict[str, Any]:
     """Return the profile of all units together, in JSON form."""
-    profiles = [Profile.from_json(result.profile) for result in results if result.profile]
-    if not profiles:
-        return {}
-    for other in profiles[1:]:
-        profiles[0].merge(other)
-    return profiles[0].to_json()
+    total: Profile | None = None
+    for result in results:
+        if not result.profile:
+            continue
+        profile = Profile.from_json(result.profile)
+        if total is None:
+            total = profile
+        else:
+            total.merge(profile)
+    return {} if total is None else total.to_json()
 
 
 class _Watch:
@@ -154,7 +170,8 @@ class _Watch:
     ) -> None:
         self._spark = spark
         self._folder = folder
-        self._wanted = wanted
+        self._progress = ProgressWatch(folder, wanted)
+        self._total = wanted.rows
         self._allowed = allowed
         self._tell = tell
         self._ended = threading.Event()
@@ -170,16 +187,16 @@ class _Watch:
         if self._error is not None and kind is not None:
             raise self._error from error
         if kind is None:
-            self._tell(progress_of(self._folder, self._wanted).line())
+            self._tell(self._progress.look(now=True).line())
 
     def _work(self) -> None:
         looks = 0
         while not self._ended.wait(WATCH_S):
-            now = progress_of(self._folder, self._wanted)
+            now = self._progress.look()
             looks += 1
             if looks % TELL_EVERY == 0:
                 self._tell(now.line())
-            if now.quarantined > self._allowed and now.rows < self._wanted.rows:
+            if now.quarantined > self._allowed and now.rows < self._total:
                 self._stop(now)
                 return
 

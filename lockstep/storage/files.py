@@ -163,8 +163,10 @@ def names_below(path: Location) -> Iterator[str]:
     if isinstance(path, ObjectPath):
         yield from (name for name, _ in path.files_below())
         return
+    start = len(os.path.join(path, ""))  # noqa: PTH118 - a path object for each of a million folders would be slow
     for folder, _, names in os.walk(path):
-        yield from (Path(folder, name).relative_to(path).as_posix() for name in names)
+        above = folder[start:]
+        yield from (f"{above}/{name}" for name in names) if above else names
 
 
 def remove_tree(path: Location) -> None:

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,8 @@ TROUBLES = {trouble.__name__: trouble for trouble in (wait_for_rival, wait_in_va
 def holding(udf: UnitUdf, folder: Path, *, unit: str, trouble: str) -> UnitUdf:
     """Make the first attempt at `unit` go wrong; `udf` is what `udfs.bulk.score_units` made."""
 
-    def over(texts: Mapping[str, str], job: str) -> UnitFunction:
-        scored = udf(texts, job)
+    def over(job: str) -> UnitFunction:
+        scored = udf(job)
 
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             held: list[str] = []

@@ -97,10 +97,10 @@ def test_a_session_gives_the_bytes_of_one_process(
 ) -> None:
     folder, lines = template.copy(tmp_path / "run"), list[str]()
     rival = UnitQueue(folder, "a-driver-that-is-thought-dead")
-    rival.open()
+    rival.open(folder.scoring_input(step="test").units)
 
     def tell(line: str) -> None:
-        assert next(iter(rival.units(template.units(), task=0)), None), "its tasks would end with units unfinished"
+        assert next(iter(rival.units(task=0)), None), "its tasks would end with units unfinished"
         lines.append(line)
 
     udf = score_units(str(folder.path), run_rows=template.rows)

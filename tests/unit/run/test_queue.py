@@ -2,7 +2,7 @@
 
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,10 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockstep.errors import RunFolderUnusable
+from lockstep.run import queue as queues
 from lockstep.run.folder import RunFolder
+from lockstep.run.plan import Unit
 from lockstep.run.queue import QUEUE, UnitQueue, clear_queues
 
-UNITS = [f"u{number:05d}" for number in range(12)]
+
+def units_of(count: int) -> list[Unit]:
+    return [Unit(id=f"u{number:05d}", pieces=(), rows=number, size_bytes=1) for number in range(count)]
+
+
+UNITS = units_of(12)
 
 
 @pytest.fixture
@@ -22,59 +29,77 @@ def folder(tmp_path: Path) -> RunFolder:
     return RunFolder(tmp_path)
 
 
-@given(st.integers(0, 12), st.lists(st.integers(0, 3), max_size=40))
-def test_each_unit_goes_to_one_task_in_the_wanted_order(count: int, turns: list[int]) -> None:
-    with TemporaryDirectory() as path:
+def by_id(units: Iterable[Unit]) -> list[Unit]:
+    return sorted(units, key=lambda unit: unit.id)
+
+
+@given(
+    st.integers(0, 12), st.lists(st.integers(0, 3), max_size=40), st.integers(1, 5), st.sampled_from([1, 3, 5, 1000])
+)
+def test_each_unit_goes_to_one_task(count: int, turns: list[int], width: int, block: int) -> None:
+    with TemporaryDirectory() as path, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(queues, "BLOCK", block)
         queue = UnitQueue(RunFolder(Path(path)), "job")
-        queue.open()
-        tasks: dict[int, Iterator[str]] = {task: queue.units(UNITS[:count], task=task) for task in range(4)}
-        taken: dict[int, list[str]] = {task: [] for task in tasks}
+        queue.open(UNITS[:count], width=width)
+        tasks: dict[int, Iterator[Unit]] = {task: queue.units(task=task) for task in range(4)}
+        taken: dict[int, list[Unit]] = {task: [] for task in tasks}
         for task in turns:
             taken[task] += itertools.islice(tasks[task], 1)
         for task, units in tasks.items():
             taken[task] += units
-        assert sorted(itertools.chain.from_iterable(taken.values())) == UNITS[:count]
-        assert all(some == sorted(some) for some in taken.values())
+        assert by_id(itertools.chain.from_iterable(taken.values())) == UNITS[:count]
+        assert width > 1 or all(some == by_id(some) for some in taken.values()), "in the wanted order"
+
+
+def test_tasks_that_run_side_by_side_begin_apart(folder: RunFolder) -> None:
+    queue = UnitQueue(folder, "job")
+    queue.open(UNITS, width=3)
+    assert [next(queue.units(task=task)) for task in (0, 1, 2, 3)] == [UNITS[0], UNITS[2], UNITS[4], UNITS[1]]
 
 
 def test_racing_tasks_share_without_overlap(folder: RunFolder) -> None:
-    names = [f"u{number:05d}" for number in range(300)]
-    UnitQueue(folder, "job").open()
-    taken: list[list[str]] = [[] for _ in range(8)]
+    units = units_of(300)
+    UnitQueue(folder, "job").open(units, width=8)
+    taken: list[list[Unit]] = [[] for _ in range(8)]
     barrier = threading.Barrier(8)
 
     def work(task: int) -> None:
         queue = UnitQueue(folder, "job")
         barrier.wait()
-        taken[task].extend(queue.units(names, task=task))
+        taken[task].extend(queue.units(task=task))
 
     threads = [threading.Thread(target=work, args=(task,)) for task in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(itertools.chain.from_iterable(taken)) == names
+    assert by_id(itertools.chain.from_iterable(taken)) == units
 
 
-def test_a_task_that_is_tried_again_first_gets_what_it_had_taken(folder: RunFolder) -> None:
+@pytest.mark.parametrize("block", [1, 2, 1000])
+def test_a_task_that_is_tried_again_first_gets_what_it_had_taken(
+    folder: RunFolder, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queues, "BLOCK", block)
     queue = UnitQueue(folder, "job")
-    queue.open()
-    first, other = queue.units(UNITS[:4], task=1), queue.units(UNITS[:4], task=11)
+    queue.open(UNITS[:4])
+    first, other = queue.units(task=1), queue.units(task=11)
     assert (next(first), next(other), next(first)) == (UNITS[0], UNITS[1], UNITS[2])
-    again = UnitQueue(folder, "job").units(UNITS[:4], task=1)  # the worker died
+    again = UnitQueue(folder, "job").units(task=1)  # the worker died
     assert list(again) == [UNITS[0], UNITS[2], UNITS[3]]
     assert not list(other)
 
 
 def test_tasks_of_a_job_that_has_ended_find_nothing(folder: RunFolder) -> None:
     queue = UnitQueue(folder, "earlier")
-    queue.open()
-    orphan = queue.units(UNITS, task=0)
+    queue.open(UNITS)
+    orphan = queue.units(task=0)
     assert next(orphan) == UNITS[0]
     clear_queues(folder)
-    UnitQueue(folder, "later").open()
+    UnitQueue(folder, "later").open(UNITS)
     assert not list(orphan)
-    assert list(UnitQueue(folder, "later").units(UNITS, task=0)) == UNITS
+    assert not list(UnitQueue(folder, "earlier").units(task=1))
+    assert list(UnitQueue(folder, "later").units(task=0)) == UNITS
     clear_queues(folder)
     clear_queues(folder)
     assert not folder.file(QUEUE).exists()
@@ -83,4 +108,4 @@ def test_tasks_of_a_job_that_has_ended_find_nothing(folder: RunFolder) -> None:
 def test_a_folder_that_cannot_be_written_is_told(folder: RunFolder) -> None:
     folder.file(QUEUE).write_text("")
     with pytest.raises(RunFolderUnusable):
-        UnitQueue(folder, "job").open()
+        UnitQueue(folder, "job").open(UNITS)

@@ -2,21 +2,25 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lockstep.run.folder import RunFolder
 from lockstep.run.identity import file_sha256
 from lockstep.run.manifest import UnitResult
 from lockstep.run.plan import Unit
 from lockstep.scoring import engine, stager
-from lockstep.scoring.attempts import finished, remove_strays
+from lockstep.scoring.attempts import finished, remove_strays, results_by_unit, results_of
 from lockstep.scoring.engine import UnitScorer
 from lockstep.scoring.scorer import Scorer
 from lockstep.scoring.units import read_unit
 from tests.unit.scoring.roots import SIGNATURE, Root, plan
+from tests.unit.storage.counted import counted_store
 
 
 def test_a_finished_unit_is_not_scored_again(unit: Unit, unit_scorer: UnitScorer) -> None:
@@ -157,3 +161,33 @@ def test_an_attempt_whose_file_another_process_removed_takes_that_process_result
     result = unit_scorer.score(unit)
     assert result == finished(folder, unit)
     assert len(list(folder.file("staging", unit.id).glob("*.parquet"))) == 1
+
+
+ATTEMPTS = st.dictionaries(
+    st.sampled_from(["a", "a.b", "b", "c"]), st.sets(st.sampled_from([".json", ".parquet"]), min_size=1)
+)
+
+
+@given(st.lists(ATTEMPTS, max_size=4), st.booleans())
+def test_one_listing_finds_the_results_that_a_look_at_each_unit_finds(
+    units: list[dict[str, set[str]]], stored: bool
+) -> None:
+    with TemporaryDirectory() as disk, counted_store() as (store, _):
+        folder = RunFolder(store if stored else Path(disk))
+        planned = [Unit(id=f"u{number:05d}", pieces=(), rows=0, size_bytes=0) for number in range(len(units))]
+        for unit, attempts in zip(planned, units, strict=True):
+            for attempt, kinds in attempts.items():
+                leave(folder, unit, attempt, kinds)
+        expected = {unit.id: result for unit in planned if (result := finished(folder, unit)) is not None}
+        assert results_by_unit(folder).keys() == expected.keys()
+        assert list(results_of(folder, planned)) == list(expected.values())
+
+
+def leave(folder: RunFolder, unit: Unit, attempt: str, kinds: set[str]) -> None:
+    """Leave some of what an attempt leaves."""
+    stem = f"staging/{unit.id}/{attempt}"
+    facts = dict.fromkeys(("rows_in", "rows_scored", "rows_quarantined", "rows_staged", "size_bytes"), 0)
+    if ".json" in kinds:
+        folder.write_json(f"{stem}.json", UnitResult(unit=unit.id, staged=f"{stem}.parquet", sha256="", **facts))
+    if ".parquet" in kinds:
+        folder.begin(f"{stem}.parquet")
