@@ -42,7 +42,7 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 .NOTPARALLEL:
 .PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift setup-browser \
 	setup-gateway setup-deploy python java data train text drift \
-	demo up test test-unit test-publish test-spark test-integration test-browser pictures test-gpu test-deploy test-dags test-training test-kills test-faults \
+	demo up test test-unit test-publish test-spark test-integration test-browser pictures test-gpu test-cluster test-deploy test-dags test-training test-kills test-faults \
 	test-operations test-swaps test-schema test-clients test-overload test-soak test-parity fuzz setup-clients \
 	bench bench-table bench-scaling bench-serving bench-serving-table setup-bench setup-bench-serving \
 	lint fmt type lock docs hooks clean distclean
@@ -200,6 +200,9 @@ test-parity: setup-dev java ## ROWS real rows through Spark and, in every form, 
 
 test-operations: setup java setup-dev ## kill -9, outages and people at the buttons, on a real stack; half an hour
 	@$(BIN)/python -m pytest tests/operations --timeout 1800 $(PYTEST_ARGS)
+
+test-cluster: setup java setup-dev ## Three Spark hosts in network namespaces, a store, Airflow; hosts crash, are cut off, are slow (root on Linux)
+	@$(BIN)/python -m pytest -s tests/cluster --timeout 900 $(PYTEST_ARGS)
 
 test-deploy: setup-dev setup-deploy ## Images, manifests and alert rules by their own linters and validators; under a minute
 	@$(BIN)/python -m pytest tests/deploy tests/unit/deploy --timeout 120 $(PYTEST_ARGS)

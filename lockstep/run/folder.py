@@ -92,10 +92,26 @@ class RunFolder:
         make_folder(path.parent)
         return draft(path)
 
-    def hand_in(self, written: Path, name: str) -> None:
-        """Make a finished draft, or any local file, the file of a name."""
-        with self.writing():
-            hand_in(written, self.file(name))
+    def hand_in(self, written: Path, name: str, *, begun: bool = False) -> None:
+        """Make a finished draft, or any local file, the file of a name.
+
+        Args:
+            written: The draft.
+            name: Of the file.
+            begun: It was begun (`begin`), and counts only if nobody has removed it since.
+
+        Raises:
+            FileNotFoundError: It was begun, and removed since.
+            RunFolderUnusable: It cannot be written.
+        """
+        try:
+            hand_in(written, self.file(name), begun=begun)
+        except FileNotFoundError:
+            if begun:
+                raise
+            raise RunFolderUnusable(str(self.path), f"{written.name} has gone") from None
+        except OSError as error:
+            raise RunFolderUnusable(str(self.path), error.strerror or str(error)) from error
 
     def hand_in_tree(self, written: Path, name: str) -> None:
         """Put a local folder in the place of the folder of a name."""

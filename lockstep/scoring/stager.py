@@ -185,7 +185,7 @@ class UnitOutput:
         with self.stages.stage("hash"):
             digest, size = file_sha256(self._path), self._path.stat().st_size
         with self.stages.stage("write"):
-            self._stager.folder.hand_in(self._path, self._staged)
+            self._stager.folder.hand_in(self._path, self._staged, begun=True)
         return UnitResult(
             unit=self._unit.id,
             staged=self._staged,

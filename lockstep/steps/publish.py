@@ -12,6 +12,7 @@ from lockstep.quality.verdict import Verdict
 from lockstep.run.canary import published_digest, published_manifest
 from lockstep.run.folder import AUDIT, PUBLICATION, RunFolder
 from lockstep.run.plan import Plan
+from lockstep.scoring.attempts import remove_strays
 from lockstep.specs.settings import Settings
 from lockstep.steps.drift_publication import publish_drift
 from lockstep.steps.online import load_online
@@ -44,6 +45,8 @@ def publish(folder: RunFolder, settings: Settings) -> dict[str, Any]:
             publication = warehouse.publish(request)
         folder.write_json(PUBLICATION, publication)
         publish_drift(folder, warehouse, request)
+        # What a host that was cut off while scoring still had to say by now.
+        remove_strays(folder, folder.manifest(step="publish").units)
         online = _online(warehouse, plan, settings)
     return {
         "table": publication.table,

@@ -81,14 +81,25 @@ def draft(path: Location) -> Path:
     return scratch() / f"{uuid.uuid4().hex}{path.suffix}"
 
 
-def hand_in(written: Path, path: Location) -> None:
-    """Put a finished `draft` where it belongs."""
+def hand_in(written: Path, path: Location, *, begun: bool = False) -> None:
+    """Put a finished `draft` where it belongs.
+
+    Args:
+        written: The draft.
+        path: Where it belongs.
+        begun: Only in the place of the empty file that told of it; if somebody has removed that, nothing is written.
+
+    Raises:
+        FileNotFoundError: It was begun, and removed.
+    """
     if isinstance(path, Path):
         if written != path:
             written.replace(path)
         return
-    path.put(written)
-    written.unlink()
+    try:
+        path.replace(written) if begun else path.put(written)
+    finally:
+        written.unlink()
     with contextlib.suppress(OSError):  # workers of Spark end without tidying up
         written.parent.rmdir()
 

@@ -135,6 +135,24 @@ class ObjectPath:
         with store_errors(str(self)):
             obstore.put(store(self.root), self.key, data)
 
+    def replace(self, data: Path) -> None:
+        """Write the object from a local file in place of the one that is there, in one request.
+
+        Whether it is there is asked when the last byte has come: what somebody removed meanwhile does not come back.
+
+        Raises:
+            FileNotFoundError: It is not there, or no longer.
+        """
+        import obstore
+        from obstore.exceptions import PreconditionError
+
+        with store_errors(str(self)):
+            known = obstore.head(store(self.root), self.key)
+            try:
+                obstore.put(store(self.root), self.key, data, mode={"e_tag": known["e_tag"] or ""})
+            except PreconditionError:
+                raise FileNotFoundError(self.key) from None
+
     def create(self, data: bytes) -> bool:
         """Write the object if there is none; whether we did.
 
