@@ -103,7 +103,14 @@ def _rows(path: str, day: dt.date | None, schema: pa.Schema, *, dated: bool) -> 
     names = schema.names[1:] if dated else schema.names
     with opened(path, root=None) as file:
         for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=names, use_threads=False):
-            arrays = [batch.column(name).cast(schema.field(name).type) for name in names]
+            arrays = [_column(batch, schema.field(name)) for name in names]
             if dated:
                 arrays.insert(0, pa.repeat(pa.scalar(day, pa.date32()), batch.num_rows))
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _column(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
+    """Return a column as the first file has it; null where a file is older than the column, as Spark does."""
+    if field.name not in batch.schema.names:
+        return pa.nulls(batch.num_rows, field.type)
+    return batch.column(field.name).cast(field.type)

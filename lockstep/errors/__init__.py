@@ -8,6 +8,7 @@
     ├── EnvironmentFault           the machine lacks something
     │   ├── JavaNotFound
     │   ├── RunFolderUnusable      full, read-only or not a folder
+    │   ├── StoreUnusable          an object store refuses, or is away for long; an OSError too
     │   ├── SparkJobFailed
     │   ├── ArchiveMissing         executors are to get an environment that nobody has made
     │   ├── PackagingFailed        ... or that cannot be made
@@ -114,6 +115,7 @@ from lockstep.errors.stages import (
     RunFolderUnusable,
     SettingsError,
     SparkJobFailed,
+    StoreUnusable,
     SpecError,
     StepOutOfOrder,
     TooManyBadRows,
@@ -185,6 +187,7 @@ __all__ = [
     "StagedFileChanged",
     "StaleRun",
     "StepOutOfOrder",
+    "StoreUnusable",
     "TableNotFound",
     "TableUnsupported",
     "TooManyBadRows",

@@ -135,7 +135,8 @@ class RunFolder:
 
     def has(self, name: str) -> bool:
         """Whether a file is there."""
-        return self.file(name).is_file()
+        with self.writing():
+            return self.file(name).is_file()
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file atomically: readers see the old one or the new one, also after a crash."""
