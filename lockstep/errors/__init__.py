@@ -115,9 +115,9 @@ from lockstep.errors.stages import (
     RunFolderUnusable,
     SettingsError,
     SparkJobFailed,
-    StoreUnusable,
     SpecError,
     StepOutOfOrder,
+    StoreUnusable,
     TooManyBadRows,
 )
 from lockstep.errors.trials import ComparisonImpossible, ShadowFailed, TrialError, TrialIncomplete

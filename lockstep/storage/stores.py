@@ -73,7 +73,7 @@ def _aws_credentials(root: str) -> dict[str, Any]:
     """Return who proves who we are; a profile is boto3's, since object_store reads none."""
     if _has_aws_profile():
         try:
-            from botocore.exceptions import BotoCoreError
+            from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
             from obstore.auth.boto3 import Boto3CredentialProvider
         except ImportError:
             raise StoreUnusable(errno.EACCES, "profiles need the package boto3, which is not here", root) from None

@@ -13,19 +13,22 @@ from hypothesis import strategies as st
 from lockstep.errors import RunFolderUnusable
 from lockstep.run.folder import RunFolder
 from lockstep.run.queue import QUEUE, UnitQueue, clear_queues
+from lockstep.storage.files import Location
+from tests.unit.storage.buckets import bucket_in_memory
 
 UNITS = [f"u{number:05d}" for number in range(12)]
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> RunFolder:
-    return RunFolder(tmp_path)
+def folder(place: Location) -> RunFolder:
+    return RunFolder(place)
 
 
+@pytest.mark.parametrize("stored", [False, True])
 @given(st.integers(0, 12), st.lists(st.integers(0, 3), max_size=40))
-def test_each_unit_goes_to_one_task_in_the_wanted_order(count: int, turns: list[int]) -> None:
-    with TemporaryDirectory() as path:
-        queue = UnitQueue(RunFolder(Path(path)), "job")
+def test_each_unit_goes_to_one_task_in_the_wanted_order(stored: bool, count: int, turns: list[int]) -> None:
+    with TemporaryDirectory() as path, pytest.MonkeyPatch.context() as patch:
+        queue = UnitQueue(RunFolder(bucket_in_memory(patch) if stored else Path(path)), "job")
         queue.open()
         tasks: dict[int, Iterator[str]] = {task: queue.units(UNITS[:count], task=task) for task in range(4)}
         taken: dict[int, list[str]] = {task: [] for task in tasks}
@@ -80,7 +83,8 @@ def test_tasks_of_a_job_that_has_ended_find_nothing(folder: RunFolder) -> None:
     assert not folder.file(QUEUE).exists()
 
 
-def test_a_folder_that_cannot_be_written_is_told(folder: RunFolder) -> None:
-    folder.file(QUEUE).write_text("")
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    (tmp_path / QUEUE).write_text("")
     with pytest.raises(RunFolderUnusable):
         UnitQueue(folder, "job").open()

@@ -48,9 +48,10 @@ def test_a_tree_in_a_store_looks_like_the_tree_on_a_disk(keys: set[str], pattern
         last = PurePosixPath(pattern).name
         assert seen(stored.rglob(last), stored) == seen((p for p in disk.rglob(last) if p.is_file()), disk)
         below = {name: facts.st_size for name, facts in stored.files_below()}
-        assert below == {str(p.relative_to(disk)): p.stat().st_size for p in disk.rglob("*") if p.is_file()}
-        for key in {probe, *keys, *(str(parent) for key in keys for parent in PurePosixPath(key).parents)}:
-            here, there = disk / key, stored / key
+        assert below == {str(path.relative_to(disk)): path.stat().st_size for path in disk.rglob("*") if path.is_file()}
+        folders = {str(parent) for key in keys for parent in PurePosixPath(key).parents}
+        for each in {probe, *keys, *folders}:
+            here, there = disk / each, stored / each
             # A folder is there as long as something lies in it; pathlib's own top is made by the test.
             assert (there.is_file(), there.is_dir()) == (here.is_file(), here.is_dir() and (bool(keys) or here != disk))
 

@@ -11,8 +11,8 @@ from lockstep.run.exit_codes import exit_code
 from lockstep.storage.stores import REFUSED, s3_endpoint, store, store_errors
 
 AZURE = (
-    "Generic MicrosoftAzure error: Error performing GET https://acme.blob.core.windows.net/runs/x?sv=2024&sig=S3cr%2Fet%3D "
-    "in 3ms - Server returned non-2xx status code: 503: <?xml version='1.0'?><Error>\n<Key>S3cret</Key>\nDebug source: S3cret"
+    "Generic MicrosoftAzure error: Error performing GET https://acme.blob.core.windows.net/runs/x?sv=2024&sig=S3cr%2F "
+    "in 3ms - Server returned non-2xx status code: 503: <?xml version='1.0'?><Error>\n<Key>S3cret</Key>\nDebug: S3cret"
 )
 BARE = "Generic S3 error: no answer to runs/x?X-Amz-Credential=AKIA1&X-Amz-Signature=S3cret after 10 tries"
 
