@@ -17,6 +17,7 @@ from lockstep.run.plan import Claim, Plan, ScoringInput
 from lockstep.storage.files import (
     Location,
     create,
+    discard,
     draft,
     hand_in,
     hand_in_tree,
@@ -86,6 +87,10 @@ class RunFolder:
         """Make a finished draft, or any local file, the file of a name."""
         with self.writing():
             hand_in(written, self.file(name))
+
+    def discard(self, written: Path, name: str) -> None:
+        """Forget a draft of a name that will not be handed in."""
+        discard(written, self.file(name))
 
     def hand_in_tree(self, written: Path, name: str) -> None:
         """Put a local folder in the place of the folder of a name."""

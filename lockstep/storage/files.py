@@ -93,6 +93,12 @@ def hand_in(written: Path, path: Location) -> None:
         written.parent.rmdir()
 
 
+def discard(written: Path, path: Location) -> None:
+    """Forget a draft that will not be handed in; on a disk it stays, as the file of an attempt that died."""
+    if isinstance(path, ObjectPath):
+        written.unlink(missing_ok=True)
+
+
 def hand_in_tree(written: Path, path: Location) -> None:
     """Put a folder of finished files in the place of what is there; the disk's own is moved."""
     remove_tree(path)

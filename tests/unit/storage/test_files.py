@@ -84,6 +84,13 @@ def test_a_draft_becomes_the_file_and_leaves_nothing(place: Location) -> None:
     assert target.read_bytes() == b"more"
 
 
+def test_a_draft_that_is_given_up_takes_no_room_beside_a_store(place: Location) -> None:
+    written = files.draft(place / "x.parquet")
+    written.write_bytes(b"half")
+    files.discard(written, place / "x.parquet")
+    assert written.exists() == isinstance(place, Path)
+
+
 def test_a_tree_takes_the_place_of_another(place: Location, tmp_path: Path) -> None:
     for name in ("a", "b"):
         written = tmp_path / "written" / name
