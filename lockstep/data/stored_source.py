@@ -40,7 +40,9 @@ class Days:
         return (self.first + dt.timedelta(days=n) for n in range((self.last - self.first).days + 1))
 
 
-def stored_frame(spark: SparkSession, source: Source, root: ObjectPath, *, days: Days | None) -> DataFrame:
+def stored_frame(
+    spark: SparkSession, source: Source, root: ObjectPath, *, days: Days | None, every_column: bool = False
+) -> DataFrame:
     """Read the listed columns of a source, of all days or of some.
 
     Args:
@@ -48,6 +50,7 @@ def stored_frame(spark: SparkSession, source: Source, root: ObjectPath, *, days:
         source: As the spec declares it.
         root: Folder of the table.
         days: The wanted days; none: the whole table.
+        every_column: Also those that the spec does not list, which a label query may want.
 
     Raises:
         ColumnMissing: The table lacks a listed column.
@@ -61,6 +64,8 @@ def stored_frame(spark: SparkSession, source: Source, root: ObjectPath, *, days:
         dated = f"{source.partition} date, " if source.partition else ""
         return spark.createDataFrame([], dated + listed)
     stored = read_footer(files[0][0]).schema.to_arrow_schema()
+    if every_column:
+        columns = [name for name in stored.names if name != source.partition]
     for name in columns:
         if name not in stored.names:
             raise ColumnMissing(name, where=source.path, expected="a column that the spec lists", got=stored.names)

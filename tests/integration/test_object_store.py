@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from fastapi.testclient import TestClient
-from world import OTHER_GOOD, ROWS, World
+from world import OTHER_GOOD, ROOT, ROWS, World
 
 from lockstep.report.site import run_site
 from lockstep.run.folder import MANIFEST, PLAN, RunFolder
@@ -135,6 +136,16 @@ def test_a_run_that_lost_half_is_resumed(night: Night) -> None:
     assert hashes(night.folder) == before
     assert night.folder.file(first.staged).stat() == stays
     assert len([name for name in night.folder.names("staging") if name.endswith(".parquet")]) == UNITS
+
+
+def test_a_query_sees_the_listed_columns_and_labels_see_all(night: Night) -> None:
+    command = [sys.executable, "-m", "tests.integration.stored_frames", f"{DATA}/customers", "2024-01-01", DAY]
+    env = {**night.world.env, **night.env, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    listed, every = (json.loads(line) for line in done.stdout.splitlines())
+    assert listed == [["day", "id"], 2 * ROWS, 2]
+    assert every == [["day", "id", "city", "age", "spend"], 2 * ROWS, 2]
 
 
 def test_the_page_of_a_run_is_shown_from_the_store_and_nothing_else_of_it(night: Night) -> None:
