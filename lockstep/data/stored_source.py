@@ -40,7 +40,9 @@ class Days:
         return (self.first + dt.timedelta(days=n) for n in range((self.last - self.first).days + 1))
 
 
-def stored_frame(spark: SparkSession, source: Source, root: ObjectPath, *, days: Days | None) -> DataFrame:
+def stored_frame(
+    spark: SparkSession, source: Source, root: ObjectPath, *, days: Days | None, every_column: bool = False
+) -> DataFrame:
     """Read the listed columns of a source, of all days or of some.
 
     Args:
@@ -48,6 +50,7 @@ def stored_frame(spark: SparkSession, source: Source, root: ObjectPath, *, days:
         source: As the spec declares it.
         root: Folder of the table.
         days: The wanted days; none: the whole table.
+        every_column: Also those that the spec does not list, which a label query may want.
 
     Raises:
         ColumnMissing: The table lacks a listed column.
@@ -61,6 +64,8 @@ def stored_frame(spark: SparkSession, source: Source, root: ObjectPath, *, days:
         dated = f"{source.partition} date, " if source.partition else ""
         return spark.createDataFrame([], dated + listed)
     stored = read_footer(files[0][0]).schema.to_arrow_schema()
+    if every_column:
+        columns = [name for name in stored.names if name != source.partition]
     for name in columns:
         if name not in stored.names:
             raise ColumnMissing(name, where=source.path, expected="a column that the spec lists", got=stored.names)
@@ -103,7 +108,14 @@ def _rows(path: str, day: dt.date | None, schema: pa.Schema, *, dated: bool) -> 
     names = schema.names[1:] if dated else schema.names
     with opened(path, root=None) as file:
         for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=names, use_threads=False):
-            arrays = [batch.column(name).cast(schema.field(name).type) for name in names]
+            arrays = [_column(batch, schema.field(name)) for name in names]
             if dated:
                 arrays.insert(0, pa.repeat(pa.scalar(day, pa.date32()), batch.num_rows))
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _column(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
+    """Return a column as the first file has it; null where a file is older than the column, as Spark does."""
+    if field.name not in batch.schema.names:
+        return pa.nulls(batch.num_rows, field.type)
+    return batch.column(field.name).cast(field.type)

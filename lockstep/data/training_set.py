@@ -168,7 +168,7 @@ def _labels(spark: SparkSession, what: TrainingSpec, *, data_root: Location) -> 
     partition = str(current.partition)
     root = data_root / current.path
     if isinstance(root, ObjectPath):
-        table = stored_frame(spark, current, root, days=what.whole)
+        table = stored_frame(spark, current, root, days=what.whole, every_column=True)
     else:
         table = spark.read.parquet(str(root)).withColumn(partition, F.col(partition).cast("date"))
     table.where(F.col(partition).between(what.whole.first, what.whole.last)).createOrReplaceTempView(OUTCOMES_VIEW)

@@ -8,6 +8,7 @@
     ├── EnvironmentFault           the machine lacks something
     │   ├── JavaNotFound
     │   ├── RunFolderUnusable      full, read-only or not a folder
+    │   ├── StoreUnusable          an object store refuses, or is away for long; an OSError too
     │   ├── SparkJobFailed
     │   ├── ArchiveMissing         executors are to get an environment that nobody has made
     │   ├── PackagingFailed        ... or that cannot be made
@@ -116,6 +117,7 @@ from lockstep.errors.stages import (
     SparkJobFailed,
     SpecError,
     StepOutOfOrder,
+    StoreUnusable,
     TooManyBadRows,
 )
 from lockstep.errors.trials import ComparisonImpossible, ShadowFailed, TrialError, TrialIncomplete
@@ -185,6 +187,7 @@ __all__ = [
     "StagedFileChanged",
     "StaleRun",
     "StepOutOfOrder",
+    "StoreUnusable",
     "TableNotFound",
     "TableUnsupported",
     "TooManyBadRows",

@@ -47,6 +47,19 @@ class RunFolderUnusable(EnvironmentFault):
         )
 
 
+class StoreUnusable(EnvironmentFault, OSError):
+    """An object store refuses, is not there, or was away for longer than is waited; an `OSError`, as of files."""
+
+    def __str__(self) -> str:
+        """Say what is wrong, where, and what to do."""
+        if not self.filename:  # made anew from what a child process said
+            return super().__str__()
+        return (
+            f"object store, {self.filename}: {self.strerror}. Check the URL, AWS_ENDPOINT_URL and the like, and the "
+            "credentials of this machine (docs/object-stores.md), and run the same command again."
+        )
+
+
 class SparkJobFailed(EnvironmentFault):
     """A spark-submit ended with an exit code of its own, not with one of our errors."""
 

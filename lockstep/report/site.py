@@ -58,8 +58,10 @@ def page_file(runs_root: Location, *parts: str) -> Location | None:
     if isinstance(runs_root, ObjectPath):
         page = parts[3].split("/")
         shown = parts[3] == REPORT or page[0] == DATA_DOCS
+        if not shown or {"..", ".", ""} & set(page):
+            return None
         stored = runs_root.joinpath(*parts)
-        return stored if shown and not {"..", ".", ""} & set(page) and stored.is_file() else None
+        return stored if stored.is_file() else None
     folder = runs_root.joinpath(*parts[:3]).resolve()
     file = folder.joinpath(parts[3]).resolve()
     shown = file == folder / REPORT or file.is_relative_to(folder / DATA_DOCS)

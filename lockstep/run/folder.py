@@ -18,6 +18,7 @@ from lockstep.run.plan import Claim, Plan, ScoringInput
 from lockstep.storage.files import (
     Location,
     create,
+    discard,
     draft,
     hand_in,
     hand_in_tree,
@@ -113,6 +114,10 @@ class RunFolder:
         except OSError as error:
             raise RunFolderUnusable(str(self.path), error.strerror or str(error)) from error
 
+    def discard(self, written: Path, name: str) -> None:
+        """Forget a draft of a name that will not be handed in."""
+        discard(written, self.file(name))
+
     def hand_in_tree(self, written: Path, name: str) -> None:
         """Put a local folder in the place of the folder of a name."""
         with self.writing():
@@ -161,7 +166,8 @@ class RunFolder:
 
     def has(self, name: str) -> bool:
         """Whether a file is there."""
-        return self.file(name).is_file()
+        with self.writing():
+            return self.file(name).is_file()
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file atomically: readers see the old one or the new one, also after a crash."""

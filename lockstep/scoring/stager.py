@@ -148,6 +148,8 @@ class UnitOutput:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._writer.__exit__(kind, error, trace)
+        if kind is not None:
+            self._stager.folder.discard(self._path, self._staged)
 
     def score(self, batch: pa.RecordBatch) -> ScoredBatch:
         """Score a batch; adds to the stage `score`."""

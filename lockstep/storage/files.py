@@ -30,7 +30,7 @@ def location(text: str) -> Location:
     scheme, _, rest = text.partition("://")
     before_at = rest.partition("/")[0].rpartition("@")[0]  # a container of Azure's; a secret anywhere else
     odd = bool(before_at) and (":" in before_at or not scheme.startswith("abfs"))
-    if scheme not in SCHEMES or not rest.strip("/") or "?" in rest or odd:
+    if scheme not in SCHEMES or not rest.partition("/")[0] or "?" in rest or odd:
         raise ValueError(f"a path, or a URL such as s3://bucket/folder of {', '.join(SCHEMES)}, without options")
     return ObjectPath.parse(text)
 
@@ -104,6 +104,12 @@ def hand_in(written: Path, path: Location, *, begun: bool = False) -> None:
         written.parent.rmdir()
 
 
+def discard(written: Path, path: Location) -> None:
+    """Forget a draft that will not be handed in; on a disk it stays, as the file of an attempt that died."""
+    if isinstance(path, ObjectPath):
+        written.unlink(missing_ok=True)
+
+
 def hand_in_tree(written: Path, path: Location) -> None:
     """Put a folder of finished files in the place of what is there; the disk's own is moved."""
     remove_tree(path)
@@ -131,7 +137,11 @@ def local_copy(path: Location) -> Path:
 @cache
 def _fetched(path: ObjectPath, process: int) -> Path:  # noqa: ARG001 - a forked child has a folder of its own
     target = scratch() / f"{uuid.uuid4().hex}{path.suffix}"
-    path.download(target)
+    try:
+        path.download(target)
+    except OSError:
+        target.unlink(missing_ok=True)
+        raise
     return target
 
 

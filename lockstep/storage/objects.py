@@ -4,6 +4,7 @@ Objects are read and written by obstore (Apache's object_store), which retries w
 large files in parts and creates objects conditionally. What goes wrong is an `OSError`, as with files.
 """
 
+import contextlib
 import fnmatch
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from typing import Any
 
 from lockstep.storage.stores import store, store_errors
 
+# Objects that one request removes: as many as S3 takes.
+AT_ONCE = 1000
 WILD = frozenset("*?[")
 
 
@@ -42,10 +45,10 @@ class ObjectPath:
 
     @classmethod
     def parse(cls, url: str) -> "ObjectPath":
-        """Read a URL such as `s3://bucket/folder`."""
+        """Read a URL such as `s3://bucket/folder`; raises `ValueError` if it has `..`, which stores do not know."""
         scheme, _, rest = url.partition("://")
         bucket, _, key = rest.partition("/")
-        return cls(f"{scheme}://{bucket}", key.strip("/"))
+        return cls(f"{scheme}://{bucket}", _joined(key))
 
     def __str__(self) -> str:
         return f"{self.root}/{self.key}" if self.key else self.root
@@ -54,8 +57,8 @@ class ObjectPath:
         return self.joinpath(str(part))
 
     def joinpath(self, *parts: str) -> "ObjectPath":
-        """Return a path below this one."""
-        return ObjectPath(self.root, "/".join(part.strip("/") for part in (self.key, *parts) if part))
+        """Return a path below this one; raises `ValueError` at `..`."""
+        return ObjectPath(self.root, _joined(self.key, *parts))
 
     def relative_to(self, other: "ObjectPath") -> PurePosixPath:
         """Return this path as seen from a folder above it; raises `ValueError` if it is not below."""
@@ -75,8 +78,9 @@ class ObjectPath:
 
     @property
     def parents(self) -> Sequence["ObjectPath"]:
-        """All folders around this, the nearest first."""
-        keys = (self.key.split("/")[:-n] for n in range(1, len(self.key.split("/")) + 1))
+        """All folders around this, the nearest first and the bucket last."""
+        parts = self.key.split("/") if self.key else []
+        keys = (parts[:end] for end in reversed(range(len(parts))))
         return [ObjectPath(self.root, "/".join(key)) for key in keys]
 
     @property
@@ -103,6 +107,8 @@ class ObjectPath:
 
     def is_file(self) -> bool:
         """Whether there is such an object."""
+        if not self.key:  # stores answer that there is a bucket
+            return False
         try:
             self.stat()
         except FileNotFoundError:
@@ -132,7 +138,7 @@ class ObjectPath:
         """Write the object, in place of what is there, from bytes or from a local file; large ones go in parts."""
         import obstore
 
-        with store_errors(str(self)):
+        with store_errors(str(self), of_bucket=True):
             obstore.put(store(self.root), self.key, data)
 
     def replace(self, data: Path) -> None:
@@ -162,23 +168,23 @@ class ObjectPath:
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-        with store_errors(str(self)):
-            try:
+        while True:
+            with store_errors(str(self), of_bucket=True), contextlib.suppress(AlreadyExistsError, PreconditionError):
                 obstore.put(store(self.root), self.key, data, mode="create")
-            except (AlreadyExistsError, PreconditionError):
+                return True
+            with contextlib.suppress(FileNotFoundError):  # it was there, and is removed again
                 return self.read_bytes() == data
-        return True
 
     def download(self, target: Path) -> None:
         """Write the object to a local file."""
         import obstore
 
-        with store_errors(str(self)), target.open("wb") as stream:
+        with target.open("wb") as stream, store_errors(str(self)):
             for chunk in obstore.get(store(self.root), self.key).stream():
                 stream.write(chunk)
 
     def unlink(self, missing_ok: bool = False) -> None:  # noqa: FBT001, FBT002 - as pathlib has it
-        """Remove the object."""
+        """Remove the object; most stores do not say whether it was there."""
         import obstore
 
         with store_errors(str(self)):
@@ -192,10 +198,15 @@ class ObjectPath:
         """Remove all that lies below."""
         import obstore
 
-        keys = [path.key for path, _ in self._below()]
-        with store_errors(str(self)):
-            for first in range(0, len(keys), 1000):
-                obstore.delete(store(self.root), keys[first : first + 1000])
+        paths = [path for path, _ in self._below()]
+        for first in range(0, len(paths), AT_ONCE):
+            some = paths[first : first + AT_ONCE]
+            try:
+                with store_errors(str(self)):
+                    obstore.delete(store(self.root), [path.key for path in some])
+            except FileNotFoundError:  # somebody else removes it as well
+                for path in some:
+                    path.unlink(missing_ok=True)
 
     def files_below(self) -> Iterator[tuple[str, Facts]]:
         """Return the objects below with their paths as seen from here, in the order of their names."""
@@ -231,18 +242,27 @@ class ObjectPath:
     def _children(self) -> list["ObjectPath"]:
         import obstore
 
-        with store_errors(str(self)):
+        with store_errors(str(self), of_bucket=True):
             found = obstore.list_with_delimiter(store(self.root), self.key)
         keys = {*found["common_prefixes"], *(each["path"] for each in found["objects"])}
-        return sorted(ObjectPath(self.root, key.strip("/")) for key in keys)
+        return sorted(ObjectPath(self.root, key.strip("/")) for key in keys if key.strip("/") != self.key)
 
     def _below(self) -> Iterator[tuple["ObjectPath", Facts]]:
         import obstore
 
-        with store_errors(str(self)):
+        with store_errors(str(self), of_bucket=True):
             for batch in obstore.list(store(self.root), self.key or None):
                 for each in sorted(batch, key=lambda one: one["path"]):
-                    yield ObjectPath(self.root, each["path"]), _facts(each)
+                    if each["path"].strip("/") != self.key:  # a mark by which consoles show an empty folder
+                        yield ObjectPath(self.root, each["path"]), _facts(each)
+
+
+def _joined(*keys: str) -> str:
+    """Return one key, without the parts that mean nothing on a disk."""
+    parts = [part for key in keys for part in key.split("/") if part not in {"", "."}]
+    if ".." in parts:
+        raise ValueError("a path without ..")
+    return "/".join(parts)
 
 
 def _facts(meta: Any) -> Facts:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lockstep.errors import StoreUnusable
+
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
@@ -24,7 +26,19 @@ RETRIES: Any = {
 }
 REQUEST_TIMEOUT_S, CONNECT_TIMEOUT_S = "120s", "10s"
 S3_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-ADDRESS = re.compile(r"https?://\S+")
+# By which object_store proves who we are without a machine's role.
+AWS_CREDENTIALS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+# A query may hold a signature, wherever it is.
+ADDRESS = re.compile(r"https?://\S+|\S*\b(sig|signature|x-amz-\w+)=\S*", re.IGNORECASE)
+DENIED = re.compile(r"status code: 40[13]\b")
+REFUSED = "it refuses access: the credentials are wrong, or may not do this"
+NO_BUCKET, NO_OBJECT = "there is no such bucket", "there is no such object"
+NO_CREDENTIALS = "there are no credentials"
 LONGEST = 300
 
 
@@ -40,16 +54,12 @@ def store(root: str) -> "ObjectStore":
     scheme = root.partition("://")[0]
     options: dict[str, Any] = {"timeout": REQUEST_TIMEOUT_S, "connect_timeout": CONNECT_TIMEOUT_S}
     more: dict[str, Any] = {"client_options": options, "retry_config": RETRIES}
-    if scheme in {"s3", "s3a"}:
-        endpoint = s3_endpoint()
-        options["allow_http"] = endpoint.startswith("http://")  # nobody else is asked in the clear
-        if endpoint:
-            more["endpoint"] = endpoint
-        if _has_aws_profile():
-            from obstore.auth.boto3 import Boto3CredentialProvider
-
-            more["credential_provider"] = Boto3CredentialProvider()
     with store_errors(root):
+        if scheme in {"s3", "s3a"}:
+            endpoint = s3_endpoint()
+            options["allow_http"] = endpoint.startswith("http://")  # nobody else is asked in the clear
+            more |= {"endpoint": endpoint} if endpoint else {}
+            more |= _aws_credentials(root)
         opened: ObjectStore = obstore.store.from_url(root, **more)
     return opened
 
@@ -59,8 +69,26 @@ def s3_endpoint() -> str:
     return next((os.environ[name] for name in S3_ENDPOINTS if os.environ.get(name)), "")
 
 
+def _aws_credentials(root: str) -> dict[str, Any]:
+    """Return who proves who we are; a profile is boto3's, since object_store reads none."""
+    if _has_aws_profile():
+        try:
+            from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
+            from obstore.auth.boto3 import Boto3CredentialProvider
+        except ImportError:
+            raise StoreUnusable(errno.EACCES, "profiles need the package boto3, which is not here", root) from None
+        try:
+            return {"credential_provider": Boto3CredentialProvider()}
+        except (BotoCoreError, ValueError) as error:
+            said = str(error) if isinstance(error, BotoCoreError) else "the profile has none"
+            raise StoreUnusable(errno.EACCES, f"{NO_CREDENTIALS}: {said.splitlines()[0]}", root) from None
+    asked = os.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() != "true"
+    if not asked and not any(os.environ.get(name) for name in AWS_CREDENTIALS):
+        raise StoreUnusable(errno.EACCES, f"{NO_CREDENTIALS}: no key, no profile and no role", root)
+    return {}
+
+
 def _has_aws_profile() -> bool:
-    """Whether credentials are to come from a profile, which object_store does not read."""
     if os.environ.get("AWS_ACCESS_KEY_ID"):
         return False
     file = Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE", Path.home() / ".aws" / "credentials"))
@@ -68,20 +96,36 @@ def _has_aws_profile() -> bool:
 
 
 @contextlib.contextmanager
-def store_errors(path: str) -> Iterator[None]:
-    """Turn errors of the store into `OSError`s of one line that names the object and no request."""
-    from obstore.exceptions import BaseError
+def store_errors(path: str, *, of_bucket: bool = False) -> Iterator[None]:
+    """Turn errors of the store into `OSError`s of one line that names the object and no request.
+
+    Args:
+        path: What is asked for.
+        of_bucket: Something is written or listed, so that only the bucket can be missing.
+
+    Raises:
+        FileNotFoundError: There is no such object.
+        StoreUnusable: Anything else.
+    """
+    from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
     try:
         yield
     except FileNotFoundError as error:
-        what = "there is no such bucket" if "NoSuchBucket" in str(error) else "there is no such object"
-        raise FileNotFoundError(errno.ENOENT, what, path) from None
+        if of_bucket or "NoSuchBucket" in str(error):
+            raise StoreUnusable(errno.ENODEV, NO_BUCKET, path) from None
+        raise FileNotFoundError(errno.ENOENT, NO_OBJECT, path) from None
+    except (PermissionDeniedError, UnauthenticatedError):
+        raise StoreUnusable(errno.EACCES, REFUSED, path) from None
     except BaseError as error:
-        raise OSError(errno.EIO, _said(error), path) from None
+        raise StoreUnusable(errno.EIO, _said(error, of_bucket=of_bucket), path) from None
 
 
-def _said(error: Exception) -> str:
+def _said(error: Exception, *, of_bucket: bool) -> str:
     """Return the first line of an error without the address, whose query may hold a signature."""
     first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if DENIED.search(first):  # answers to listings are not told apart by their class
+        return REFUSED
+    if of_bucket and "404 Not Found" in first:
+        return NO_BUCKET
     return ADDRESS.sub("the store", first).partition("<?xml")[0].strip().rstrip(":")[:LONGEST]

@@ -16,6 +16,7 @@ import pytest
 from lockstep.errors import RunFolderUnusable
 from lockstep.run.lease import Busy, Holder, Lease, Timing, taken
 from lockstep.run.process_identity import own_identity
+from lockstep.storage.files import Location, names_below, write_whole
 
 QUICK = Timing(beat_s=0.05, expiry_s=0.6, poll_s=0.02)
 HOLDER = """
@@ -46,26 +47,26 @@ def other_process(folder: Path, *, seconds: float = 60, expiry_s: float = 30) ->
 
 
 @contextmanager
-def take(folder: Path, *, wait_s: float = 0.0, timing: Timing = QUICK) -> Iterator[Lease | Busy]:
+def take(folder: Location, *, wait_s: float = 0.0, timing: Timing = QUICK) -> Iterator[Lease | Busy]:
     with taken(folder, owner="me", purpose="score", wait_s=wait_s, timing=timing) as got:
         yield got
 
 
-def test_one_after_the_other_and_not_two_at_once(tmp_path: Path) -> None:
+def test_one_after_the_other_and_not_two_at_once(place: Location) -> None:
     for _ in range(20):
-        with take(tmp_path) as first:
+        with take(place) as first:
             assert isinstance(first, Lease)
-            with take(tmp_path) as second:
+            with take(place) as second:
                 assert isinstance(second, Busy)
                 assert f"me (score, process {os.getpid()} on " in second.holder
-    assert len(list(tmp_path.iterdir())) <= 9
+    assert len(list(names_below(place))) <= 9
 
 
-def test_many_threads_that_want_it_have_it_one_at_a_time(tmp_path: Path) -> None:
+def test_many_threads_that_want_it_have_it_one_at_a_time(place: Location) -> None:
     inside, most, had = threading.Semaphore(1), [], []
 
     def work(number: int) -> None:
-        with take(tmp_path, wait_s=30, timing=Timing(0.05, 30, 0.001)) as got:
+        with take(place, wait_s=30, timing=Timing(0.05, 30, 0.001)) as got:
             assert isinstance(got, Lease)
             most.append(inside.acquire(blocking=False))
             time.sleep(0.002)
@@ -133,12 +134,12 @@ def test_a_holder_that_lives_keeps_it_however_wrong_the_clocks_are(tmp_path: Pat
         assert isinstance(got, Lease)
 
 
-def test_a_dead_holder_of_another_machine_is_waited_for_until_it_expires(tmp_path: Path) -> None:
-    foreign(tmp_path)
-    with take(tmp_path, wait_s=0.2) as got:
+def test_a_dead_holder_of_another_machine_is_waited_for_until_it_expires(place: Location) -> None:
+    foreign(place)
+    with take(place, wait_s=0.2) as got:
         assert isinstance(got, Busy)
     began = time.monotonic()
-    with take(tmp_path, wait_s=10) as got:
+    with take(place, wait_s=10) as got:
         assert isinstance(got, Lease)
     assert time.monotonic() - began >= QUICK.expiry_s
 
@@ -153,12 +154,12 @@ def test_a_file_that_its_writer_never_filled_expires_too(tmp_path: Path) -> None
         assert got.file.name == "8"
 
 
-def test_many_that_find_the_same_dead_holder_do_not_both_take_over(tmp_path: Path) -> None:
-    foreign(tmp_path)
+def test_many_that_find_the_same_dead_holder_do_not_both_take_over(place: Location) -> None:
+    foreign(place)
     holders = []
 
     def work(_: int) -> None:
-        with take(tmp_path, wait_s=1.5) as got:
+        with take(place, wait_s=1.5) as got:
             if isinstance(got, Lease):
                 holders.append(got.file.name)
                 time.sleep(3)
@@ -174,10 +175,10 @@ def test_a_folder_that_cannot_be_made_is_our_error(tmp_path: Path) -> None:
         pass
 
 
-def foreign(folder: Path) -> Path:
+def foreign(folder: Location) -> Location:
     """The lease of a process of another machine, of which nothing else is known."""
     identity = own_identity().model_copy(update={"machine": "elsewhere", "host": "node-7", "pid": 1})
     holder = Holder(owner="far", purpose="score", identity=identity, taken_at="2024-01-01T00:00:00Z")
     file = folder / "1"
-    file.write_text(holder.model_dump_json())
+    write_whole(file, holder.model_dump_json().encode())
     return file

@@ -15,6 +15,8 @@ from lockstep.run import queue as queues
 from lockstep.run.folder import RunFolder
 from lockstep.run.plan import Unit
 from lockstep.run.queue import QUEUE, UnitQueue, clear_queues
+from lockstep.storage.files import Location
+from tests.unit.storage.buckets import bucket_in_memory
 
 
 def units_of(count: int) -> list[Unit]:
@@ -25,21 +27,22 @@ UNITS = units_of(12)
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> RunFolder:
-    return RunFolder(tmp_path)
+def folder(place: Location) -> RunFolder:
+    return RunFolder(place)
 
 
 def by_id(units: Iterable[Unit]) -> list[Unit]:
     return sorted(units, key=lambda unit: unit.id)
 
 
+@pytest.mark.parametrize("stored", [False, True])
 @given(
     st.integers(0, 12), st.lists(st.integers(0, 3), max_size=40), st.integers(1, 5), st.sampled_from([1, 3, 5, 1000])
 )
-def test_each_unit_goes_to_one_task(count: int, turns: list[int], width: int, block: int) -> None:
+def test_each_unit_goes_to_one_task(stored: bool, count: int, turns: list[int], width: int, block: int) -> None:
     with TemporaryDirectory() as path, pytest.MonkeyPatch.context() as patch:
         patch.setattr(queues, "BLOCK", block)
-        queue = UnitQueue(RunFolder(Path(path)), "job")
+        queue = UnitQueue(RunFolder(bucket_in_memory(patch) if stored else Path(path)), "job")
         queue.open(UNITS[:count], width=width)
         tasks: dict[int, Iterator[Unit]] = {task: queue.units(task=task) for task in range(4)}
         taken: dict[int, list[Unit]] = {task: [] for task in tasks}
@@ -105,7 +108,8 @@ def test_tasks_of_a_job_that_has_ended_find_nothing(folder: RunFolder) -> None:
     assert not folder.file(QUEUE).exists()
 
 
-def test_a_folder_that_cannot_be_written_is_told(folder: RunFolder) -> None:
-    folder.file(QUEUE).write_text("")
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    (tmp_path / QUEUE).write_text("")
     with pytest.raises(RunFolderUnusable):
         UnitQueue(folder, "job").open(UNITS)

@@ -15,11 +15,20 @@ from lockstep.run.identity import file_sha256
 from lockstep.run.manifest import UnitResult
 from lockstep.run.plan import Unit
 from lockstep.scoring import engine, stager
-from lockstep.scoring.attempts import finished, remove_strays, results_by_unit, results_of
+from lockstep.scoring.attempts import (
+    accept,
+    attempts_begun,
+    finished,
+    remove_strays,
+    results_by_unit,
+    results_of,
+    unfinished_attempts,
+)
 from lockstep.scoring.engine import UnitScorer
 from lockstep.scoring.scorer import Scorer
 from lockstep.scoring.units import read_unit
 from tests.unit.scoring.roots import SIGNATURE, Root, plan
+from tests.unit.storage.buckets import bucket_in_memory
 from tests.unit.storage.counted import counted_store
 
 
@@ -191,3 +200,29 @@ def leave(folder: RunFolder, unit: Unit, attempt: str, kinds: set[str]) -> None:
         folder.write_json(f"{stem}.json", UnitResult(unit=unit.id, staged=f"{stem}.parquet", sha256="", **facts))
     if ".parquet" in kinds:
         folder.begin(f"{stem}.parquet")
+
+
+def test_attempts_count_in_a_store_as_on_a_disk(
+    folder: RunFolder, unit: Unit, unit_scorer: UnitScorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result, stored = unit_scorer.score(unit), RunFolder(bucket_in_memory(monkeypatch))
+    for name in (*folder.names("staging"), *folder.names("quarantine")):
+        stored.hand_in(folder.file(name), name)  # type: ignore[arg-type]
+    stored.begin(f"staging/{unit.id}/dead.parquet")
+    assert finished(stored, unit) == result
+    assert attempts_begun(stored, unit) == 2
+    assert unfinished_attempts(stored) == {f"{unit.id}/dead"}
+
+    for kind in ("staging", "quarantine"):
+        stored.write_text(f"{kind}/{unit.id}/late.parquet", "rows")
+    assert accept(stored, unit, attempt="late", result=result.model_copy(update={"unit": "late"})) == result
+    assert not [name for kind in ("staging", "quarantine") for name in stored.names(kind) if "late" in name]
+
+    assert remove_strays(stored, [result]) == 1
+    assert {name for kind in ("staging", "quarantine") for name in stored.names(kind)} == {
+        result.staged,
+        result.staged.replace(".parquet", ".json"),
+        result.quarantined,
+    }
+    stored.remove(result.staged)
+    assert finished(stored, unit) is None, "a result without its staged file does not count"
