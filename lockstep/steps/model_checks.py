@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lockstep.errors import ColumnMissing
 from lockstep.registry.environment import require_environment
+from lockstep.registry.sources import local_folder
 from lockstep.run.plan import ModelIdentity, PrecisionMeasure
 from lockstep.specs.settings import Settings
 from lockstep.specs.spec import ScoringSpec
@@ -25,13 +26,20 @@ def check_outputs(columns: Sequence[str], model: ModelIdentity) -> None:
             raise ColumnMissing(column, where=where, expected=expected, got=names)
 
 
-def check_environment(spec: ScoringSpec, model: ModelIdentity) -> tuple[str, ...]:
+def check_environment(spec: ScoringSpec, model: ModelIdentity, cache_root: Path) -> tuple[str, ...]:
     """Return which libraries differ from those that the model was logged with.
+
+    A model that is not on a disk of this machine is fetched for it, as the steps that follow do.
 
     Raises:
         RequirementsDiffer: One does, and the spec refuses that.
+        ArtifactUnreachable, ArtifactInvalid: It cannot be fetched.
     """
-    return require_environment(Path(model.location), spec.model.environment, title=_title(model))
+    from lockstep.registry.cache import fetch_artifact
+
+    here = local_folder(model.location)
+    artifact = here if here is not None else fetch_artifact(model, cache_root)
+    return require_environment(artifact, spec.model.environment, title=_title(model))
 
 
 def check_precision(

@@ -97,7 +97,7 @@ def plan_run(
         cache_root=str(settings.cache_root),
         code_version=code_version(settings.project_root),
         planned_at=dt.datetime.now(dt.UTC),
-        environment=check_environment(spec, model),
+        environment=check_environment(spec, model, settings.cache_root),
         precision=None if folder.has(PLAN) else check_precision(spec, model, settings, partition=partition),
         canary=canary,
     )

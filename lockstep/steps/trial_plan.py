@@ -103,7 +103,7 @@ class TrialPlanner:
             ),
             "model": model,
             "planned_at": dt.datetime.now(dt.UTC),
-            "environment": check_environment(spec, model),
+            "environment": check_environment(spec, model, self.settings.cache_root),
             "precision": check_precision(spec, model, self.settings, partition=champion.partition),
             "canary": None,  # of the champion's run; a shadow table holds the challenger's rows alone
         }
