@@ -26,7 +26,7 @@ UNIT_BYTES = (128 * MIB, 1024 * MIB)
 # What the driver does alone, for each unit.
 DRIVER = ("input_read", "todo", "queue", "first_look", "manifest")
 # Held by tests/unit/scoring/test_requests.py: of a worker for a unit; and the driver reads each result twice.
-WRITES_PER_UNIT, READS_PER_UNIT = 9, 3
+WRITES_PER_UNIT, READS_PER_UNIT = 9, 4
 BILLION = 1e9
 
 

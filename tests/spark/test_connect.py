@@ -57,7 +57,7 @@ def server(env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Ite
             [*command, "spark-internal"], env=env, cwd=folder, stdout=log, stderr=log, start_new_session=True
         )
     try:
-        wait_for(port, process, folder / "server.log")
+        wait_for("127.0.0.1", port, process, log=folder / "server.log")
         yield f"sc://127.0.0.1:{port}"
     finally:
         stop(process)

@@ -23,7 +23,7 @@ from tests.unit.storage.counted import counted_store
 UNITS = 20
 # Of its run folder; its rows are read from wherever the input is.
 TAKEN = {"head": 1, "list": 1, "put": 2}
-SCORED = {"list": 3, "put": 3}
+SCORED = {"list": 3, "put": 3, "head": 1}
 WRITING = {name: TAKEN.get(name, 0) + SCORED.get(name, 0) for name in ("put", "list", "head")}
 
 
