@@ -65,6 +65,7 @@ class LockstepJob:
         java = find_java_home(os.environ, cache_root=self._settings.cache_root)
         args = ["--run-folder", str(folder.path)]
         submit = spark_submit(self._settings, "score", args, python=Path(sys.executable), java_home=java)
+        submit.prepare()
         written = str(folder.file(STAGING))
         return {"command": submit.command(), "environment": dict(submit.env), "written": written}
 

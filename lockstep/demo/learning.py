@@ -37,6 +37,7 @@ def _spark_job(supervisor: Supervisor, settings: Settings, job: str, *, argument
     python = data_python(settings, os.environ)
     java_home = find_java_home(os.environ, cache_root=settings.cache_root, package_roots=site_packages(python))
     submit = spark_submit(settings, job, arguments, python=python, java_home=java_home)
+    submit.prepare()
     Path(submit.env["SPARK_LOCAL_DIRS"]).mkdir(parents=True, exist_ok=True)
     component = Component(job, submit.command(), {**os.environ, **submit.env}, settings.project_root)
     return _summary(supervisor.run(component, what=f"Spark job {job}"))

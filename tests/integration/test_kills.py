@@ -215,6 +215,7 @@ def submit_and_kill(folder: RunFolder, env: dict[str, str], home: Path, *, dice:
     settings = Settings.from_env({"LOCKSTEP_HOME": str(home), "LOCKSTEP_PROJECT": str(ROOT)})
     java, python = Path(env["JAVA_HOME"]), Path(sys.executable)
     submit = spark_submit(settings, "score", ["--run-folder", str(folder.path)], python=python, java_home=java)
+    submit.prepare()
     binary, *rest = submit.command()
     log = home / "submit.log"
     with log.open("wb") as stream:
