@@ -148,30 +148,31 @@ class Repository:
             news = self._board.news()
             for name, wanted in (news or {}).items():
                 if name in self._sources:
-                    await self._do_as_posted(name, wanted)
+                    async with self._changing[name]:
+                        await self._serve(name, wanted)
             await asyncio.sleep(every_s)
 
-    async def _do_as_posted(self, name: str, wanted: Wanted) -> None:
-        async with self._changing[name]:
-            slot = self.fleet.slot(name)
-            self._passed_over.pop(name, None)
-            if wanted.passed_over is not None:
-                self._passed_over[name] = wanted.passed_over
-            current = slot.current.identity.version if slot.current is not None else None
-            if wanted.version == current:
-                return
-            try:
-                if wanted.version is None:
-                    for version in slot.unload():
-                        self._retire(version)
-                    self.tell()
-                elif slot.previous is not None and slot.previous.identity.version == wanted.version:
-                    self._swapped(slot.roll_back(), "goes with the other workers to")
-                else:
-                    identity = await asyncio.to_thread(self._sources[name].resolve, wanted.version)
-                    await self._take_over(name, identity)
-            except LockstepError as error:
-                _log.warning("model %s: %s", name, error)
+    async def _serve(self, name: str, wanted: Wanted) -> None:
+        """Serve what was asked for elsewhere, if it can be; the caller lets nobody else change the model meanwhile."""
+        slot = self.fleet.slot(name)
+        self._passed_over.pop(name, None)
+        if wanted.passed_over is not None:
+            self._passed_over[name] = wanted.passed_over
+        current = slot.current.identity.version if slot.current is not None else None
+        if wanted.version == current:
+            return
+        try:
+            if wanted.version is None:
+                for version in slot.unload():
+                    self._retire(version)
+                self.tell()
+            elif slot.previous is not None and slot.previous.identity.version == wanted.version:
+                self._swapped(slot.roll_back(), "goes with the other workers to")
+            else:
+                identity = await asyncio.to_thread(self._sources[name].resolve, wanted.version)
+                await self._take_over(name, identity)
+        except LockstepError as error:
+            _log.warning("model %s: %s", name, error)
 
     def _post(self, name: str) -> None:
         """Tell the other workers."""

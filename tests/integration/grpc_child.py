@@ -57,7 +57,7 @@ class EchoBackend:
         arrays = []
         for column, array in zip(ECHOED, batch.columns, strict=True):
             flat = array.flatten() if column.shape is not None else array
-            values = np.asarray(flat.to_pylist() if column.dtype == "string" else flat.to_numpy(zero_copy_only=False))
+            values = flat.to_numpy(zero_copy_only=False)  # texts as objects: NumPy's own lose a zero at the end
             arrays.append(values.astype(numpy_dtype(column)).reshape(batch.num_rows, *(column.shape or ())))
         return Encoded((Group(tuple(arrays)),))
 

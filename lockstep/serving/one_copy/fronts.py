@@ -80,6 +80,7 @@ class FrontRepository(Repository):
         super().__init__(fleet, sources, metrics=metrics)
         self._owned = owned
         self._failed: dict[tuple[str, int | None], float] = {}
+        self._served_at: dict[str, int] = {}  # of each model when the owner said so what is followed here
         fleet.away = owned.link.away
 
     def posted(self) -> dict[str, Wanted]:
@@ -106,9 +107,9 @@ class FrontRepository(Repository):
             await link.pulsed.wait()
             link.pulsed.clear()
             for name in list(link.serves):
-                wanted, kept = link.serves[name], link.kept.get(name)  # of one pulse, the newest
+                wanted, at, kept = link.serves[name], link.serves_at, link.kept.get(name)  # of one pulse, the newest
                 if name in self._sources and self._is_due(name, wanted):
-                    await self._follow(name, wanted)
+                    await self._follow(name, wanted, at=at)
                     await self._keep(name, kept)
             if link.connected and not link.fresh:
                 link.fresh = True
@@ -143,18 +144,22 @@ class FrontRepository(Repository):
 
     async def _change(self, name: str, op: str, *, version: int | None = None) -> None:
         told: Header = await asyncio.to_thread(self._owned.calls.call, op, timeout_s=None, model=name, version=version)
-        await self._follow(name, read_serves(told)[name])
+        await self._follow(name, read_serves(told)[name], at=int(told["at"]))
 
     def _is_due(self, name: str, wanted: Wanted) -> bool:
         return time.monotonic() - self._failed.get((name, wanted.version), -AGAIN_S) >= AGAIN_S
 
-    async def _follow(self, name: str, wanted: Wanted) -> None:
-        try:
-            await self._do_as_posted(name, wanted)
-        except Exception as error:  # noqa: BLE001 - the next pulse may find all well again
-            _log.error("model %s cannot be followed (%s)", name, type(error).__name__)
-        current = self.fleet.slot(name).current
-        if (current.identity.version if current is not None else None) == wanted.version:
-            self._failed.pop((name, wanted.version), None)
-        else:
-            self._failed[name, wanted.version] = time.monotonic()
+    async def _follow(self, name: str, wanted: Wanted, *, at: int) -> None:
+        async with self._changing[name]:
+            if at < self._served_at.get(name, 0):
+                return  # a pulse that waited here while the answer to a later change was followed
+            self._served_at[name] = at
+            try:
+                await self._serve(name, wanted)
+            except Exception as error:  # noqa: BLE001 - the next pulse may find all well again
+                _log.error("model %s cannot be followed (%s)", name, type(error).__name__)
+            current = self.fleet.slot(name).current
+            if (current.identity.version if current is not None else None) == wanted.version:
+                self._failed.pop((name, wanted.version), None)
+            else:
+                self._failed[name, wanted.version] = time.monotonic()

@@ -37,6 +37,7 @@ class Link(asyncio.Protocol):
 
     Attributes:
         serves: What the owner serves, as it said last.
+        serves_at: When that was so: nanoseconds of the machine's monotonic clock.
         kept: Which version of each model it keeps for a rollback.
         pulsed: Set whenever it said so.
         fresh: Whether what is served here is what the owner serves, as far as is known: not while it is away.
@@ -47,6 +48,7 @@ class Link(asyncio.Protocol):
     def __init__(self, path: Path) -> None:
         self._path = path
         self.serves: Mapping[str, Wanted] = {}
+        self.serves_at = 0
         self.kept: Mapping[str, int] = {}
         self.pulsed = asyncio.Event()
         self.fresh = True
@@ -187,8 +189,8 @@ class Link(asyncio.Protocol):
 
     def _take(self, header: Header, body: bytes) -> None:
         if header.get("op") == "pulse":
-            self.serves, self.logs, self.pulse_at = read_serves(header), bool(header["logs"]), time.monotonic()
-            self.kept = dict(header["kept"])
+            self.serves, self.serves_at = read_serves(header), int(header["at"])
+            self.kept, self.logs, self.pulse_at = dict(header["kept"]), bool(header["logs"]), time.monotonic()
             self._figures = {(model, version): (stuck_s, wait_s) for model, version, stuck_s, wait_s in header["lanes"]}
             self.pulsed.set()
             return

@@ -76,11 +76,13 @@ class Owner:
                 [slot.name, each.identity.version, each.lane.stuck_s(now), each.lane.wait_s(now)] for each in every
             ]
         kept = {slot.name: slot.previous.identity.version for slot in self._plane.fleet if slot.previous is not None}
-        return {"op": "pulse", "serves": self._serves(), "kept": kept, "logs": self._logs, "lanes": lanes}
+        return {"op": "pulse", **self._serves(), "kept": kept, "logs": self._logs, "lanes": lanes}
 
     def _serves(self) -> Header:
+        """Tell what is served, and when that was so: answers and pulses overtake each other on their way."""
         passed_over = self._repository.passed_over
-        return {slot.name: tell_wanted(slot, passed_over(slot.name)) for slot in self._plane.fleet}
+        serves = {slot.name: tell_wanted(slot, passed_over(slot.name)) for slot in self._plane.fleet}
+        return {"serves": serves, "at": time.monotonic_ns()}
 
     def _held(self, model: str, version: int | None, digest: str | None) -> LoadedVersion | None:
         slot = self._plane.fleet.slots.get(model)
@@ -90,7 +92,7 @@ class Owner:
         return self._plane.fleet.slot(header["model"])
 
     async def _state(self, _: Header) -> Header:
-        return {"serves": self._serves()}
+        return self._serves()
 
     async def _describe(self, header: Header) -> Header:
         version = self._held(header["model"], header.get("version"), header.get("digest"))
@@ -114,12 +116,12 @@ class Owner:
 
     async def _load(self, header: Header) -> Header:
         await self._repository.load(header["model"], version=header.get("version"))
-        return {"serves": self._serves()}
+        return self._serves()
 
     async def _unload(self, header: Header) -> Header:
         await self._repository.unload(header["model"])
-        return {"serves": self._serves()}
+        return self._serves()
 
     async def _roll_back(self, header: Header) -> Header:
         await self._repository.roll_back(header["model"])
-        return {"serves": self._serves()}
+        return self._serves()
