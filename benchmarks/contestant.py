@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -38,7 +39,16 @@ class ColdRun:
 class Contestant:
     """A live system; its workers stay warm between runs."""
 
-    def __init__(self, job: Job, system: str, *, variant: str, log: Path, timeout_s: float) -> None:
+    def __init__(
+        self,
+        job: Job,
+        system: str,
+        *,
+        variant: str,
+        log: Path,
+        timeout_s: float,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self.system, self.variant = system, variant
         self._timeout_s = timeout_s
         self._log = log.open("ab")
@@ -48,7 +58,7 @@ class Contestant:
             stdout=subprocess.PIPE,
             stderr=self._log,
             cwd=ROOT,
-            env=environment(SYSTEMS[system].variants[variant]),
+            env=environment({**SYSTEMS[system].variants[variant], **(variables or {})}),
             start_new_session=True,
         )
         self._unread = b""

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+# Of a cluster, instead of a local session.
+MASTER = "LOCKSTEP_BENCH_MASTER"
+
+
 class LockstepJob:
     """The scoring job in a live session."""
 
@@ -47,7 +51,9 @@ class LockstepJob:
         self._code = code_version(self._settings.project_root)
 
     def start(self) -> None:
-        self.spark = start_session("lockstep", cores=self._job.cores, conf={})
+        master = os.environ.get(MASTER)
+        conf = {} if master is None else executors(master, self._job.cores)
+        self.spark = start_session("lockstep", cores=self._job.cores, conf=conf)
 
     def run(self, output: Path) -> Path:
         folder = self._plan(output)
@@ -90,6 +96,17 @@ class LockstepJob:
         if self._spec.input.table is not None:
             plan_table_input(folder, self._spec.input.table)
         return folder
+
+
+def executors(master: str, cores: int) -> dict[str, str]:
+    """Return the settings of a session with an executor of one core for each core."""
+    return {
+        "spark.master": master,
+        "spark.cores.max": str(cores),
+        "spark.executor.cores": "1",
+        "spark.executor.memory": "512m",
+        "spark.executorEnv.PYTHONPATH": os.environ["PYTHONPATH"],
+    }
 
 
 def make_spec(job: Job) -> ScoringSpec:
