@@ -44,7 +44,7 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 	setup-gateway setup-deploy python java data train text drift \
 	demo up test test-unit test-publish test-spark test-integration test-browser pictures test-gpu test-cluster test-deploy test-dags test-training test-kills test-faults \
 	test-operations test-swaps test-schema test-clients test-overload test-soak test-parity fuzz setup-clients \
-	bench bench-table bench-scaling bench-serving bench-serving-table setup-bench setup-bench-serving \
+	bench bench-table bench-scaling bench-cores bench-serving bench-serving-table setup-bench setup-bench-serving \
 	lint fmt type lock docs hooks clean distclean
 
 help: ## List the targets
@@ -234,6 +234,12 @@ bench-scaling: PARTITIONS = 100 1000 10000
 bench-scaling: SCRATCH = var/bench/scaling
 bench-scaling: setup-dev ## Simulate runs of up to a million units, then write docs/scaling.md: SIZES, PARTITIONS, SCRATCH
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.scaling.simulate --sizes $(SIZES) --partitions $(PARTITIONS) --scratch $(SCRATCH)
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.scaling.page
+
+bench-cores: WORKLOAD = mlp20 trees image
+bench-cores: ROUNDS = 3
+bench-cores: setup-dev java ## What a second core adds, on one machine and on two executors: WORKLOAD, ROUNDS; some twenty minutes
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.scaling.cores --workload $(WORKLOAD) --rounds $(ROUNDS)
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.scaling.page
 
 bench-table: setup-bench ## Write docs/benchmarks.md and its plots from benchmarks/results/

@@ -1,6 +1,6 @@
 """From one core to two: the same rows by the bare loop, by Lockstep in one process tree, and by it on executors.
 
-    .venv/data/bin/python -m benchmarks.scaling.cores --workload mlp20 trees image --rounds 3
+    make bench-cores
 
 Each system is there twice, warm, with one core and with two, and the two take turns; a run is the whole job, from the
 listing of the files to the manifest. Efficiency is what a core does beside another one, of what it does alone:
@@ -20,6 +20,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import pyspark
 
 from benchmarks.checking import count_rows
 from benchmarks.compare import prepare
@@ -61,15 +63,21 @@ def main() -> int:
 
 def told(found: Mapping[str, Any]) -> str:
     """Return the figures of a system as a line."""
-    one, two = (statistics.median(found["runs_s"][str(cores)]) for cores in CORES)
+    one, two = medians(found)
     speed = found["rows"] / two
     return f"{one:7.2f} s, {two:7.2f} s, {speed:12,.0f} rows/s with two, efficiency {efficiency(found):.3f}"
 
 
 def efficiency(found: Mapping[str, Any]) -> float:
     """Return what a core does beside another, of what it does alone."""
-    one, two = (statistics.median(found["runs_s"][str(cores)]) for cores in CORES)
+    one, two = medians(found)
     return one / two / 2
+
+
+def medians(found: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the seconds of a system with one core and with two."""
+    one, two = (statistics.median(found["runs_s"][str(cores)]) for cores in CORES)
+    return one, two
 
 
 def measure(job: Job, system: str, *, rounds: int) -> dict[str, Any]:
@@ -109,8 +117,9 @@ def contestant(job: Job, system: str, *, cores: int) -> Iterator[Contestant]:
     with contextlib.ExitStack() as stack:
         variables = {}
         if system == EXECUTORS:
-            java = {"JAVA_HOME": str(find_java_home(os.environ, cache_root=SCRATCH / "cache"))}
-            variables[MASTER] = stack.enter_context(cluster(logs, environment(java)))
+            java = find_java_home(os.environ, cache_root=SCRATCH / "cache")
+            homes = {"JAVA_HOME": str(java), "SPARK_HOME": str(Path(pyspark.__file__).parent)}
+            variables[MASTER] = stack.enter_context(cluster(logs, environment(homes)))
         log = logs / "system.log"
         made = Contestant(own, name, variant=variant, log=log, timeout_s=TIMEOUT_S, variables=variables)
         stack.callback(made.close)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmarks.job import ROOT
+from benchmarks.scaling import cores
 from benchmarks.scaling.capacity import Prices, capacity_tables
 from benchmarks.scaling.fitting import exponent, grouped
 
@@ -57,7 +58,8 @@ def chapters(prices: Prices) -> str:
     known = json.loads((RESULTS / "scaling.json").read_text(encoding="utf-8"))
     measured = known["measured"]
     parts = ["### Steps around Spark, by work units", steps_table(measured), bytes_line(measured)]
-    parts += ["### The ledger, by partitions (days)", ledger_table(measured), "### Capacity"]
+    parts += ["### The ledger, by partitions (days)", ledger_table(measured)]
+    parts += ["### From one core to two", cores_table(), "### Capacity"]
     parts += capacity_tables(measured, RESULTS, prices)
     facts = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in known["machine"].items())
     return "\n\n".join([*parts, f"Measured on: {facts}."])
@@ -101,6 +103,19 @@ def ledger_table(measured: Sequence[dict[str, Any]]) -> str:
             if found:
                 cells = [_seconds(found[size]["seconds"]) if size in found else "" for size in sizes]
                 lines.append(_line([f"{kind}: {name}", *cells, _power(exponent(found, "seconds"))]))
+    return "\n".join(lines)
+
+
+def cores_table() -> str:
+    """Return what a second core adds, of the bare loop and of Lockstep."""
+    measured = json.loads(cores.RESULTS.read_text(encoding="utf-8"))["measured"]
+    lines = [_line(["workload", "rows", "system", "s, one core", "s, two", "efficiency", "of the bare loop's"])]
+    lines.append(_line(["---", "---:", "---", *["---:"] * 4]))
+    bare = {one["workload"]: cores.efficiency(one) for one in measured if one["system"] == cores.BARE}
+    for one in measured:
+        found = cores.efficiency(one)
+        cells = [one["workload"], f"{one['rows']:,}", one["system"], *map(_seconds, cores.medians(one))]
+        lines.append(_line([*cells, f"{found:.0%}", f"{found / bare[one['workload']]:.0%}"]))
     return "\n".join(lines)
 
 

@@ -181,9 +181,9 @@ class Cluster:
         plan = RunFolder(template.path).plan(step="test")
         model = ObjectPath.parse(f"s3://models/{plan.model.name}-{plan.model.version}")
         if not model.exists():
-            _upload(Path(plan.model.location), model)
+            upload(Path(plan.model.location), model)
         folder = RunFolder.at(f"s3://runs/{plan.spec.name}-{name}/{plan.partition}/{plan.run_key}")
-        _upload(template.path, location(str(folder.path)))
+        upload(template.path, location(str(folder.path)))
         own = {"model": plan.model.model_copy(update={"location": str(model)})}
         own["cache_root"] = str(self.hosts.private / "cache")
         folder.write_json(PLAN, plan.model_copy(update=own))
@@ -229,7 +229,8 @@ def hosts_of(folder: RunFolder) -> Counter[str]:
     return Counter(name.rpartition("/")[2] for name in folder.names("progress"))
 
 
-def _upload(source: Path, target: "ObjectPath | Path") -> None:
+def upload(source: Path, target: "ObjectPath | Path") -> None:
+    """Put all files of a folder into a store."""
     assert isinstance(target, ObjectPath)
     for file in sorted(source.rglob("*")):
         if file.is_file():

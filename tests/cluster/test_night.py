@@ -7,12 +7,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import mlflow
 import pyarrow.parquet as pq
 import pytest
 
+from lockstep.registry.resolve import resolve_model
 from lockstep.run.folder import CLAIM, PLAN, RunFolder
 from lockstep.storage.objects import ObjectPath
-from tests.cluster.cluster import MASTER_PORT, ROOT, Cluster, check_no_orphans
+from tests.cluster.cluster import MASTER_PORT, ROOT, Cluster, check_no_orphans, upload
 from tests.integration.kill_runs import content
 from tests.integration.world import AUDIT, GATE, QUERY, REPORTING, SPEC, TABLE
 from tests.operations.installation import Installation, install
@@ -49,6 +51,15 @@ def on_the_cluster(made: Installation, cluster: Cluster) -> Installation:
     return replace(made, env={**cluster.env, **made.env, **own})
 
 
+def move_champion(made: Installation, url: str) -> None:
+    """Register the champion once more, with its artifact in the store."""
+    registry = made.env["MLFLOW_TRACKING_URI"]
+    upload(Path(resolve_model(registry, "churn", alias="champion").location), ObjectPath.parse(url))
+    client = mlflow.MlflowClient(registry, registry)
+    moved = client.create_model_version("churn", source=url)
+    client.set_registered_model_alias("churn", "champion", moved.version)
+
+
 def one_machine(folder: RunFolder, made: Installation, root: Path) -> RunFolder:
     """Compute the same plan again with local Spark and a run folder on the disk."""
     copy = RunFolder.of(root, spec=SPEC_NAME, partition=folder.plan(step="test").partition, run_key=folder.path.name)
@@ -66,13 +77,12 @@ def one_machine(folder: RunFolder, made: Installation, root: Path) -> RunFolder:
 def test_a_night_through_airflow_is_the_same_as_on_one_machine(cluster: Cluster, tmp_path: Path) -> None:
     made = on_the_cluster(install(tmp_path / "installation"), cluster)
     add_spec(made.home)
-    data = made.home / "data"
-    for file in data.rglob("*.parquet"):
-        (ObjectPath.parse("s3://data/churn") / file.relative_to(data).as_posix()).put(file)
+    upload(made.home / "data", ObjectPath.parse("s3://data/churn"))
     stack = Stack(made)
     try:
         made.registry.start()
         made.warehouse.start()
+        move_champion(made, "s3://models/churn-champion")
         stack.start()
         began = time.monotonic()
         run_id = stack.trigger(SPEC_NAME, DAY)
@@ -84,6 +94,7 @@ def test_a_night_through_airflow_is_the_same_as_on_one_machine(cluster: Cluster,
         [path] = ObjectPath.parse(f"s3://runs/{SPEC_NAME}/{DAY}").iterdir()
         folder = RunFolder(path)
         check_no_orphans(folder)
+        assert folder.plan(step="test").model.location == "s3://models/churn-champion"
         assert content(one_machine(folder, made, tmp_path / "one")) == content(folder)
         assert {DAY: staged(folder)} == live
         assert_secret_nowhere(made, folder)
