@@ -17,15 +17,22 @@ THREADS = 8
 
 @dataclass(frozen=True)
 class Footer:
-    """One staged file and the metadata at its end."""
+    """One staged file and what the end of it says.
+
+    Attributes:
+        file: The file.
+        rows: How many it holds.
+        schema: Its columns; one object for all files that have the same.
+    """
 
     file: StagedFile
-    metadata: pq.FileMetaData
+    rows: int
+    schema: pa.Schema
 
     @property
-    def schema(self) -> pa.Schema:
-        """Its columns."""
-        return self.metadata.schema.to_arrow_schema()
+    def metadata(self) -> pq.FileMetaData:
+        """Everything at its end, read again: kept for each file of a large run it would fill the memory."""
+        return _read(self.file)
 
 
 def verify_files(request: PublishRequest) -> None:
@@ -41,24 +48,29 @@ def read_footers(request: PublishRequest) -> list[Footer]:
         StagedFileChanged: A file cannot be read.
         PublishError: The files do not hold the rows of the manifest, hold another partition, or differ in columns.
     """
+    known: dict[pa.Schema, pa.Schema] = {}
+
+    def footer(file: StagedFile) -> Footer:
+        metadata = _read(file)
+        _check_partition(file, metadata, request)
+        schema = metadata.schema.to_arrow_schema().remove_metadata()
+        return Footer(file, metadata.num_rows, known.setdefault(schema, schema))
+
     with ThreadPoolExecutor(THREADS) as pool:
-        footers = list(pool.map(_footer, request.files))
-    rows = sum(footer.metadata.num_rows for footer in footers)
+        found = list(pool.map(footer, request.files))
+    rows = sum(each.rows for each in found)
     if rows != request.rows:
         raise PublishError(
             f"partition {request.partition} of {request.table}: the staged files hold {rows} rows; expected the "
             f"{request.rows} of the manifest. Nothing was published and what was live stays. Delete the run folder and "
             "run the same command again."
         )
-    schemas = {footer.schema.remove_metadata() for footer in footers}
-    if len(schemas) > 1:
+    if len(known) > 1:
         raise PublishError(
             f"the staged files of run {request.run_key} differ in their columns or types. Nothing was published and "
             "what was live stays. Delete the run folder and run the same command again."
         )
-    for footer in footers:
-        _check_partition(footer, request)
-    return footers
+    return found
 
 
 def _verify(file: StagedFile) -> None:
@@ -71,19 +83,19 @@ def _verify(file: StagedFile) -> None:
         raise StagedFileChanged(str(file.path), expected=expected, got=f"{size} bytes, sha256 {sha256}")
 
 
-def _footer(file: StagedFile) -> Footer:
+def _read(file: StagedFile) -> pq.FileMetaData:
     try:
-        return Footer(file, pq.read_metadata(file.path))
+        return pq.read_metadata(file.path)
     except (OSError, pa.ArrowException) as error:
         raise StagedFileChanged(str(file.path), expected="the scored file", got="no Parquet file") from error
 
 
-def _check_partition(footer: Footer, request: PublishRequest) -> None:
+def _check_partition(file: StagedFile, metadata: pq.FileMetaData, request: PublishRequest) -> None:
     """Every row group says by its least and greatest value that it holds this partition only."""
-    bounds = column_bounds(footer.metadata, request.partition_column)
+    bounds = column_bounds(metadata, request.partition_column)
     if bounds is not None and bounds != (request.partition, request.partition):
         raise PublishError(
-            f"staged file {footer.file.path.name} holds rows of another partition than {request.partition} of "
+            f"staged file {file.path.name} holds rows of another partition than {request.partition} of "
             f"{request.table} (or rows without one). Nothing was published and what was live stays. Delete the run "
             "folder and run the same command again."
         )

@@ -1,11 +1,10 @@
-"""Clients of a gateway over gRPC, as `load.Load` has them over REST."""
+"""Clients of a gateway over gRPC."""
 
-import collections
-import threading
 import time
 
 import grpc
 from gateways import Gateway, own_channel
+from load import Asking
 
 from lockstep.serving.grpc import open_inference_pb2 as pb
 from lockstep.serving.grpc.open_inference_pb2_grpc import GRPCInferenceServiceStub
@@ -20,37 +19,19 @@ def churn_request() -> pb.ModelInferRequest:
     return request
 
 
-class GrpcLoad:
-    """Clients, each over a connection of its own, until they are told to stop.
-
-    Attributes:
-        outcomes: Answers by status, with details of those that are not OK.
-        answers: Scores by the version that the answer names.
-    """
+class GrpcLoad(Asking):
+    """Clients over gRPC; outcomes that are not OK have their details."""
 
     def __init__(self, gateway: Gateway, clients: int, *, pause_s: float = 0.0) -> None:
-        self.outcomes: collections.Counter[str] = collections.Counter()
-        self.answers: dict[str, set[float]] = collections.defaultdict(set)
+        super().__init__(clients, pause_s=pause_s)
         self._target = gateway.target
-        self._pause_s = pause_s
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
 
-    def __enter__(self) -> "GrpcLoad":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self) -> None:
+    def ask(self) -> None:
+        """Ask until told to stop."""
         request = churn_request()
         with own_channel(self._target) as channel:
             infer = GRPCInferenceServiceStub(channel).ModelInfer
-            while not self._stop.is_set():
+            while not self.stop.is_set():
                 try:
                     answer = infer(request, timeout=20)
                 except grpc.RpcError as error:
@@ -58,4 +39,4 @@ class GrpcLoad:
                 else:
                     self.outcomes["OK"] += 1
                     self.answers[answer.model_version].add(answer.outputs[0].contents.fp64_contents[0])
-                time.sleep(self._pause_s)
+                time.sleep(self.pause_s)

@@ -1,5 +1,6 @@
 """Clients that ask an endpoint again and again, for tests of what happens meanwhile."""
 
+import abc
 import collections
 import contextlib
 import http.client
@@ -7,7 +8,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from endpoints import JSON, Endpoint, serving
 from world import World
@@ -37,37 +38,49 @@ def until(done: Callable[[], Any], *, seconds: float = 20.0) -> None:
         time.sleep(0.1)
 
 
-class Load:
-    """Clients, each over a connection of its own, until they are told to stop.
+class Asking(abc.ABC):
+    """Clients, each in a thread with a connection of its own, until they are told to stop.
 
     Attributes:
-        outcomes: Answers by status; `broken` are requests without one.
+        outcomes: Answers by status; see the classes.
         answers: Scores by the version that the answer names.
     """
 
-    def __init__(self, endpoint: Endpoint, clients: int, *, pause_s: float = 0.0) -> None:
+    def __init__(self, clients: int, *, pause_s: float) -> None:
         self.outcomes: collections.Counter[str] = collections.Counter()
         self.answers: dict[str, set[float]] = collections.defaultdict(set)
-        self._endpoint = endpoint
-        self._pause_s = pause_s
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
+        self.pause_s = pause_s
+        self.stop = threading.Event()
+        self._threads = [threading.Thread(target=self.ask) for _ in range(clients)]
 
-    def __enter__(self) -> "Load":
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
+        self.stop.set()
         for thread in self._threads:
             thread.join()
 
-    def _ask(self) -> None:
-        while not self._stop.is_set():
+    @abc.abstractmethod
+    def ask(self) -> None:
+        """Ask until `stop` is set."""
+
+
+class Load(Asking):
+    """Clients over REST; `broken` are requests without an answer."""
+
+    def __init__(self, endpoint: Endpoint, clients: int, *, pause_s: float = 0.0) -> None:
+        super().__init__(clients, pause_s=pause_s)
+        self._endpoint = endpoint
+
+    def ask(self) -> None:
+        """Ask until told to stop; a connection that ends is made again."""
+        while not self.stop.is_set():
             connection = http.client.HTTPConnection(*self._endpoint.address, timeout=20)
             with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
-                while not self._stop.is_set():
+                while not self.stop.is_set():
                     self.outcomes["broken"] += 1
                     connection.request("POST", "/invocations", BODY, JSON)
                     answer = connection.getresponse()
@@ -77,4 +90,4 @@ class Load:
                     if answer.status == 200:
                         score = json.loads(content)["predictions"][0]["risk"]
                         self.answers[str(answer.getheader("x-lockstep-model-version"))].add(score)
-                    time.sleep(self._pause_s)
+                    time.sleep(self.pause_s)

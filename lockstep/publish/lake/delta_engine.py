@@ -144,7 +144,7 @@ class DeltaEngine:
         folder = self._root / request.table
         paths = place_files(folder, request, [footer.file for footer in footers])
         files = [add_action(f, p.relative_to(folder), request=request) for f, p in zip(footers, paths, strict=True)]
-        return Placed(files=tuple(files), schema=footers[0].schema.remove_metadata())
+        return Placed(files=tuple(files), schema=footers[0].schema)
 
     def commit(
         self,
