@@ -13,12 +13,15 @@ from pyspark.sql import SparkSession
 from lockstep.run.folder import RunFolder
 from lockstep.steps.score import score_units_with_spark
 from tests.integration.held_units import holding
+from tests.spark.standalone import SHORT_JOBS
 from udfs.bulk import RESULT_SCHEMA, score_units
 
 
 def main(settings: list[str]) -> None:
     """Make a session with settings `name=value` and obey until standard input ends."""
     builder = SparkSession.builder.appName("runs")
+    for process in ("driver", "executor"):
+        builder = builder.config(f"spark.{process}.extraJavaOptions", SHORT_JOBS)
     for name, _, value in (setting.partition("=") for setting in settings):
         builder = builder.config(name, value)
     spark = builder.getOrCreate()

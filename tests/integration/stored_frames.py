@@ -13,6 +13,7 @@ from lockstep.data.stored_source import Days, stored_frame
 from lockstep.run.java import find_java_home
 from lockstep.specs.spec import Source
 from lockstep.storage.objects import ObjectPath
+from tests.spark.standalone import SHORT_JOBS
 
 
 def main(url: str, first: str, last: str) -> None:
@@ -23,6 +24,7 @@ def main(url: str, first: str, last: str) -> None:
         os.environ["JAVA_HOME"] = str(find_java_home(os.environ, cache_root=Path(scratch)))
         os.environ |= {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
         settings = {"spark.ui.enabled": "false", "spark.driver.memory": "512m", "spark.local.dir": scratch}
+        settings["spark.driver.extraJavaOptions"] = SHORT_JOBS
         spark = SparkSession.builder.master("local[1]").config(map=settings).getOrCreate()
         for every in (False, True):
             frame = stored_frame(spark, source, ObjectPath.parse(url), days=days, every_column=every)

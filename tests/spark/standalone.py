@@ -13,6 +13,7 @@ from lockstep.run.processes import stop
 
 HOSTS = ("127.0.0.1", "127.0.0.2")  # Linux answers for all of 127.0.0.0/8
 DEADLINE_S = 60.0
+SHORT_JOBS = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"  # of Java: half the processor time of a short job
 
 
 @contextlib.contextmanager
@@ -22,7 +23,7 @@ def cluster(scratch: Path, env: Mapping[str, str]) -> Iterator[str]:
         probe.bind((HOSTS[0], 0))
         port = probe.getsockname()[1]
     url = f"spark://{HOSTS[0]}:{port}"
-    own = {"SPARK_DAEMON_MEMORY": "256m", "SPARK_DAEMON_JAVA_OPTS": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"}
+    own = {"SPARK_DAEMON_MEMORY": "256m", "SPARK_DAEMON_JAVA_OPTS": SHORT_JOBS}
     with contextlib.ExitStack() as stack:
 
         def start(role: str, *args: str, host: str) -> None:

@@ -20,6 +20,7 @@ from lockstep.specs.settings import Settings
 from tests.integration.kill_runs import make_model
 from tests.integration.s3_server import free_ports, wait_for
 from tests.spark import connect_client
+from tests.spark.standalone import SHORT_JOBS
 
 ROOT = Path(__file__).parents[2]
 SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
@@ -47,7 +48,7 @@ def server(env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Ite
         "spark.connect.grpc.binding.port": str(port),
         "spark.ui.enabled": "false",
         "spark.driver.memory": "768m",
-        "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+        "spark.driver.extraJavaOptions": SHORT_JOBS,
         "spark.sql.shuffle.partitions": "2",
     }
     command = [str(Path(sys.executable).parent / "spark-submit"), "--master", "local[2]", "--class", SERVER]
