@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 from lockstep.run.plan import Claim, Record
 from lockstep.storage.files import Location, found, local_copy
+from lockstep.storage.objects import ObjectPath
 
 Outcome = Literal["published", "noop", "restored", "refused"]
 
@@ -18,11 +19,17 @@ def _say_nothing(_: str) -> None:
 
 @dataclass(frozen=True)
 class StagedFile:
-    """One file to publish, with what the manifest says of it."""
+    """One file to publish, with what the manifest says of it.
+
+    Attributes:
+        path: On this machine.
+        origin: Where it lies in a store, if `path` is a copy of that.
+    """
 
     path: Path
     size_bytes: int
     sha256: str
+    origin: ObjectPath | None = None
 
 
 @dataclass(frozen=True)

@@ -123,8 +123,8 @@ class Settings:
                 "postgresql": _without_password(environ, WAREHOUSE_VARIABLES["postgresql"]),
                 "snowflake": _connection_name(environ, WAREHOUSE_VARIABLES["snowflake"]),
                 "bigquery": _dataset(environ, WAREHOUSE_VARIABLES["bigquery"]),
-                "iceberg": environ.get(WAREHOUSE_VARIABLES["iceberg"]) or str(home / "iceberg"),
-                "delta": str(local(WAREHOUSE_VARIABLES["delta"], home / "delta")),
+                "iceberg": _catalog(environ, WAREHOUSE_VARIABLES["iceberg"]) or str(home / "iceberg"),
+                "delta": str(anywhere(WAREHOUSE_VARIABLES["delta"], home / "delta")),
             },
             warehouse_wait_s=_seconds(environ, "LOCKSTEP_WAREHOUSE_WAIT_S", default=30.0),
             cache_root=local("LOCKSTEP_CACHE", home / "cache"),
@@ -225,6 +225,18 @@ def _dataset(environ: Mapping[str, str], variable: str) -> str:
     if value and not DATASET.fullmatch(value):
         expected = "project/dataset or project/dataset/location; credentials are Google's default ones, not set here"
         raise SettingsError(variable, got="something else (not repeated here)", expected=expected)
+    return value
+
+
+def _catalog(environ: Mapping[str, str], variable: str) -> str:
+    """Return a folder or the name of a catalog, which is on a disk or a server; only its tables may be in a store."""
+    value = environ.get(variable, "")
+    if "://" in value:
+        expected = (
+            "a folder of this machine, or catalog:NAME for one of PyIceberg's configuration, whose `warehouse` may be "
+            "a URL such as s3://bucket/folder (docs/publishing.md)"
+        )
+        raise SettingsError(variable, got="a URL that is not repeated here, as it may hold a secret", expected=expected)
     return value
 
 

@@ -14,7 +14,8 @@ from lockstep.run.canary import published_manifest, read_canary
 from lockstep.run.folder import AUDIT, CLAIM, MANIFEST, RunFolder
 from lockstep.run.plan import Plan
 from lockstep.specs.settings import Settings
-from lockstep.storage.files import location
+from lockstep.storage.files import Location, location
+from lockstep.storage.objects import ObjectPath
 
 FROZEN_SPEC = "spec"
 
@@ -57,7 +58,7 @@ def publish_request(
         code_version=plan.code_version,
         run_folder=str(folder.path),
         files=[
-            StagedFile(path, size_bytes=unit.size_bytes, sha256=unit.sha256)
+            StagedFile(path, size_bytes=unit.size_bytes, sha256=unit.sha256, origin=_in_store(folder.file(unit.staged)))
             for path, unit in zip(folder.local_files([unit.staged for unit in units]), units, strict=True)
         ],
         rows=manifest.rows_staged if manifest else 0,
@@ -67,6 +68,10 @@ def publish_request(
         reporting=() if shadow else frozen_reporting(folder, plan),
         tell=lambda change: log.warning("table %s: %s", shadow or plan.spec.publish.table, change),
     )
+
+
+def _in_store(path: Location) -> ObjectPath | None:
+    return path if isinstance(path, ObjectPath) else None
 
 
 def frozen_reporting(folder: RunFolder, plan: Plan) -> Sequence[ReportingTable]:

@@ -159,6 +159,17 @@ class ObjectPath:
             except PreconditionError:
                 raise FileNotFoundError(self.key) from None
 
+    def copy(self, target: "ObjectPath") -> None:
+        """Write another object of the same bucket from this one; its bytes do not come here.
+
+        Raises:
+            FileNotFoundError: It is not there.
+        """
+        import obstore
+
+        with store_errors(str(self)):
+            obstore.copy(store(self.root), self.key, target.key)
+
     def create(self, data: bytes) -> bool:
         """Write the object if there is none; whether we did.
 

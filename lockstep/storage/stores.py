@@ -35,10 +35,11 @@ AWS_CREDENTIALS = (
 )
 # A query may hold a signature, wherever it is.
 ADDRESS = re.compile(r"https?://\S+|\S*\b(sig|signature|x-amz-\w+)=\S*", re.IGNORECASE)
-DENIED = re.compile(r"status code: 40[13]\b")
+DENIED = re.compile(r"status code: 40[13]\b|lacked (the necessary privileges|valid authentication credentials)")
 REFUSED = "it refuses access: the credentials are wrong, or may not do this"
 NO_BUCKET, NO_OBJECT = "there is no such bucket", "there is no such object"
 NO_CREDENTIALS = "there are no credentials"
+NO_SUCH_BUCKET = "NoSuchBucket"  # of S3
 LONGEST = 300
 
 
@@ -71,7 +72,7 @@ def s3_endpoint() -> str:
 
 def _aws_credentials(root: str) -> dict[str, Any]:
     """Return who proves who we are; a profile is boto3's, since object_store reads none."""
-    if _has_aws_profile():
+    if has_aws_profile():
         try:
             from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
             from obstore.auth.boto3 import Boto3CredentialProvider
@@ -88,7 +89,8 @@ def _aws_credentials(root: str) -> dict[str, Any]:
     return {}
 
 
-def _has_aws_profile() -> bool:
+def has_aws_profile() -> bool:
+    """Whether a profile says who we are, and no key of the environment."""
     if os.environ.get("AWS_ACCESS_KEY_ID"):
         return False
     file = Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE", Path.home() / ".aws" / "credentials"))
@@ -112,20 +114,25 @@ def store_errors(path: str, *, of_bucket: bool = False) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        if of_bucket or "NoSuchBucket" in str(error):
+        if of_bucket or NO_SUCH_BUCKET in str(error):
             raise StoreUnusable(errno.ENODEV, NO_BUCKET, path) from None
         raise FileNotFoundError(errno.ENOENT, NO_OBJECT, path) from None
     except (PermissionDeniedError, UnauthenticatedError):
         raise StoreUnusable(errno.EACCES, REFUSED, path) from None
     except BaseError as error:
-        raise StoreUnusable(errno.EIO, _said(error, of_bucket=of_bucket), path) from None
+        raise StoreUnusable(errno.EIO, plain(str(error) or type(error).__name__, of_bucket=of_bucket), path) from None
 
 
-def _said(error: Exception, *, of_bucket: bool) -> str:
-    """Return the first line of an error without the address, whose query may hold a signature."""
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+def plain(said: str, *, of_bucket: bool = False) -> str:
+    """Return what a library says of a store, in one line without the address, whose query may hold a signature.
+
+    Args:
+        said: What it says.
+        of_bucket: Something was written or listed, so that only the bucket can be missing.
+    """
+    first = (said.strip().splitlines() or ["no reason given"])[0]
     if DENIED.search(first):  # answers to listings are not told apart by their class
         return REFUSED
-    if of_bucket and "404 Not Found" in first:
+    if NO_SUCH_BUCKET in said or (of_bucket and "404 Not Found" in first):
         return NO_BUCKET
     return ADDRESS.sub("the store", first).partition("<?xml")[0].strip().rstrip(":")[:LONGEST]

@@ -67,7 +67,7 @@ def s3_server(folder: Path, *, host: str = LOOPBACK, on_host: Sequence[str] = ()
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(1)  # it would wait longer for clients that keep their connections
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

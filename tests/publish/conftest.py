@@ -13,7 +13,9 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud.bigquery import Client
 
 from lockstep.publish.contract import PublishRequest, StagedFile
+from tests.integration.s3_server import Store
 from tests.publish.bigquery_server import PROJECT, BigQueryEmulator, emulating_bigquery
+from tests.publish.lake_store import BUCKET, CATALOG, Lake, running_lake
 from tests.publish.places import EMULATED, KINDS, SERVERS, Place, make_place
 from tests.publish.postgres_server import Server, running
 from tests.publish.snowflake_server import Emulator, emulating
@@ -43,8 +45,25 @@ def bigquery() -> Iterator[BigQueryEmulator]:
         yield emulator
 
 
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A store, for one module: the environment says where it is."""
+    with running_lake(tmp_path_factory.mktemp("lake")) as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def stored_delta(lake: Store) -> Lake:
+    return Lake(f"s3://{BUCKET}/{{}}")
+
+
+@pytest.fixture(scope="module")
+def stored_iceberg(lake: Store) -> Lake:
+    return Lake(f"catalog:{CATALOG}/{{}}")
+
+
 def make(kind: str, root: Path, request: pytest.FixtureRequest) -> Place:
-    server: Server | Emulator | BigQueryEmulator | None = (
+    server: Server | Emulator | BigQueryEmulator | Lake | None = (
         request.getfixturevalue(SERVERS[kind]) if kind in SERVERS else None
     )
     return make_place(kind, root, server=server.create(f"w{next(SCHEMAS)}") if server else None)
@@ -63,7 +82,7 @@ def left_out(kind: str, module: str, *, test: str) -> str | None:
 
 @pytest.fixture(params=[*KINDS, *EMULATED])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """An empty warehouse of each kind."""
+    """An empty warehouse of each kind; those with tables in a store only where a test asks for them."""
     reason = left_out(request.param, request.path.stem, test=request.node.name)
     if reason:
         pytest.skip(f"{request.param}: {reason}")

@@ -3,6 +3,7 @@
 import contextlib
 import datetime as dt
 import json
+import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from google.cloud import bigquery
 from psycopg.rows import dict_row
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.utils.config import Config
 
 from lockstep.publish.contract import Warehouse
 from lockstep.publish.warehouse import open_warehouse
@@ -28,8 +30,16 @@ from tests.publish.staged import DAY, NOON
 KINDS = ("duckdb", "postgresql", "iceberg", "delta")
 # Under an emulator, which knows one writer at a time.
 EMULATED = ("snowflake", "bigquery")
+# With tables in a store of objects, by the kind that they are of.
+STORED = {"stored-delta": "delta", "stored-iceberg": "iceberg"}
 # Fixture of the server of each kind that has one.
-SERVERS = {"postgresql": "postgres", "snowflake": "snowflake", "bigquery": "bigquery"}
+SERVERS = {
+    "postgresql": "postgres",
+    "snowflake": "snowflake",
+    "bigquery": "bigquery",
+    "stored-delta": "stored_delta",
+    "stored-iceberg": "stored_iceberg",
+}
 TABLE = "scores_table"
 SEMI = {"ARRAY", "VARIANT"}
 Row = dict[str, Any]
@@ -67,7 +77,7 @@ class Place:
 def make_place(kind: str, root: Path, *, server: str | None = None) -> Place:
     """Describe a new, empty warehouse; one with a server is where `server` says."""
     locations = {"duckdb": root / "warehouse.duckdb", "iceberg": root / "iceberg", "delta": root / "delta"}
-    return Place(kind, server or str(locations[kind]))
+    return Place(STORED.get(kind, kind), server or str(locations[kind]))
 
 
 def _duckdb(location: str, table: str, columns: str) -> list[Row]:
@@ -124,11 +134,17 @@ def _bigquery(location: str, table: str, columns: str) -> list[Row]:
 
 
 def _iceberg(location: str, table: str, columns: str) -> list[Row]:
-    if not (Path(location) / "catalog.db").exists():
+    name, _, namespace = location.removeprefix("catalog:").partition("/")
+    if location.startswith("catalog:"):
+        store = {"s3.endpoint": os.environ["AWS_ENDPOINT_URL"], "s3.region": os.environ["AWS_REGION"]}
+        catalog = SqlCatalog(name, **Config().get_catalog_config(name), **store)
+    elif (Path(location) / "catalog.db").exists():
+        uri, namespace = f"sqlite:///{location}/catalog.db?timeout=30", "lockstep"
+        catalog = SqlCatalog("lockstep", uri=uri, warehouse=f"file://{location}")
+    else:
         return []
-    catalog = SqlCatalog("lockstep", uri=f"sqlite:///{location}/catalog.db?timeout=30", warehouse=f"file://{location}")
     try:
-        scan = catalog.load_table(f"lockstep.{table}").scan()
+        scan = catalog.load_table(f"{namespace}.{table}").scan()
     except NoSuchTableError:
         return []
     finally:
@@ -137,8 +153,9 @@ def _iceberg(location: str, table: str, columns: str) -> list[Row]:
 
 
 def _delta(location: str, table: str, columns: str) -> list[Row]:
+    options = {"AWS_ALLOW_HTTP": "true"} if "://" in location else None
     try:
-        opened = DeltaTable(unquote(f"{location}/{table}"))
+        opened = DeltaTable(unquote(f"{location}/{table}"), storage_options=options)
     except TableNotFoundError:
         return []
     return _picked(pa.table(QueryBuilder().register("t", opened).execute("SELECT * FROM t").read_all()), columns)

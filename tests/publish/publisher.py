@@ -1,10 +1,13 @@
 """Publishes in processes of their own, as tasks of several workers do."""
 
 import multiprocessing
+import os
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from lockstep.errors import LockstepError
 from lockstep.publish.contract import PublishRequest, ReportingTable
@@ -38,6 +41,23 @@ def publish(place: Place, request: PublishRequest) -> str:
         return place.open(WAIT_S).publish(request).outcome
     except LockstepError as error:
         return f"{type(error).__name__}: {error}"
+
+
+def place_and_die(place: Place, request: PublishRequest) -> None:
+    """Publish, and be killed when the files are there and the commit is to be made."""
+    engine = place.open().engine  # type: ignore[attr-defined]
+    type(engine).commit = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+    place.open(WAIT_S).publish(request)
+
+
+def publish_run(folder: str, root: Path, location: str) -> str:
+    """Publish a scored run of the little spec to tables of Delta; return the outcome."""
+    from lockstep.run.folder import RunFolder  # the other workers need none of this, and importing takes a second
+    from lockstep.steps.publish import publish as publish_step
+    from tests.unit.steps.runs import make_settings
+
+    os.environ["LOCKSTEP_DELTA"] = location
+    return str(publish_step(RunFolder.at(folder), make_settings(root))["outcome"])
 
 
 def refresh(place: Place, table: ReportingTable) -> str:

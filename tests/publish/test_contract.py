@@ -11,13 +11,24 @@ import pytest
 
 from lockstep.errors import PublishError, StagedFileChanged, StaleRun
 from lockstep.publish.contract import PublishRequest
-from tests.publish.places import TABLE, Place, make_place
+from tests.publish.conftest import make
+from tests.publish.places import EMULATED, KINDS, STORED, TABLE, Place, make_place
 from tests.publish.staged import DAY, NOON, staged_table
 
 NEXT_DAY = dt.date(2013, 8, 2)
 LATER = NOON + dt.timedelta(hours=1)
 
 Request = Callable[..., PublishRequest]
+
+
+@pytest.fixture(params=[*KINDS, *EMULATED, *STORED])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """An empty warehouse of each kind.
+
+    Tables in a store are tested here, in test_upkeep.py and in test_lake_stores.py: what the other files test is code
+    and formats that do not know where the tables lie, and would cost minutes.
+    """
+    return make(request.param, tmp_path, request)
 
 
 def outcomes(place: Place) -> list[tuple[str, str, int]]:

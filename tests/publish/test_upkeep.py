@@ -18,7 +18,7 @@ from lockstep.cli.main import app
 from lockstep.errors import LockstepError, NothingToRestore
 from lockstep.run.folder import RunFolder
 from lockstep.steps.publish import publish
-from tests.publish.places import Place
+from tests.publish.places import KINDS, STORED, Place
 from tests.unit.steps.runs import DAY, km_risk, make_run, make_settings, parcels, pass_audit
 
 WEEK = [DAY + dt.timedelta(days=i) for i in range(7)]
@@ -35,7 +35,7 @@ def home(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LOCKSTEP_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("LOCKSTEP_ACTOR", "anna")
     monkeypatch.setenv("LOCKSTEP_WAREHOUSE", str(tmp_path / "warehouse.duckdb"))
-    if place.kind in {"postgresql", "snowflake", "bigquery"}:
+    if place.kind != "duckdb":
         monkeypatch.setenv(f"LOCKSTEP_{place.kind.upper()}", place.location)
     return tmp_path
 
@@ -144,6 +144,7 @@ def test_as_of_restores_what_was_live_then(place: Place, publish_day: Publish) -
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("place", [*KINDS, *STORED], indirect=True)
 def test_vacuum_keeps_what_is_live_or_restorable(place: Place, home: Path, publish_day: Publish) -> None:
     keep = {"retention": {"publications": 2, "days": 0}}
     runs = [publish_day(DAY, version, **keep) for version in (1, 2, 3, 4)]

@@ -7,20 +7,22 @@ removes a file; commits of different partitions do not.
 
 import contextlib
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, QueryBuilder, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction
 
 from lockstep.errors import PublishError
 from lockstep.publish.contract import Publication, PublishRequest
 from lockstep.publish.evolution import ColumnChanges, Widenings
 from lockstep.publish.lake import delta_claims
+from lockstep.publish.lake.delta_access import load_table, options, translated
+from lockstep.publish.lake.delta_log import newest_first
 from lockstep.publish.lake.delta_stats import add_action
 from lockstep.publish.lake.engine import (
     CLAIMS,
@@ -28,23 +30,18 @@ from lockstep.publish.lake.engine import (
     LEDGER,
     LEDGER_BEHIND,
     LEDGER_SCHEMA,
-    UNPUBLISHED,
     CommitLost,
-    failed,
     ledger_entries,
     ledger_rows,
 )
-from lockstep.publish.lake.files import drop_files, local_folder, place_files
+from lockstep.publish.lake.files import drop_files, place_files, table_folder
 from lockstep.publish.staged_files import Footer
+from lockstep.storage.files import Location, make_folder
 
-WHAT = "Delta warehouse"
-HINT = "Check that LOCKSTEP_DELTA names a folder with room that you may write to."
 # The log is the ledger: it is kept. Checkpoints keep reading it quick.
 CONFIGURATION = {"delta.logRetentionDuration": "interval 36500 days"}
 # What few functions of Arrow take, and what they do.
 _PLAIN = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
-# How many of the newest commits are looked at first for an entry.
-FIRST_LOOK = 50
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ class DeltaEngine:
     """Tables in the folders of one place; see `LakeEngine`.
 
     Attributes:
-        location: The folder.
+        location: The folder, on a disk or in a store.
     """
 
     location: str
@@ -73,8 +70,11 @@ class DeltaEngine:
         return self._root.is_dir()
 
     @property
-    def _root(self) -> Path:
-        return local_folder(self.location, what="the Delta warehouse")
+    def _root(self) -> Location:
+        return table_folder(self.location, what="the Delta warehouse")
+
+    def _folder(self, head: DeltaTable) -> Location:
+        return self._root / PurePosixPath(head.table_uri).name
 
     def claim(self, table: str, *, partition: dt.date, run_key: str, now: dt.datetime) -> int:
         """Commit an empty version to the table of claims; its number is the token."""
@@ -91,7 +91,7 @@ class DeltaEngine:
     def head(self, table: str) -> DeltaTable | None:
         """Return the newest state of a table."""
         with translated(self.location):
-            return self._load(table)
+            return load_table(self._root / table)
 
     def columns(self, head: DeltaTable) -> dict[str, str]:
         """Return the columns of a table with their types, in order."""
@@ -107,7 +107,7 @@ class DeltaEngine:
             token = head.transaction_version(application(partition))
             if token is None:
                 return None
-            for commit in _commits(head):
+            for commit in newest_first(head, self._folder(head)):
                 entry = _entry(commit)
                 if entry is not None and (entry.partition, entry.token) == (partition, token):
                     return entry
@@ -119,7 +119,7 @@ class DeltaEngine:
     def entries(self, head: DeltaTable) -> list[Publication]:
         """Return the entries of all commits that the log still has."""
         with translated(self.location):
-            return [entry for commit in _commits(head) if (entry := _entry(commit)) is not None]
+            return [entry for commit in newest_first(head, self._folder(head)) if (entry := _entry(commit)) is not None]
 
     def rows(self, head: DeltaTable, request: PublishRequest) -> int:
         """Return how many rows the partition has, from the log."""
@@ -137,13 +137,13 @@ class DeltaEngine:
     def place(
         self, head: DeltaTable, request: PublishRequest, *, footers: Sequence[Footer], changes: ColumnChanges
     ) -> Placed:
-        """Link staged files into the table's folder and describe them for the log."""
+        """Bring staged files into the table's folder and describe them for the log."""
         del head, changes  # the log takes the columns with the commit
         if not footers:
             return Placed(files=(), schema=None)
         folder = self._root / request.table
-        paths = place_files(folder, request, [footer.file for footer in footers])
-        files = [add_action(f, p.relative_to(folder), request=request) for f, p in zip(footers, paths, strict=True)]
+        names = place_files(folder, request, [footer.file for footer in footers])
+        files = [add_action(f, PurePosixPath(n), request=request) for f, n in zip(footers, names, strict=True)]
         return Placed(files=tuple(files), schema=footers[0].schema)
 
     def commit(
@@ -187,8 +187,7 @@ class DeltaEngine:
     def vacuum(self, head: DeltaTable, *, keep: set[str], before: dt.datetime, dry_run: bool) -> list[str]:
         """Drop files of publications that are neither live nor of a run in `keep`; the log stays."""
         referenced = set(head.file_uris())
-        folder = self._root / Path(head.table_uri).name
-        return drop_files(folder, referenced=referenced, keep=keep, before=before, dry_run=dry_run)
+        return drop_files(self._folder(head), referenced=referenced, keep=keep, before=before, dry_run=dry_run)
 
     def tables(self) -> list[str]:
         """Return the names of all tables of the folder."""
@@ -197,27 +196,28 @@ class DeltaEngine:
     def read(self, name: str) -> pa.Table:
         """Read a table whole."""
         with translated(self.location):
-            query = QueryBuilder().register("t", DeltaTable(str(self._root / name)))
+            table = DeltaTable(str(self._root / name), storage_options=options(self._root))
+            query = QueryBuilder().register("t", table)
             rows = pa.table(query.execute("SELECT * FROM t").read_all())
         return rows.cast(pa.schema([field.with_type(_PLAIN.get(field.type, field.type)) for field in rows.schema]))
 
-    def _load(self, table: str) -> DeltaTable | None:
-        try:
-            return DeltaTable(str(self._root / table))
-        except TableNotFoundError:
-            return None
-
     def _ensure(self, table: str, schema: pa.Schema, *, partition_by: str | None = None) -> DeltaTable:
         """Return a table, created if it is not there; of two creators at once, one finds the other's."""
-        found = self._load(table)
+        path = self._root / table
+        found = load_table(path)
         if found is None:
-            path = self._root / table
-            path.mkdir(parents=True, exist_ok=True)
+            self.exists()  # says so if there is no bucket
+            make_folder(path)
             with contextlib.suppress(CommitFailedError):
                 return DeltaTable.create(
-                    str(path), schema, mode="ignore", partition_by=partition_by, configuration=CONFIGURATION
+                    str(path),
+                    schema,
+                    mode="ignore",
+                    partition_by=partition_by,
+                    configuration=CONFIGURATION,
+                    storage_options=options(path),
                 )
-            found = self._load(table)
+            found = load_table(path)
         if found is None:
             raise CommitLost
         return found
@@ -226,16 +226,6 @@ class DeltaEngine:
 def application(partition: dt.date) -> str:
     """Return the name of a partition's application transaction."""
     return f"lockstep/{partition}"
-
-
-def _commits(head: DeltaTable | None) -> Iterator[dict[str, Any]]:
-    """Yield what commits say of themselves, newest first; the first few are read before the rest."""
-    if head is None:
-        return
-    first = head.history(FIRST_LOOK)
-    yield from first
-    if len(first) == FIRST_LOOK:
-        yield from head.history()[FIRST_LOOK:]
 
 
 def _entry(commit: dict[str, Any]) -> Publication | None:
@@ -247,25 +237,3 @@ def _delta_schema(schema: pa.Schema) -> pa.Schema:
     from deltalake import Schema
 
     return pa.schema(Schema.from_arrow(schema.remove_metadata()))
-
-
-@contextlib.contextmanager
-def translated(location: str, *, in_commit: bool = False, consequence: str = UNPUBLISHED) -> Iterator[None]:
-    """Turn errors of the library into ours.
-
-    Args:
-        location: Where the tables are.
-        in_commit: Whether the body commits to a published table.
-        consequence: What a failure of the body means, for its message.
-
-    Raises:
-        CommitLost: Another writer committed first; nothing was written.
-        CommitUncertain: Whether the commit was made is not known.
-        PublishError: Anything else.
-    """
-    try:
-        yield
-    except CommitFailedError as error:
-        raise CommitLost from error
-    except (DeltaError, OSError, ValueError) as error:
-        raise failed(WHAT, location, str(error), in_commit=in_commit, consequence=f"{consequence} {HINT}") from error

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -15,7 +15,7 @@ from lockstep.publish.staged_files import Footer
 BOUNDED = (int, dt.date)
 
 
-def add_action(footer: Footer, path: Path, *, request: PublishRequest) -> AddAction:
+def add_action(footer: Footer, path: PurePath, *, request: PublishRequest) -> AddAction:
     """Describe a file of a partition.
 
     Args:

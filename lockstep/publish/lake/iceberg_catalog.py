@@ -1,10 +1,14 @@
-"""The catalog of a folder of Iceberg tables, and what errors of PyIceberg mean."""
+"""The catalog of a folder of Iceberg tables or of PyIceberg's configuration, and what errors of PyIceberg mean."""
 
 import contextlib
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from pyiceberg.catalog import Catalog
+from pyarrow.fs import AwsStandardS3RetryStrategy
+from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import (
     CommitFailedException,
@@ -12,10 +16,14 @@ from pyiceberg.exceptions import (
     RESTError,
     ValidationException,
 )
+from pyiceberg.io import S3_ENDPOINT, S3_REGION, S3_RETRY_STRATEGY_IMPL
+from pyiceberg.utils.config import Config
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 
-from lockstep.errors import CommitUncertain
+from lockstep.errors import CommitUncertain, StoreUnusable
 from lockstep.publish.lake.engine import UNPUBLISHED, CommitLost, failed
+from lockstep.scoring.storage import S3_ATTEMPTS
+from lockstep.storage.stores import plain, s3_endpoint
 
 NAME, WHAT = "lockstep", "Iceberg warehouse"
 HINT = (
@@ -25,6 +33,17 @@ HINT = (
 BUSY_S = 30
 # SQLite's words for two writers at once: the file is locked, or both were making its tables.
 RACES = ("locked", "already exists")
+OF_STORE = "AWS Error"  # so Arrow begins what S3 said
+# Stores other than Amazon's have none, and Amazon is not asked which it is.
+ANY_REGION = "us-east-1"
+
+
+class PatientRetries(AwsStandardS3RetryStrategy):  # type: ignore[misc]  # pyarrow has no types
+    """For as long as a store is away; PyIceberg makes it by its name and without arguments."""
+
+    def __init__(self) -> None:
+        """Say how often a request is repeated."""
+        super().__init__(max_attempts=S3_ATTEMPTS)
 
 
 def embedded_catalog(folder: Path) -> Catalog:
@@ -33,6 +52,24 @@ def embedded_catalog(folder: Path) -> Catalog:
     where = folder.absolute()
     uri = f"sqlite:///{where / 'catalog.db'}?timeout={BUSY_S}"
     return SqlCatalog(NAME, uri=uri, warehouse=f"file://{where}")  # PyIceberg decodes no URL
+
+
+def named_catalog(name: str) -> Catalog:
+    """Open a catalog of PyIceberg's configuration; what that does not say of S3, the environment does."""
+    configured: dict[str, Any] = dict(Config().get_catalog_config(name) or {})
+    return load_catalog(name, **{**s3_properties(), **configured})
+
+
+def s3_properties() -> dict[str, str]:
+    """Return how PyIceberg reaches a store that speaks S3; Arrow finds the credentials, by the platform's chain."""
+    found = {S3_RETRY_STRATEGY_IMPL: f"{__name__}.{PatientRetries.__name__}"}
+    endpoint = s3_endpoint()
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or (endpoint and ANY_REGION)
+    if endpoint:
+        found[S3_ENDPOINT] = endpoint
+    if region:
+        found[S3_REGION] = region
+    return found
 
 
 @contextlib.contextmanager
@@ -47,10 +84,13 @@ def translated(location: str, *, in_commit: bool = False, consequence: str = UNP
     Raises:
         CommitLost: Another writer committed first; nothing was written.
         CommitUncertain: Whether the commit was made is not known.
+        StoreUnusable: The store of the files refuses, or is away.
         PublishError: Anything else.
     """
     try:
         yield
+    except StoreUnusable:
+        raise
     except (CommitFailedException, ValidationException, IntegrityError) as error:  # the last: both made a namespace
         raise CommitLost from error
     except CommitStateUnknownException as error:
@@ -62,4 +102,11 @@ def translated(location: str, *, in_commit: bool = False, consequence: str = UNP
             WHAT, location, str(error.orig), in_commit=in_commit, consequence=f"{consequence} {HINT}"
         ) from error
     except (SQLAlchemyError, RESTError, OSError, ValueError) as error:
-        raise failed(WHAT, location, str(error), in_commit=in_commit, consequence=f"{consequence} {HINT}") from error
+        if OF_STORE not in str(error):
+            hint = f"{consequence} {HINT}"
+            raise failed(WHAT, location, str(error), in_commit=in_commit, consequence=hint) from error
+        # What is said of a request may hold a signature, and so may the chain of causes.
+        reason = plain(str(error))
+        if in_commit:
+            raise CommitUncertain(location, reason=reason) from None
+        raise StoreUnusable(errno.EIO, reason, location) from None

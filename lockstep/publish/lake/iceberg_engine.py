@@ -8,13 +8,14 @@ import contextlib
 import datetime as dt
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
-from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import (
     NamespaceAlreadyExistsError,
     NoSuchNamespaceError,
@@ -42,8 +43,8 @@ from lockstep.publish.lake.engine import (
     ledger_entries,
     ledger_rows,
 )
-from lockstep.publish.lake.files import local_folder, place_files
-from lockstep.publish.lake.iceberg_catalog import embedded_catalog, translated
+from lockstep.publish.lake.files import AT_ONCE, place_files, table_folder, url
+from lockstep.publish.lake.iceberg_catalog import embedded_catalog, named_catalog, translated
 from lockstep.publish.lake.iceberg_claims import add_claim, find_claim
 from lockstep.publish.lake.iceberg_vacuum import vacuum_table
 from lockstep.publish.staged_files import Footer
@@ -81,7 +82,7 @@ class IcebergEngine:
         """The catalog, opened once."""
         with translated(self.location):
             if self.location.startswith(CATALOG):
-                return load_catalog(self.location.removeprefix(CATALOG).partition("/")[0])
+                return named_catalog(self.location.removeprefix(CATALOG).partition("/")[0])
             return embedded_catalog(Path(self.location))
 
     @property
@@ -159,17 +160,19 @@ class IcebergEngine:
     def place(
         self, head: Table, request: PublishRequest, *, footers: Sequence[Footer], changes: ColumnChanges
     ) -> Placed:
-        """Link staged files into the table's folder and read what manifests say of them."""
+        """Bring staged files into the table's folder and read what manifests say of them."""
         if not footers:
             return Placed(files=(), schema=Schema())
-        folder = local_folder(head.location(), what=f"Iceberg table {request.table}") / "data"
-        paths = place_files(folder, request, [footer.file for footer in footers])
+        folder = table_folder(head.location(), what=f"Iceberg table {request.table}") / "data"
+        paths = [folder / name for name in place_files(folder, request, [footer.file for footer in footers])]
         placed, change = Placed(files=(), schema=_converted(footers[0].schema)), head.transaction()
         with translated(self.location):
             _evolve(change, placed.schema, changes)
             # Staged files have no statistics of the stamps, which are the same in every row; a line for each is noise.
             logging.getLogger("pyiceberg.io.pyarrow").setLevel(logging.ERROR)
-            files = [parquet_file_to_data_file(head.io, change.table_metadata, f"file://{path}") for path in paths]
+            read = partial(parquet_file_to_data_file, head.io, change.table_metadata)
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                files = list(pool.map(read, map(url, paths)))
         return replace(placed, files=tuple(files))
 
     def commit(
@@ -213,7 +216,7 @@ class IcebergEngine:
 
     def vacuum(self, head: Table, *, keep: set[str], before: dt.datetime, dry_run: bool) -> list[str]:
         """Drop tags, snapshots and files of publications that are neither live nor of a run in `keep`."""
-        folder = local_folder(head.location(), what=f"Iceberg table {head.name()[-1]}") / "data"
+        folder = table_folder(head.location(), what=f"Iceberg table {head.name()[-1]}") / "data"
         with translated(self.location):
             return vacuum_table(head, folder, keep=keep, before=before, dry_run=dry_run)
 

@@ -1,7 +1,6 @@
 """Which tags, snapshots and files of an Iceberg table nobody needs any more."""
 
 import datetime as dt
-from pathlib import Path
 
 from pyiceberg.table import Table
 from pyiceberg.table.refs import SnapshotRefType
@@ -10,9 +9,10 @@ from pyiceberg.table.update.snapshot import ExpireSnapshots, ManageSnapshots
 from lockstep.publish.contract import Publication
 from lockstep.publish.lake.engine import ENTRY
 from lockstep.publish.lake.files import drop_files
+from lockstep.storage.files import Location
 
 
-def vacuum_table(table: Table, folder: Path, *, keep: set[str], before: dt.datetime, dry_run: bool) -> list[str]:
+def vacuum_table(table: Table, folder: Location, *, keep: set[str], before: dt.datetime, dry_run: bool) -> list[str]:
     """Drop tags of publications that are neither live nor kept, snapshots without a tag, and files of neither.
 
     Args:

@@ -74,7 +74,7 @@ class LakeWarehouse:
         return merged(recorded, *(self.engine.entries(head) for head in heads))
 
     def prepare(self, request: PublishRequest) -> tuple[str, ...]:
-        """Check names, files and columns, and link the files into the table's folder; see `Warehouse`."""
+        """Check names, files and columns, and bring the files into the table's folder; see `Warehouse`."""
         check_name(request, RESERVED)
         verify_files(request)
         footers = read_footers(request)

@@ -27,6 +27,21 @@ def test_a_url_that_cannot_be_used_is_refused_without_being_repeated(url: str) -
     assert "secret" not in str(caught.value).replace("may hold a secret", "")
 
 
+def test_tables_of_delta_may_be_in_an_object_store() -> None:
+    assert Settings.from_env({"LOCKSTEP_DELTA": "s3://bucket/lake/"}).warehouse("delta") == "s3://bucket/lake"
+    with pytest.raises(SettingsError, match=r"LOCKSTEP_DELTA is '?a URL that is not repeated here") as caught:
+        Settings.from_env({"LOCKSTEP_DELTA": "s3://key:hunter2@bucket/lake"})
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["s3://bucket/lake", "s3://key:hunter2@bucket/lake", "postgresql://u:hunter2@h/d"])
+def test_a_catalog_of_iceberg_is_in_no_store(value: str) -> None:
+    with pytest.raises(SettingsError, match=r"LOCKSTEP_ICEBERG.*expected a folder .*catalog:NAME.*warehouse") as caught:
+        Settings.from_env({"LOCKSTEP_ICEBERG": value})
+    assert "hunter2" not in str(caught.value)
+    assert Settings.from_env({"LOCKSTEP_ICEBERG": "catalog:lake/scores"}).warehouse("iceberg") == "catalog:lake/scores"
+
+
 def test_the_cache_is_on_a_disk() -> None:
     with pytest.raises(SettingsError, match="LOCKSTEP_CACHE is 's3://bucket/cache'; expected a path on a disk"):
         Settings.from_env({"LOCKSTEP_CACHE": "s3://bucket/cache"})

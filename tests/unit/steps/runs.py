@@ -25,7 +25,7 @@ from lockstep.scoring.scorer import Scorer
 from lockstep.scoring.signature import Signature
 from lockstep.scoring.units import plan_units
 from lockstep.specs.loading import LoadedSpec, load_spec
-from lockstep.specs.settings import Settings
+from lockstep.specs.settings import WAREHOUSE_VARIABLES, Settings
 from lockstep.steps.plan import spec_texts
 from lockstep.steps.score import merged_profile
 
@@ -111,12 +111,11 @@ def parcels(rows: int = 40, *, day: dt.date = DAY, **columns: Any) -> pa.Table:
 
 
 def make_settings(root: Path) -> Settings:
-    """Settings below a folder; a PostgreSQL, a Snowflake and a BigQuery are where the environment says."""
+    """Settings below a folder; warehouses other than DuckDB are where the environment says."""
+    others = [variable for kind, variable in WAREHOUSE_VARIABLES.items() if kind != "duckdb"]
     return Settings.from_env(
         {
-            "LOCKSTEP_POSTGRESQL": os.environ.get("LOCKSTEP_POSTGRESQL", ""),
-            "LOCKSTEP_SNOWFLAKE": os.environ.get("LOCKSTEP_SNOWFLAKE", ""),
-            "LOCKSTEP_BIGQUERY": os.environ.get("LOCKSTEP_BIGQUERY", ""),
+            **{variable: os.environ.get(variable, "") for variable in others},
             "LOCKSTEP_HOME": str(root),
             "LOCKSTEP_MODELS": str(root / "models"),
             "LOCKSTEP_WAREHOUSE_WAIT_S": "5",

@@ -173,6 +173,15 @@ def test_large_files_travel_whole(folder: ObjectPath, tmp_path: Path) -> None:
     assert (folder / "big").stat().st_mtime > 0
 
 
+def test_a_copy_takes_the_place_of_what_is_there(folder: ObjectPath) -> None:
+    (folder / "a").put(b"1")
+    (folder / "b").put(b"2")
+    (folder / "a").copy(folder / "b")
+    assert (folder / "b").read_bytes() == (folder / "a").read_bytes() == b"1"
+    with pytest.raises(FileNotFoundError, match="there is no such object"):
+        (folder / "c").copy(folder / "b")
+
+
 def test_a_mark_of_a_folder_is_not_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Consoles of S3 make an empty object `folder/`; what lists it takes the slash off."""
     store = MemoryStore()

@@ -57,6 +57,7 @@ def test_a_long_error_is_cut() -> None:
         (PermissionDeniedError("GET https://x failed"), False, REFUSED),
         (GenericError("Generic S3 error: Server returned non-2xx status code: 403 Forbidden: <xml>"), True, REFUSED),
         (GenericError("Generic S3 error: Server returned non-2xx status code: 404 Not Found"), True, "no such bucket"),
+        (GenericError("Kernel error: The operation lacked the necessary privileges to complete for x"), False, REFUSED),
         (FileNotFoundError("x"), True, "there is no such bucket"),
         (FileNotFoundError("... <Code>NoSuchBucket</Code>"), False, "there is no such bucket"),
     ],
