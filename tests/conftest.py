@@ -3,7 +3,7 @@
 import os
 from importlib.util import find_spec
 
-# The local profile compiles early, which ends one job sooner where a core is idle; here none is, so it costs a sixth more.
+# The local profile compiles early; that ends a job sooner where a core is idle; here none is, so it costs a sixth more.
 os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:CompileThresholdScaling=1")
 
 if find_spec("hypothesis") is not None:
