@@ -110,15 +110,17 @@ class FrontRepository(Repository):
                 wanted, at, kept = link.serves[name], link.serves_at, link.kept.get(name)  # of one pulse, the newest
                 if name in self._sources and self._is_due(name, wanted):
                     await self._follow(name, wanted, at=at)
-                    await self._keep(name, kept)
+                    await self._keep(name, kept, at=at)
             if link.connected and not link.fresh:
                 link.fresh = True
                 _log.info("the worker that holds the models is back")
             await asyncio.sleep(every_s)
 
-    async def _keep(self, name: str, number: int | None) -> None:
+    async def _keep(self, name: str, number: int | None, *, at: int) -> None:
         """Keep for a rollback what the owner does, which may have been started again or have swapped twice."""
         async with self._changing[name]:
+            if at < self._served_at.get(name, 0):
+                return  # since then something else is served, and so kept
             slot = self.fleet.slot(name)
             dropped = slot.previous
             if number == (dropped.identity.version if dropped is not None else None):
