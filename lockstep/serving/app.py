@@ -1,6 +1,7 @@
 """The application: routes over one data plane, each request observed."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
@@ -142,11 +143,17 @@ class Application:
         self._tasks = [loop.create_task(each()) for each in self._beside]
 
     async def drain(self, *, grace_s: float) -> None:
-        """Take no new request, and wait until those in progress are answered, but not for longer than `grace_s`."""
+        """Take no new request, and wait until those in progress are answered, then until shadows have scored them.
+
+        Args:
+            grace_s: Longest time to wait for both.
+        """
         self.plane.stopping = True
         ends = time.monotonic() + grace_s
         while (self._metrics.in_progress or self.plane.guests) and time.monotonic() < ends:
             await asyncio.sleep(DRAIN_POLL_S)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.plane.fleet.settle(), max(ends - time.monotonic(), 0.0))
 
     def close(self) -> None:
         """End threads and write what waits to be logged."""

@@ -131,6 +131,12 @@ class Fleet:
             raise NotReady(self.slot(name).name, reason="the worker that holds it is starting")
         return self.slot(name).find(version)
 
+    async def settle(self) -> None:
+        """Wait until the shadows of all models have scored what was answered."""
+        for slot in self:
+            if slot.arms is not None:
+                await slot.arms.settle()
+
     @property
     def ready(self) -> bool:
         """Whether every model has a version that answers."""

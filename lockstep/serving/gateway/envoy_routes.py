@@ -8,6 +8,8 @@ from lockstep.serving.gateway.paths import GRPC, REST, Passed
 
 API = "type.googleapis.com/envoy."
 STREAM_S = 3600
+# Another replica is drawn until it is another one: of two, each draw is the lost one again half of the time.
+DRAWS = 64
 
 Part = dict[str, Any]
 
@@ -56,7 +58,7 @@ def _route(facts: GatewayFacts, cluster: str, *, repeats: bool) -> Part:
                     "typed_config": {"@type": API + "extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"},
                 }
             ],
-            "host_selection_retry_max_attempts": 5,
+            "host_selection_retry_max_attempts": DRAWS,
             "retry_back_off": {"base_interval": "0.005s", "max_interval": "0.050s"},
         },
     }

@@ -134,6 +134,11 @@ class Arms:
                 found.append({"name": self.slot.name, "version": number, "state": state, "reason": reason})
         return found
 
+    async def settle(self) -> None:
+        """Wait until shadows have scored what was answered."""
+        if self.shadowing is not None:
+            await self.shadowing.settle()
+
     def close(self) -> None:
         """End the threads of all that is tried."""
         if self.shadowing is not None:

@@ -1,6 +1,7 @@
 """Shadows score what was answered, are compared with it to the row, and never keep an answer waiting."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,3 +127,28 @@ def test_a_sample_of_requests_is_the_same_for_all(make: Make) -> None:
 
     asyncio.run(run())
     assert sum(endpoint.counted(ROWS).values()) == sum(is_picked(name, 0.3) for name in names) > 0
+
+
+def test_a_stop_waits_for_shadows_within_its_grace(make: Make) -> None:
+    registry = Registry(aliases={"champion": CHAMPION, "deep": CHALLENGER})
+    registry.backends[CHALLENGER] = Slow()
+    endpoint = make(registry=registry, routing=Routing(shadows=("deep",)))
+
+    async def run() -> None:
+        await endpoint.ask([ROW] * 3)
+        await endpoint.app.drain(grace_s=30)
+        assert sum(endpoint.counted(ROWS).values()) == 3
+        endpoint.plane.stopping = False
+        await endpoint.ask([ROW] * 3)
+        await endpoint.app.drain(grace_s=0)
+        assert sum(endpoint.counted(ROWS).values()) == 3
+
+    asyncio.run(run())
+
+
+class Slow(ToyBackend):
+    """Scores as the toy does, a quarter of a second later."""
+
+    def run(self, arrays: Any) -> Any:
+        time.sleep(0.25)
+        return super().run(arrays)
