@@ -17,6 +17,7 @@ from lockstep.cli import (
     demo,
     gateway,
     history,
+    init,
     key,
     labels,
     model,
@@ -66,6 +67,7 @@ def top(
     """One registered model, scored the same everywhere."""
 
 
+app.command("init", epilog=init.EXAMPLES)(init.command)
 app.command("run")(run.command)
 app.command("package")(package.command)
 app.command("profile")(package.profile)
