@@ -14,6 +14,7 @@ import typer
 import lockstep
 from lockstep.cli import (
     canary,
+    check,
     demo,
     gateway,
     history,
@@ -68,6 +69,7 @@ def top(
 
 
 app.command("init", epilog=init.EXAMPLES)(init.command)
+app.command("check", epilog=check.EXAMPLES)(check.command)
 app.command("run")(run.command)
 app.command("package")(package.command)
 app.command("profile")(package.profile)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from lockstep.data.iceberg_scan import iceberg_table
-from lockstep.data.table_scan import NULL_PARTITION, SUFFIXES
+from lockstep.data.table_scan import NULL_PARTITION, SUFFIXES, absolute
 from lockstep.errors import TableNotFound
 from lockstep.scoring import storage
 from lockstep.scoring.pieces import read_footer
@@ -69,24 +69,33 @@ def find_table(text: str, *, data_root: Location, here: Path) -> FoundTable:
     """
     named = CATALOG_TABLE.fullmatch(text)
     if named and not (here / text).exists():
-        return _iceberg(Table(format="iceberg", catalog=named[1], name=named[2]), text)
+        return inspect_table(Table(format="iceberg", catalog=named[1], name=named[2]), data_root=data_root)
     scheme = urlsplit(text).scheme
     if scheme.partition("+")[0] in DATABASES:
         reason = "tables of a database are not read directly"
         raise TableNotFound(f"a {scheme} address", kind="Parquet, Iceberg or Delta", reason=f"{reason}; {_export()}")
     path = _path(text, data_root=data_root, here=here)
-    full = path if storage.is_url(path) else str(data_root / path)
-    if full.endswith(".metadata.json"):
-        return _iceberg(Table(format="iceberg", path=path), full)
-    place = storage.place(full)
+    place = storage.place(path, root=data_root)
     [log, metadata] = place.filesystem.get_file_info([f"{place.path}/_delta_log", f"{place.path}/metadata"])
-    if log.type == pafs.FileType.Directory:
-        return _delta(Table(format="delta", path=path), full)
-    if metadata.type == pafs.FileType.Directory:
-        newest = _newest_metadata(place, metadata.path)
-        if newest:
-            return _iceberg(Table(format="iceberg", path=f"{path.rstrip('/')}/metadata/{newest}"), f"{full}/{newest}")
-    return _parquet(Table(format="parquet", path=path), full)
+    newest = _newest_metadata(place, metadata.path) if metadata.type == pafs.FileType.Directory else None
+    if newest:
+        table = Table(format="iceberg", path=f"{path.rstrip('/')}/metadata/{newest}")
+    elif path.endswith(".metadata.json"):
+        table = Table(format="iceberg", path=path)
+    else:
+        table = Table(format="delta" if log.type == pafs.FileType.Directory else "parquet", path=path)
+    return inspect_table(table, data_root=data_root)
+
+
+def inspect_table(table: Table, *, data_root: Location) -> FoundTable:
+    """Look at the metadata of a table that a spec declares; no row is read.
+
+    Raises:
+        TableNotFound: There is none.
+        FileUnreadable: Its files cannot be read.
+    """
+    full = table.label if table.path is None else absolute(table.path, data_root)
+    return {"parquet": _parquet, "iceberg": _iceberg, "delta": _delta}[table.format](table, full)
 
 
 def _export() -> str:
