@@ -1,5 +1,6 @@
 """The `lockstep` command: registers the sub-commands and turns errors into one message and an exit code."""
 
+import contextlib
 import json
 import logging
 import os
@@ -7,6 +8,7 @@ import signal
 import sys
 import tempfile
 import traceback
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +16,7 @@ import typer
 import lockstep
 from lockstep.cli import (
     canary,
+    config,
     demo,
     gateway,
     history,
@@ -33,15 +36,18 @@ from lockstep.cli import (
     trial,
     up,
 )
-from lockstep.errors import LockstepError
+from lockstep.errors import LockstepError, SettingsError
 from lockstep.run.exit_codes import BUG, exit_code
-from lockstep.run.logs import VARIABLE, configure_logs
+from lockstep.run.logs import configure_logs, is_json
 from lockstep.specs.settings import TELEMETRY_OFF
+from lockstep.specs.variables import SETTINGS_FILE
 
 EXIT_CODE_HELP = (
     "Exit codes: 0 ok, 1 bug, 2 usage, 3 spec or settings, 4 environment, 5 model registry, 6 input, 7 check failed, "
     "8 publish, 9 step out of order, 10 parity differs, 75 temporary (run the same command again), 130 interrupted."
 )
+# Says what is wrong with the settings, so it begins whatever is.
+FIND_OUT = ("doctor",)
 log = logging.getLogger("lockstep")
 app = typer.Typer(
     name="lockstep",
@@ -59,11 +65,23 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback(epilog=EXIT_CODE_HELP)
 def top(
-    version: Annotated[
+    ctx: typer.Context,
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Settings file; also LOCKSTEP_SETTINGS [default: lockstep.toml of the project]."
+        ),
+    ] = None,
+    _version: Annotated[
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
     """One registered model, scored the same everywhere."""
+    if settings is not None:
+        os.environ[SETTINGS_FILE] = str(settings.absolute())  # children read it too
+    lenient = contextlib.suppress(SettingsError) if ctx.invoked_subcommand in FIND_OUT else contextlib.nullcontext()
+    with lenient:
+        configure_logs(os.environ)
 
 
 app.command("run")(run.command)
@@ -80,6 +98,7 @@ app.command("rollback")(rollback.rollback)
 app.command("vacuum")(rollback.vacuum)
 app.add_typer(parity.app, name="parity", help="Compare the endpoint with the batch, bit for bit.")
 app.add_typer(spec.app, name="spec")
+app.add_typer(config.app, name="config")
 app.add_typer(step.app, name="step")
 app.add_typer(model.app, name="model")
 app.add_typer(key.app, name="key")
@@ -97,7 +116,6 @@ def main() -> None:
         os.environ.setdefault(name, value)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        configure_logs(os.environ)
         app()
     except LockstepError as error:
         if "--json" in sys.argv:
@@ -106,7 +124,7 @@ def main() -> None:
         _tell(error)
         sys.exit(exit_code(error))
     except Exception as error:  # a bug of ours
-        if os.environ.get(VARIABLE) == "json":
+        if _logs_json():
             log.critical("bug: %s; please report it", type(error).__name__, exc_info=True)
             sys.exit(BUG)
         if not sys.stderr.isatty():
@@ -116,10 +134,16 @@ def main() -> None:
 
 
 def _tell(error: LockstepError) -> None:
-    if os.environ.get(VARIABLE) == "json":
+    if _logs_json():
         log.error("%s", error, extra={"facts": {"error": type(error).__name__, "retryable": error.retryable}})
     else:
         print(f"lockstep: error: {error}", file=sys.stderr)
+
+
+def _logs_json() -> bool:
+    with contextlib.suppress(SettingsError):
+        return is_json(os.environ)
+    return False
 
 
 def _keep_traceback() -> str:
