@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 import yaml
 
+from lockstep.cli.examples import examples
 from lockstep.cli.options import SpecName, loaded_spec, settings
 from lockstep.errors import SpecError
 from lockstep.run.exit_codes import exit_code
@@ -17,7 +18,12 @@ from lockstep.specs.training_spec import LABEL_QUERY
 app = typer.Typer(help="Validate, show and describe scoring specs.", no_args_is_help=True)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep spec validate",
+        "lockstep spec validate models/flight_delay",
+    )
+)
 def validate(
     paths: Annotated[list[Path] | None, typer.Argument(help="scoring.yaml files or their folders; none: all.")] = None,
 ) -> None:
@@ -53,13 +59,21 @@ def _check_files(loaded: LoadedSpec) -> None:
     check_suite_file(loaded.file(spec.checks.audit))
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep spec show flight_delay",
+    )
+)
 def show(name: SpecName) -> None:
     """Print a spec with all defaults filled in."""
     print(yaml.safe_dump(loaded_spec(name).spec.model_dump(mode="json"), sort_keys=False, width=120), end="")
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep spec schema > scoring.schema.json",
+    )
+)
 def schema() -> None:
     """Print the JSON Schema of a scoring spec, for editors."""
     print(json_schema())

@@ -23,7 +23,10 @@ def test_a_slip_of_the_pen(spec_folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["models/churn", "churn/", "./churn/scoring.yaml", "churn/scoring.yaml"])
 def test_a_path_instead_of_a_name(spec_folder: Path, name: str) -> None:
-    assert told(spec_folder.parent, name) == f"no spec of the name {name!r}: a spec is named by its folder, so give 'churn'"
+    assert (
+        told(spec_folder.parent, name)
+        == f"no spec of the name {name!r}: a spec is named by its folder, so give 'churn'"
+    )
 
 
 @pytest.mark.parametrize("name", ["churn", "models/churn", "models/churn/scoring.yaml"])
