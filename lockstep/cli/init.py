@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lockstep.cli.console import Console
+from lockstep.cli.examples import examples
 from lockstep.cli.options import AsJson, settings
 
 if TYPE_CHECKING:
@@ -27,15 +28,11 @@ WHOLE_DAY = "scored_on"
 SAMPLE_ROWS = 50_000
 # More rows than that say nothing more about scores, and a slow model would keep somebody waiting.
 TRIED_ROWS = 2_000
-EXAMPLES = """\
-Examples:
-
-lockstep init churn data/customers
-
-lockstep init churn@staging s3://lake/customers --day snapshot_date --key customer_id --yes
-
-lockstep init fraud lake:shop.payments --warehouse postgresql --table fraud_scores --passthrough country
-"""
+EXAMPLES = examples(
+    "lockstep init churn data/customers",
+    "lockstep init churn@staging s3://lake/customers --day snapshot_date --key customer_id --yes",
+    "lockstep init fraud lake:shop.payments --warehouse postgresql --table fraud_scores --passthrough country",
+)
 
 
 def command(
