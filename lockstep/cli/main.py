@@ -15,6 +15,7 @@ import lockstep
 from lockstep.cli import (
     canary,
     demo,
+    explain,
     gateway,
     history,
     key,
@@ -33,7 +34,7 @@ from lockstep.cli import (
     trial,
     up,
 )
-from lockstep.errors import LockstepError
+from lockstep.errors import LockstepError, told
 from lockstep.run.exit_codes import BUG, exit_code
 from lockstep.run.logs import VARIABLE, configure_logs
 from lockstep.specs.settings import TELEMETRY_OFF
@@ -78,6 +79,7 @@ app.command("history")(history.history)
 app.command("diff")(history.diff)
 app.command("rollback")(rollback.rollback)
 app.command("vacuum")(rollback.vacuum)
+app.command("explain")(explain.command)
 app.add_typer(parity.app, name="parity", help="Compare the endpoint with the batch, bit for bit.")
 app.add_typer(spec.app, name="spec")
 app.add_typer(step.app, name="step")
@@ -101,8 +103,7 @@ def main() -> None:
         app()
     except LockstepError as error:
         if "--json" in sys.argv:
-            facts = {"error": type(error).__name__, "message": str(error), "retryable": error.retryable}
-            print(json.dumps(facts))
+            print(json.dumps({**_facts(error), "message": str(error)}))
         _tell(error)
         sys.exit(exit_code(error))
     except Exception as error:  # a bug of ours
@@ -117,9 +118,13 @@ def main() -> None:
 
 def _tell(error: LockstepError) -> None:
     if os.environ.get(VARIABLE) == "json":
-        log.error("%s", error, extra={"facts": {"error": type(error).__name__, "retryable": error.retryable}})
+        log.error("%s", error, extra={"facts": _facts(error)})
     else:
-        print(f"lockstep: error: {error}", file=sys.stderr)
+        print(told(error), file=sys.stderr)
+
+
+def _facts(error: LockstepError) -> dict[str, object]:
+    return {"error": type(error).__name__, "code": error.code, "retryable": error.retryable}
 
 
 def _keep_traceback() -> str:

@@ -8,7 +8,7 @@ import typer
 import yaml
 
 from lockstep.cli.options import SpecName, loaded_spec, settings
-from lockstep.errors import SpecError
+from lockstep.errors import SpecError, told
 from lockstep.run.exit_codes import exit_code
 from lockstep.specs.loading import LoadedSpec, json_schema, load_spec, spec_files
 from lockstep.specs.shadows import check_shadow_tables
@@ -34,7 +34,7 @@ def validate(
             print(f"ok: {path} ({loaded.spec.name})")
         except SpecError as error:
             failed = error
-            print(f"lockstep: error: {error}", file=sys.stderr)
+            print(told(error), file=sys.stderr)
     if failed is not None:
         raise typer.Exit(exit_code(failed))
 
