@@ -14,10 +14,12 @@ import typer
 import lockstep
 from lockstep.cli import (
     canary,
+    check,
     demo,
     explain,
     gateway,
     history,
+    init,
     key,
     labels,
     model,
@@ -67,6 +69,8 @@ def top(
     """One registered model, scored the same everywhere."""
 
 
+app.command("init", epilog=init.EXAMPLES)(init.command)
+app.command("check", epilog=check.EXAMPLES)(check.command)
 app.command("run")(run.command)
 app.command("package")(package.command)
 app.command("profile")(package.profile)
