@@ -7,6 +7,7 @@ from lockstep.data.nycflights13 import DemoDataNotInstalled
 from lockstep.data.stored_source import Days
 from lockstep.data.training_set import EmptyTrainingSet
 from lockstep.publish.online import errors as online
+from lockstep.scaffold import errors as scaffold
 from lockstep.scoring.mixture import ChallengerUnfit
 
 SPEC = "models/flight_delay/scoring.yaml"
@@ -19,6 +20,8 @@ SETTINGS = (
     errors.SettingsError("LOCKSTEP_WAREHOUSE_WAIT_S", got="soon", expected="a number of seconds, 0 or more"),
     errors.ProfileUnknown("standalon", folder="spark-conf", known=["gpu", "local", "standalone"]),
     errors.ProfileInvalid("gpu", problem="nothing sets spark.master", expected="one profile that does"),
+    scaffold.SpecExists("models/churn"),
+    scaffold.FolderUnwritable("models/churn", reason="Permission denied"),
 )
 ENVIRONMENT = (
     errors.EnvironmentFault("there is no nvidia-smi on this machine"),
@@ -96,6 +99,10 @@ INPUT = (
     errors.SourceFileChanged(
         f"var/data/flights/day={DAY}/part-0.parquet", expected="48211 bytes of 02:03:11", got="48377 bytes of 02:14:50"
     ),
+    scaffold.ChoiceNeeded("the key", found="no column is unique in the sample", option="--key COLUMN"),
+    scaffold.InputUnfit("s3://lake/customers", model="churn version 3", problems=["tenure: expected long, is missing"]),
+    scaffold.NameUnusable("churn probability", where="output"),
+    scaffold.NothingScored("churn version 3", rows=1000, reason="ValueError: could not convert string to float"),
     DemoDataNotInstalled("nycflights13", "no such package is installed"),
     EmptyTrainingSet("validation", Days(dt.date(2014, 7, 1), dt.date(2014, 7, 31))),
 )

@@ -1,5 +1,6 @@
 """The `lockstep` command: registers the sub-commands and turns errors into one message and an exit code."""
 
+import contextlib
 import json
 import logging
 import os
@@ -7,6 +8,7 @@ import signal
 import sys
 import tempfile
 import traceback
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -38,13 +40,16 @@ from lockstep.cli import (
 )
 from lockstep.errors import LockstepError, told
 from lockstep.run.exit_codes import BUG, exit_code
-from lockstep.run.logs import VARIABLE, configure_logs
+from lockstep.run.logs import configure_logs, is_json
 from lockstep.specs.settings import TELEMETRY_OFF
+from lockstep.specs.variables import SETTINGS_FILE
 
 EXIT_CODE_HELP = (
     "Exit codes: 0 ok, 1 bug, 2 usage, 3 spec or settings, 4 environment, 5 model registry, 6 input, 7 check failed, "
     "8 publish, 9 step out of order, 10 parity differs, 75 temporary (run the same command again), 130 interrupted."
 )
+# Says what is wrong with the settings, so it begins whatever is.
+FIND_OUT = ("doctor",)
 log = logging.getLogger("lockstep")
 app = typer.Typer(
     name="lockstep",
@@ -62,11 +67,23 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback(epilog=EXIT_CODE_HELP)
 def top(
-    version: Annotated[
+    ctx: typer.Context,
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Settings file; also LOCKSTEP_SETTINGS [default: lockstep.toml of the project]."
+        ),
+    ] = None,
+    _version: Annotated[
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
     """One registered model, scored the same everywhere."""
+    if settings is not None:
+        os.environ[SETTINGS_FILE] = str(settings.absolute())  # children read it too
+    lenient = contextlib.suppress(SettingsError) if ctx.invoked_subcommand in FIND_OUT else contextlib.nullcontext()
+    with lenient:
+        configure_logs(os.environ)
 
 
 app.command("init", epilog=init.EXAMPLES)(init.command)
@@ -86,6 +103,7 @@ app.command("vacuum")(rollback.vacuum)
 app.command("explain")(explain.command)
 app.add_typer(parity.app, name="parity", help="Compare the endpoint with the batch, bit for bit.")
 app.add_typer(spec.app, name="spec")
+app.add_typer(config.app, name="config")
 app.add_typer(step.app, name="step")
 app.add_typer(model.app, name="model")
 app.add_typer(key.app, name="key")
@@ -103,7 +121,6 @@ def main() -> None:
         os.environ.setdefault(name, value)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        configure_logs(os.environ)
         app()
     except LockstepError as error:
         if "--json" in sys.argv:
@@ -111,7 +128,7 @@ def main() -> None:
         _tell(error)
         sys.exit(exit_code(error))
     except Exception as error:  # a bug of ours
-        if os.environ.get(VARIABLE) == "json":
+        if _logs_json():
             log.critical("bug: %s; please report it", type(error).__name__, exc_info=True)
             sys.exit(BUG)
         if not sys.stderr.isatty():
@@ -121,7 +138,7 @@ def main() -> None:
 
 
 def _tell(error: LockstepError) -> None:
-    if os.environ.get(VARIABLE) == "json":
+    if _logs_json():
         log.error("%s", error, extra={"facts": _facts(error)})
     else:
         print(told(error), file=sys.stderr)
@@ -129,6 +146,12 @@ def _tell(error: LockstepError) -> None:
 
 def _facts(error: LockstepError) -> dict[str, object]:
     return {"error": type(error).__name__, "code": error.code, "retryable": error.retryable}
+
+
+def _logs_json() -> bool:
+    with contextlib.suppress(SettingsError):
+        return is_json(os.environ)
+    return False
 
 
 def _keep_traceback() -> str:

@@ -12,9 +12,13 @@ from lockstep.errors import RunFolderUnusable
 from lockstep.run.profiles import DEPLOY_MODE, FOLDER, MASTER, Property, load_profiles, profile_names, properties_text
 from lockstep.run.shipping import shipped_properties
 from lockstep.specs.settings import TELEMETRY_OFF, WAREHOUSE_VARIABLES, Settings
+from lockstep.specs.settings_file import layered
+from lockstep.specs.variables import SETTINGS_FILE
 
 GENERATED = "set by lockstep"
 EVENT_LOG, EVENT_FOLDER = "spark.eventLog.enabled", "spark.eventLog.dir"
+# What names a place of this machine alone; what a settings file says is in the other variables.
+OF_THIS_HOST = ("PYTHONPATH", SETTINGS_FILE)
 # How the driver gets a variable where it runs inside the cluster.
 DRIVER_ENV = {"yarn": "spark.yarn.appMasterEnv.", "k8s": "spark.kubernetes.driverEnv."}
 
@@ -71,7 +75,9 @@ class SparkSubmit:
 
 def data_python(settings: Settings, environ: Mapping[str, str]) -> Path:
     """Return the data-plane interpreter: `LOCKSTEP_DATA_PYTHON`, else that of `make setup`."""
-    return Path(environ.get("LOCKSTEP_DATA_PYTHON", settings.project_root / ".venv" / "data" / "bin" / "python"))
+    return Path(
+        layered(environ).get("LOCKSTEP_DATA_PYTHON", settings.project_root / ".venv" / "data" / "bin" / "python")
+    )
 
 
 def step_env(settings: Settings) -> dict[str, str]:
@@ -91,6 +97,8 @@ def step_env(settings: Settings) -> dict[str, str]:
         "LOCKSTEP_SPARK_ARCHIVE": settings.spark_archive,
         "LOCKSTEP_ACTOR": settings.actor,
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
+        **({"LOCKSTEP_DEVICE": settings.device} if settings.device != "auto" else {}),
+        **({SETTINGS_FILE: settings.settings_file} if settings.settings_file else {}),
         "PYTHONPATH": str(settings.project_root),
         "PYTHONUNBUFFERED": "1",
         "OMP_NUM_THREADS": "1",
@@ -145,7 +153,7 @@ def _generated(
     found |= shipped_properties(settings, python=python, in_cluster=in_cluster)
     prefix = DRIVER_ENV.get(re.split(r"\W", properties[MASTER].value)[0])
     if in_cluster and prefix is not None:
-        found |= {f"{prefix}{name}": value for name, value in env.items() if value and name != "PYTHONPATH"}
+        found |= {f"{prefix}{name}": value for name, value in env.items() if value and name not in OF_THIS_HOST}
     if EVENT_LOG in properties and properties[EVENT_LOG].value == "true":
         found[EVENT_FOLDER] = os.fspath(settings.home / "spark" / "events")
     return {key: Property(value, GENERATED) for key, value in found.items()}
