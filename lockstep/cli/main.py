@@ -17,6 +17,7 @@ import lockstep
 from lockstep.cli import (
     canary,
     check,
+    config,
     demo,
     explain,
     gateway,
@@ -38,7 +39,7 @@ from lockstep.cli import (
     trial,
     up,
 )
-from lockstep.errors import LockstepError, told
+from lockstep.errors import LockstepError, SettingsError, told
 from lockstep.run.exit_codes import BUG, exit_code
 from lockstep.run.logs import configure_logs, is_json
 from lockstep.specs.settings import TELEMETRY_OFF
