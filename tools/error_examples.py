@@ -1,6 +1,7 @@
 """One error of each class that the core and its steps may raise; what it says is the example of the errors index."""
 
 import datetime as dt
+from pathlib import Path
 
 from lockstep import errors
 from lockstep.data.nycflights13 import DemoDataNotInstalled
@@ -9,6 +10,7 @@ from lockstep.data.training_set import EmptyTrainingSet
 from lockstep.publish.online import errors as online
 from lockstep.scaffold import errors as scaffold
 from lockstep.scoring.mixture import ChallengerUnfit
+from lockstep.specs.settings_file import SettingsFileInvalid
 
 SPEC = "models/flight_delay/scoring.yaml"
 RUN = "var/runs/flight_delay/2013-08-08/5d1c9b0e2f7a"
@@ -20,6 +22,7 @@ SETTINGS = (
     errors.SettingsError("LOCKSTEP_WAREHOUSE_WAIT_S", got="soon", expected="a number of seconds, 0 or more"),
     errors.ProfileUnknown("standalon", folder="spark-conf", known=["gpu", "local", "standalone"]),
     errors.ProfileInvalid("gpu", problem="nothing sets spark.master", expected="one profile that does"),
+    SettingsFileInvalid(Path("lockstep.toml"), "line 3, key warehose: no such setting; did you mean 'warehouse'?"),
     scaffold.SpecExists("models/churn"),
     scaffold.FolderUnwritable("models/churn", reason="Permission denied"),
 )
