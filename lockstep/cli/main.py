@@ -19,6 +19,7 @@ from lockstep.cli import (
     check,
     config,
     demo,
+    explain,
     gateway,
     history,
     init,
@@ -39,7 +40,7 @@ from lockstep.cli import (
     up,
 )
 from lockstep.cli.examples import examples
-from lockstep.errors import LockstepError, SettingsError
+from lockstep.errors import LockstepError, SettingsError, told
 from lockstep.run.exit_codes import BUG, exit_code
 from lockstep.run.logs import configure_logs, is_json
 from lockstep.specs.settings import TELEMETRY_OFF
@@ -106,6 +107,7 @@ app.command("history", epilog=history.HISTORY_EXAMPLES)(history.history)
 app.command("diff", epilog=history.DIFF_EXAMPLES)(history.diff)
 app.command("rollback", epilog=rollback.ROLLBACK_EXAMPLES)(rollback.rollback)
 app.command("vacuum", epilog=rollback.VACUUM_EXAMPLES)(rollback.vacuum)
+app.command("explain", epilog=explain.EXAMPLES)(explain.command)
 app.add_typer(parity.app, name="parity", help="Compare the endpoint with the batch, bit for bit.")
 app.add_typer(spec.app, name="spec")
 app.add_typer(config.app, name="config")
@@ -129,8 +131,7 @@ def main() -> None:
         app()
     except LockstepError as error:
         if "--json" in sys.argv:
-            facts = {"error": type(error).__name__, "message": str(error), "retryable": error.retryable}
-            print(json.dumps(facts))
+            print(json.dumps({**_facts(error), "message": str(error)}))
         _tell(error)
         sys.exit(exit_code(error))
     except Exception as error:  # a bug of ours
@@ -145,9 +146,13 @@ def main() -> None:
 
 def _tell(error: LockstepError) -> None:
     if _logs_json():
-        log.error("%s", error, extra={"facts": {"error": type(error).__name__, "retryable": error.retryable}})
+        log.error("%s", error, extra={"facts": _facts(error)})
     else:
-        print(f"lockstep: error: {error}", file=sys.stderr)
+        print(told(error), file=sys.stderr)
+
+
+def _facts(error: LockstepError) -> dict[str, object]:
+    return {"error": type(error).__name__, "code": error.code, "retryable": error.retryable}
 
 
 def _logs_json() -> bool:

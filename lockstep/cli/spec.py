@@ -9,7 +9,7 @@ import yaml
 
 from lockstep.cli.examples import examples
 from lockstep.cli.options import SpecName, loaded_spec, settings
-from lockstep.errors import SpecError
+from lockstep.errors import SpecError, told
 from lockstep.run.exit_codes import exit_code
 from lockstep.specs.loading import json_schema, load_spec, spec_files
 from lockstep.steps.spec_files import check_files
@@ -38,7 +38,7 @@ def validate(
             print(f"ok: {path} ({loaded.spec.name})")
         except SpecError as error:
             failed = error
-            print(f"lockstep: error: {error}", file=sys.stderr)
+            print(told(error), file=sys.stderr)
     if failed is not None:
         raise typer.Exit(exit_code(failed))
 

@@ -8,6 +8,8 @@ from lockstep.errors import InputError, LockstepError, SpecError
 class SpecExists(SpecError):
     """There is something at the place of a new spec."""
 
+    code = "LS3008"
+
     def __init__(self, folder: str) -> None:
         self.path = folder
         self.problems = ("it exists",)
@@ -20,6 +22,8 @@ class SpecExists(SpecError):
 
 class FolderUnwritable(SpecError):
     """The folder of a new spec cannot be written."""
+
+    code = "LS3009"
 
     def __init__(self, folder: str, *, reason: str) -> None:
         self.path = folder
@@ -34,12 +38,16 @@ class FolderUnwritable(SpecError):
 class ChoiceNeeded(InputError):
     """Something must be chosen that neither the model nor the table says."""
 
+    code = "LS6029"
+
     def __init__(self, what: str, *, found: str, option: str) -> None:
         super().__init__(f"{what} must be named: {found}. Give {option}. Nothing was written.")
 
 
 class InputUnfit(InputError):
     """The columns of a table do not fit the signature of a model; all problems at once."""
+
+    code = "LS6030"
 
     def __init__(self, table: str, *, model: str, problems: Sequence[str]) -> None:
         listed = "\n".join(f"  {problem}" for problem in problems)
@@ -53,6 +61,8 @@ class InputUnfit(InputError):
 class NameUnusable(InputError):
     """A column has a name that cannot be published."""
 
+    code = "LS6031"
+
     def __init__(self, name: str, *, where: str) -> None:
         super().__init__(
             f"{where} {name!r} cannot be a column of a published table: names are letters, digits and underscores, "
@@ -62,6 +72,8 @@ class NameUnusable(InputError):
 
 class NothingScored(InputError):
     """A model gave no score for any row that it was tried on."""
+
+    code = "LS6032"
 
     def __init__(self, model: str, *, rows: int, reason: str) -> None:
         super().__init__(
