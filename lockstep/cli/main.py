@@ -16,11 +16,14 @@ import typer
 import lockstep
 from lockstep.cli import (
     canary,
+    check,
     config,
     demo,
     doctor,
+    explain,
     gateway,
     history,
+    init,
     key,
     labels,
     model,
@@ -38,7 +41,7 @@ from lockstep.cli import (
     up,
 )
 from lockstep.cli.examples import examples
-from lockstep.errors import LockstepError, SettingsError
+from lockstep.errors import LockstepError, SettingsError, told
 from lockstep.run.exit_codes import BUG, exit_code
 from lockstep.run.logs import configure_logs, is_json
 from lockstep.specs.settings import TELEMETRY_OFF
@@ -91,6 +94,8 @@ def top(
         configure_logs(os.environ)
 
 
+app.command("init", epilog=init.EXAMPLES)(init.command)
+app.command("check", epilog=check.EXAMPLES)(check.command)
 app.command("run", epilog=run.EXAMPLES)(run.command)
 app.command("package", epilog=package.PACKAGE_EXAMPLES)(package.command)
 app.command("profile", epilog=package.PROFILE_EXAMPLES)(package.profile)
@@ -104,6 +109,7 @@ app.command("history", epilog=history.HISTORY_EXAMPLES)(history.history)
 app.command("diff", epilog=history.DIFF_EXAMPLES)(history.diff)
 app.command("rollback", epilog=rollback.ROLLBACK_EXAMPLES)(rollback.rollback)
 app.command("vacuum", epilog=rollback.VACUUM_EXAMPLES)(rollback.vacuum)
+app.command("explain", epilog=explain.EXAMPLES)(explain.command)
 app.add_typer(parity.app, name="parity", help="Compare the endpoint with the batch, bit for bit.")
 app.add_typer(spec.app, name="spec")
 app.add_typer(config.app, name="config")
@@ -127,8 +133,7 @@ def main() -> None:
         app()
     except LockstepError as error:
         if "--json" in sys.argv:
-            facts = {"error": type(error).__name__, "message": str(error), "retryable": error.retryable}
-            print(json.dumps(facts))
+            print(json.dumps({**_facts(error), "message": str(error)}))
         _tell(error)
         sys.exit(exit_code(error))
     except Exception as error:  # a bug of ours
@@ -143,9 +148,13 @@ def main() -> None:
 
 def _tell(error: LockstepError) -> None:
     if _logs_json():
-        log.error("%s", error, extra={"facts": {"error": type(error).__name__, "retryable": error.retryable}})
+        log.error("%s", error, extra={"facts": _facts(error)})
     else:
-        print(f"lockstep: error: {error}", file=sys.stderr)
+        print(told(error), file=sys.stderr)
+
+
+def _facts(error: LockstepError) -> dict[str, object]:
+    return {"error": type(error).__name__, "code": error.code, "retryable": error.retryable}
 
 
 def _logs_json() -> bool:

@@ -32,6 +32,8 @@ SQLITE = "sqlite:///"
 class SettingsFileInvalid(SettingsError):
     """The settings file cannot be used; the message names the file, the line and the key."""
 
+    code = "LS3010"
+
     def __init__(self, path: Path, problem: str) -> None:
         LockstepError.__init__(self, f"settings file {path}: {problem}")
 
