@@ -17,9 +17,9 @@ from airflow.models.xcom import XComModel
 from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
-from lockstep_canary import CanaryOperator
 from sqlalchemy import insert
 
+from lockstep.airflow.canary import CanaryOperator
 from tests.dags.bags import parse
 from tests.dags.tasks import DataPlane, context
 

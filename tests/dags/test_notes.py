@@ -9,9 +9,9 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.utils.state import DagRunState, TaskInstanceState
-from lockstep_notes import KEY
-from lockstep_retries import telling
 
+from lockstep.airflow.notes import KEY
+from lockstep.airflow.retries import telling
 from tests.dags.test_breaker import backfill, fail, session, tables
 
 __all__ = ["session", "tables"]

@@ -29,7 +29,7 @@ class CanaryNote:
 
 def note_abort(dag_run: Any) -> None:
     """Write the note, in the scheduler's own transaction."""
-    from lockstep_plugin import spec_of
+    from lockstep.airflow.plugin import spec_of
 
     if spec_of(dag_run.dag_id) is None or dag_run.note:
         return

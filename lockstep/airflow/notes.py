@@ -72,6 +72,8 @@ def reasons_of(dag_run: "DagRun") -> list[str]:
     from sqlalchemy.orm import object_session
 
     session = object_session(dag_run)
+    if session is None:
+        return []
     of_run = (TaskInstance.dag_id == dag_run.dag_id, TaskInstance.run_id == dag_run.run_id)
     failed = select(TaskInstance).where(*of_run, TaskInstance.state == TaskInstanceState.FAILED)
     found = []

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from airflow.listeners import hookimpl
-from lockstep_notes import add_note
+
+from lockstep.airflow.notes import add_note
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -36,8 +37,7 @@ class BackfillBreaker:
 
 def schedule_of(dag_id: str) -> "Schedule | None":
     """Return the schedule of a scoring DAG's spec; none: it is not ours, or has no spec any more."""
-    from lockstep_plugin import spec_of
-
+    from lockstep.airflow.plugin import spec_of
     from lockstep.errors import LockstepError
     from lockstep.specs.loading import find_spec
     from lockstep.specs.settings import Settings
@@ -70,11 +70,13 @@ def pause_if_failing(dag_run: Any, schedule: "Schedule") -> str:
 
     most, zone = schedule.max_failed_days, ZoneInfo(schedule.timezone)
     session = object_session(dag_run)
+    if session is None or most is None:
+        return ""
     session.flush()  # Airflow's sessions do not by themselves, and the state of this run is news
     backfill = session.get(Backfill, dag_run.backfill_id)
     ours = (DagRun.backfill_id == dag_run.backfill_id, DagRun.state == DagRunState.FAILED)
     days = sorted(session.scalars(select(DagRun.logical_date).where(*ours)))
-    if backfill is None or backfill.is_paused or backfill.completed_at is not None or most is None or len(days) < most:
+    if backfill is None or backfill.is_paused or backfill.completed_at is not None or len(days) < most:
         return ""
     backfill.is_paused = True
     shown = ", ".join(f"{day.astimezone(zone):%Y-%m-%d}" for day in days[-most:])
