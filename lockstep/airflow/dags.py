@@ -12,6 +12,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Param
 
+from lockstep.airflow.ours import MODELS_ROOT, TAG
 from lockstep.airflow.picture import steps_section
 from lockstep.airflow.retries import FIRST_DELAY, LONGEST_DELAY, RETRIES, Patience
 from lockstep.specs.loading import LoadedSpec, load_spec, spec_files
@@ -29,9 +30,6 @@ DEFAULTS: Mapping[str, Any] = {
     "max_retry_delay": LONGEST_DELAY,
     "weight_rule": "upstream",
 }
-
-# Argument of every operator of ours: the folder that the DAG's spec is in, whatever LOCKSTEP_MODELS says to the worker.
-MODELS_ROOT = "models_root"
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +95,7 @@ def spec_dag(family: Family, loaded: LoadedSpec, *, page: str, tags: Sequence[st
         dag_id=family.dag_id(spec.name),
         doc_md=f"{page}\n{_facts(spec)}",
         default_args={"owner": spec.owner, MODELS_ROOT: str(loaded.folder.parent), **DEFAULTS},
-        tags=["lockstep", *tags, spec.model.name],
+        tags=[TAG, *tags, spec.model.name],
         auto_register=False,
         **kwargs,
     )

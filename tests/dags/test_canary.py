@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from airflow.listeners.listener import get_listener_manager
-from airflow.models.dag import DagModel
+from airflow.models.dag import DagModel, DagTag
 from airflow.models.dagbundle import DagBundleModel
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
@@ -77,7 +77,15 @@ def run(models: Path) -> Iterator[tuple[Any, DagRun]]:
     with create_session() as session:
         session.add(DagBundleModel(name="dags-folder"))
         session.flush()
-        session.add(DagModel(dag_id=DAG_ID, bundle_name="dags-folder", is_paused=False, is_stale=False))
+        session.add(
+            DagModel(
+                dag_id=DAG_ID,
+                tags=[DagTag(name="lockstep")],
+                bundle_name="dags-folder",
+                is_paused=False,
+                is_stale=False,
+            )
+        )
         session.flush()
         now = dt.datetime(2013, 8, 1, 4, tzinfo=dt.UTC)
         made = DagRun(
