@@ -22,7 +22,7 @@ from lockstep.run.java import find_java_home, site_packages
 from lockstep.run.partition_lock import Alone, alone
 from lockstep.run.processes import die_with_parent
 from lockstep.run.profiles import MASTER
-from lockstep.run.submit import data_python, spark_submit
+from lockstep.run.submit import check_data_python, data_python, spark_submit
 from lockstep.run.trials import scored
 from lockstep.specs.settings import Settings
 
@@ -82,7 +82,7 @@ class SparkJobOperator(SparkSubmitOperator):
     def _configure(self, settings: Settings) -> None:
         """Fill in what the settings of this machine and the connection say."""
         settings, master = self._connected(settings)
-        python = data_python(settings, os.environ)
+        python = check_data_python(data_python(settings, os.environ))
         java_home = find_java_home(os.environ, cache_root=settings.cache_root, package_roots=site_packages(python))
         submit = spark_submit(settings, self.job, (), python=python, java_home=java_home)
         check_master(settings.spark_profile, submit.properties[MASTER].value, master, connection=self._conn_id)

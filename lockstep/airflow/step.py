@@ -27,7 +27,7 @@ from lockstep.errors import LockstepError
 from lockstep.run.exit_codes import EXIT_CODES, PARITY_DIFFERS, TEMPORARY, USAGE
 from lockstep.run.logs import logged_message
 from lockstep.run.processes import die_with_parent
-from lockstep.run.submit import data_python, step_env
+from lockstep.run.submit import check_data_python, data_python, step_env
 from lockstep.specs.settings import Settings
 
 # What the same command cannot turn into a success. Exit code 1 is a crash: of Spark, or of code that a retry may meet
@@ -143,7 +143,8 @@ class StepOperator(LineageMixin, BaseOperator):
             AirflowException: It crashed, and may succeed when it is run again.
             AirflowFailException: It failed, and would fail again.
         """
-        python = data_python(task_settings(self.models_root), os.environ)
+        with failing_for_good():
+            python = check_data_python(data_python(task_settings(self.models_root), os.environ))
         command = [str(python), "-m", "lockstep", *map(str, arguments)]
         self.ran = command[3:]
         self.result = self.run_command(command, what=f"lockstep {' '.join(command[3:5])}")

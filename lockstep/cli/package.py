@@ -7,7 +7,7 @@ import typer
 
 from lockstep.cli.console import Console
 from lockstep.cli.options import AsJson, settings
-from lockstep.run.profiles import FOLDER, load_profiles, profile_names, properties_text
+from lockstep.run.profiles import load_profiles, profile_folders, profile_names, properties_text
 
 
 def command(
@@ -54,4 +54,4 @@ def profile(
     """
     where = settings()
     wanted = names or profile_names(where.spark_profile)
-    print(properties_text(load_profiles(wanted, where.project_root / FOLDER)), end="", flush=True)
+    print(properties_text(load_profiles(wanted, *profile_folders(where.project_root))), end="", flush=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lockstep.errors import SettingsError
+from lockstep.specs.shipped import checkout
 from lockstep.storage.files import Location, location
 
 # Every child process gets these: no dependency may call home.
@@ -51,7 +52,7 @@ class Settings:
 
     Attributes:
         home: State folder; everything below is beneath it unless set apart.
-        project_root: Folder of `jobs/`, `spark-conf/` and `models/`.
+        project_root: Folder of `models/`, and of `spark-conf/` with profiles of your own: the repository, or yours.
         data_root: Source tables, on a disk or in an object store.
         runs_root: Run folders, likewise.
         warehouses: Location of each kind of warehouse, where it is known.
@@ -62,7 +63,7 @@ class Settings:
         models_root: Scoring specs.
         tracking_uri: MLflow tracking and registry URI.
         mlflow_pages: Where MLflow's web pages are; empty: nobody said so.
-        spark_profile: Names of files in `spark-conf/`, separated by commas; overlays come last.
+        spark_profile: Names of files in a `spark-conf/`, separated by commas; overlays come last.
         spark_archive: Folder or URL of what executors get (`lockstep package`); empty: each has the environment.
         spark_history: Where Spark's history server is; empty: there is none.
         actor: Who is at work, for the ledger.
@@ -95,8 +96,8 @@ class Settings:
         Raises:
             SettingsError: A variable has an unusable value.
         """
-        project = Path(environ.get("LOCKSTEP_PROJECT", Path(__file__).parents[2])).absolute()
-        home = Path(environ.get("LOCKSTEP_HOME", project / "var")).absolute()
+        project = Path(environ.get("LOCKSTEP_PROJECT") or checkout() or Path.cwd()).absolute()
+        home = Path(environ.get("LOCKSTEP_HOME") or project / "var").absolute()
         tracking_uri = environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow' / 'mlflow.db'}"
 
         def local(variable: str, default: Path) -> Path:
