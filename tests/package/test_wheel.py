@@ -29,7 +29,8 @@ try:
 except SettingsError as error:
     said = str(error)
 print(json.dumps({
-    "code": lockstep.__file__, "dags": {d.dag_id: len(d.doc_md) for d in bag.dags.values()}, "errors": bag.import_errors,
+    "code": lockstep.__file__, "errors": bag.import_errors,
+    "dags": {d.dag_id: len(d.doc_md) for d in bag.dags.values()},
     "plugins": [p.name for p in plugins], "problems": problems, "project": str(settings.project_root), "said": said,
     "files": [str(submit.application), submit.env["SPARK_CONF_DIR"] + "/local.conf"], "path": submit.env["PYTHONPATH"],
 }))
