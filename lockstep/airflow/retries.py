@@ -62,7 +62,8 @@ def delay_after(failures: int) -> dt.timedelta:
 def airflow_error(error: LockstepError) -> AirflowException:
     """Return an error of ours as one of which Airflow knows whether to try again."""
     kind = TryLater if error.retryable else AirflowFailException
-    return telling(kind(str(error)), str(error))
+    text = f"[{error.code}] {error}"
+    return telling(kind(text), text)
 
 
 def telling(exception: AirflowException, reason: str) -> AirflowException:

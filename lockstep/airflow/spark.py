@@ -197,11 +197,12 @@ def check_master(profile: str, expected: str, master: str, *, connection: str) -
 
 
 def said_by_job(text: str) -> dict[str, Any] | None:
-    """Return the error that a job of `jobs/` named in its output, `{"error", "message"}`; None if it did not."""
+    """Return the error that a job of `jobs/` named, `{"error", "code", "message"}`; None if it did not."""
     for line in reversed(text.splitlines()):
         _, mark, facts = line.partition(ERROR_MARK)
         if mark and isinstance(value := json_object(facts), dict):
-            return {"error": value.get("type"), "message": value.get("message")}
+            code = {"code": value["code"]} if "code" in value else {}
+            return {"error": value.get("type"), "message": value.get("message"), **code}
     return None
 
 

@@ -61,14 +61,15 @@ def failure(
         what: Step or job.
         exit_code: Of the child; negative when a signal killed it.
         tail: Last lines of its log.
-        said: Its error, `{"error", "message"}`, which notes and alerts are made of.
+        said: Its error, `{"error", "code", "message"}`, which notes and alerts are made of.
     """
     cause = f"was killed by signal {-exit_code}" if exit_code < 0 else f"failed with exit code {exit_code}"
     message = "\n".join([f"{what} {cause}", *tail])
     kind = AirflowFailException if exit_code in PERMANENT_EXIT_CODES else AirflowException
     error = (TryLater if exit_code == TEMPORARY else kind)(message)
     facts = said if said is not None and "error" in said else {}
-    error.told = Told(exit_code, error=str(facts.get("error", "")), message=str(facts.get("message", "")))
+    code = f"[{facts['code']}] " if "code" in facts else ""
+    error.told = Told(exit_code, error=str(facts.get("error", "")), message=f"{code}{facts.get('message', '')}")
     return telling(error, error.told.message or f"{what} {cause}")
 
 

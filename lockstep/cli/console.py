@@ -14,7 +14,25 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from lockstep.run.logs import is_json
 
-STATE_LEVELS = {"done": logging.INFO, "failed": logging.ERROR, "stopped": logging.WARNING}
+STATE_LEVELS = {
+    "done": logging.INFO,
+    "ok": logging.INFO,
+    "skipped": logging.INFO,
+    "warning": logging.WARNING,
+    "stopped": logging.WARNING,
+    "problem": logging.ERROR,
+    "failed": logging.ERROR,
+}
+# On a terminal, and elsewhere.
+MARKS = {
+    "done": ("[green]✓[/green]", "ok  "),
+    "ok": ("[green]✓[/green]", "ok  "),
+    "skipped": ("[dim]-[/dim]", "-   "),
+    "warning": ("[yellow]![/yellow]", "WARN"),
+    "stopped": ("[yellow]■[/yellow]", "STOP"),
+    "problem": ("[red]✗[/red]", "FAIL"),
+    "failed": ("[red]✗[/red]", "FAIL"),
+}
 
 log = logging.getLogger("lockstep.run")
 
@@ -69,6 +87,29 @@ class Console:
                 self._bar = None
         self._line("done", name, began, told[0])
 
+    @contextlib.contextmanager
+    def finding(self, name: str) -> Iterator[Callable[[str, str, str], None]]:
+        """Show a part of an examination while it lasts; the body is given a function for state, text and what to do."""
+        began, told = time.monotonic(), [("stopped", "", "")]
+        with contextlib.ExitStack() as stack:
+            if self._rich.is_terminal and not self._logs:
+                stack.enter_context(self._rich.status(name))
+            yield lambda state, text, to_do: told.__setitem__(0, (state, text, to_do))
+        state, text, to_do = told[0]
+        lines = [line for line in text.splitlines() if line]
+        self._line(state, name, began, lines[0] if lines else "")
+        for line in lines[1:]:
+            self._indented(line)
+        if to_do:
+            self._indented(f"to do: {to_do}")
+
+    def _indented(self, text: str) -> None:
+        """Say more of the line above."""
+        if self._logs:
+            log.info("%s", text)
+            return
+        self._rich.print(f"{'':7}{text}", markup=False)
+
     def progress(self, done: int, total: int, text: str = "") -> None:
         """Move the bar of the step that runs, in rows, and say something behind it."""
         if self._bar is not None:
@@ -91,9 +132,7 @@ class Console:
             facts = {"step": name, "state": state, "seconds": round(time.monotonic() - began, 3)}
             log.log(STATE_LEVELS[state], "%s %s: %s", name, state, text, extra={"facts": facts})
             return
-        mark = {"done": "[green]✓[/green]", "failed": "[red]✗[/red]", "stopped": "[yellow]■[/yellow]"}[state]
-        if not self._rich.is_terminal:
-            mark = {"done": "ok  ", "failed": "FAIL", "stopped": "STOP"}[state]
+        mark = MARKS[state][0 if self._rich.is_terminal else 1]
         seconds = f"{time.monotonic() - began:6.1f} s"
         self._rich.print(f"  {mark} {name:<12} {seconds}  ", end="")
         self._rich.print(text, markup=False)

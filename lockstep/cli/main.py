@@ -1,5 +1,6 @@
 """The `lockstep` command: registers the sub-commands and turns errors into one message and an exit code."""
 
+import contextlib
 import json
 import logging
 import os
@@ -7,6 +8,7 @@ import signal
 import sys
 import tempfile
 import traceback
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,9 +16,13 @@ import typer
 import lockstep
 from lockstep.cli import (
     canary,
+    check,
+    config,
     demo,
+    explain,
     gateway,
     history,
+    init,
     key,
     labels,
     model,
@@ -33,15 +39,24 @@ from lockstep.cli import (
     trial,
     up,
 )
-from lockstep.errors import LockstepError
+from lockstep.cli.examples import examples
+from lockstep.errors import LockstepError, SettingsError, told
 from lockstep.run.exit_codes import BUG, exit_code
-from lockstep.run.logs import VARIABLE, configure_logs
+from lockstep.run.logs import configure_logs, is_json
 from lockstep.specs.settings import TELEMETRY_OFF
+from lockstep.specs.variables import SETTINGS_FILE
 
 EXIT_CODE_HELP = (
     "Exit codes: 0 ok, 1 bug, 2 usage, 3 spec or settings, 4 environment, 5 model registry, 6 input, 7 check failed, "
     "8 publish, 9 step out of order, 10 parity differs, 75 temporary (run the same command again), 130 interrupted."
 )
+FIRST = examples(
+    "lockstep demo",
+    "lockstep run flight_delay --date 2013-08-01",
+    "lockstep config show --origin",
+)
+# Says what is wrong with the settings, so it begins whatever is.
+FIND_OUT = ("doctor",)
 log = logging.getLogger("lockstep")
 app = typer.Typer(
     name="lockstep",
@@ -57,29 +72,45 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(epilog=EXIT_CODE_HELP)
+@app.callback(epilog=f"{EXIT_CODE_HELP}\n\n{FIRST}")
 def top(
-    version: Annotated[
+    ctx: typer.Context,
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Settings file; also LOCKSTEP_SETTINGS [default: lockstep.toml of the project]."
+        ),
+    ] = None,
+    _version: Annotated[
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
     """One registered model, scored the same everywhere."""
+    if settings is not None:
+        os.environ[SETTINGS_FILE] = str(settings.absolute())  # children read it too
+    lenient = contextlib.suppress(SettingsError) if ctx.invoked_subcommand in FIND_OUT else contextlib.nullcontext()
+    with lenient:
+        configure_logs(os.environ)
 
 
-app.command("run")(run.command)
-app.command("package")(package.command)
-app.command("profile")(package.profile)
-app.command("serve")(serve.command)
+app.command("init", epilog=init.EXAMPLES)(init.command)
+app.command("check", epilog=check.EXAMPLES)(check.command)
+app.command("run", epilog=run.EXAMPLES)(run.command)
+app.command("package", epilog=package.PACKAGE_EXAMPLES)(package.command)
+app.command("profile", epilog=package.PROFILE_EXAMPLES)(package.profile)
+app.command("serve", epilog=serve.EXAMPLES)(serve.command)
 app.command("serve-worker", hidden=True)(serve.worker)
 app.command("predict", epilog=predict.EXAMPLES)(predict.command)
-app.command("up")(up.command)
-app.command("demo")(demo.command)
-app.command("history")(history.history)
-app.command("diff")(history.diff)
-app.command("rollback")(rollback.rollback)
-app.command("vacuum")(rollback.vacuum)
+app.command("up", epilog=up.EXAMPLES)(up.command)
+app.command("demo", epilog=demo.EXAMPLES)(demo.command)
+app.command("history", epilog=history.HISTORY_EXAMPLES)(history.history)
+app.command("diff", epilog=history.DIFF_EXAMPLES)(history.diff)
+app.command("rollback", epilog=rollback.ROLLBACK_EXAMPLES)(rollback.rollback)
+app.command("vacuum", epilog=rollback.VACUUM_EXAMPLES)(rollback.vacuum)
+app.command("explain", epilog=explain.EXAMPLES)(explain.command)
 app.add_typer(parity.app, name="parity", help="Compare the endpoint with the batch, bit for bit.")
 app.add_typer(spec.app, name="spec")
+app.add_typer(config.app, name="config")
 app.add_typer(step.app, name="step")
 app.add_typer(model.app, name="model")
 app.add_typer(key.app, name="key")
@@ -97,16 +128,14 @@ def main() -> None:
         os.environ.setdefault(name, value)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        configure_logs(os.environ)
         app()
     except LockstepError as error:
         if "--json" in sys.argv:
-            facts = {"error": type(error).__name__, "message": str(error), "retryable": error.retryable}
-            print(json.dumps(facts))
+            print(json.dumps({**_facts(error), "message": str(error)}))
         _tell(error)
         sys.exit(exit_code(error))
     except Exception as error:  # a bug of ours
-        if os.environ.get(VARIABLE) == "json":
+        if _logs_json():
             log.critical("bug: %s; please report it", type(error).__name__, exc_info=True)
             sys.exit(BUG)
         if not sys.stderr.isatty():
@@ -116,10 +145,20 @@ def main() -> None:
 
 
 def _tell(error: LockstepError) -> None:
-    if os.environ.get(VARIABLE) == "json":
-        log.error("%s", error, extra={"facts": {"error": type(error).__name__, "retryable": error.retryable}})
+    if _logs_json():
+        log.error("%s", error, extra={"facts": _facts(error)})
     else:
-        print(f"lockstep: error: {error}", file=sys.stderr)
+        print(told(error), file=sys.stderr)
+
+
+def _facts(error: LockstepError) -> dict[str, object]:
+    return {"error": type(error).__name__, "code": error.code, "retryable": error.retryable}
+
+
+def _logs_json() -> bool:
+    with contextlib.suppress(SettingsError):
+        return is_json(os.environ)
+    return False
 
 
 def _keep_traceback() -> str:

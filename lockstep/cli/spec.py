@@ -7,17 +7,22 @@ from typing import Annotated
 import typer
 import yaml
 
+from lockstep.cli.examples import examples
 from lockstep.cli.options import SpecName, loaded_spec, settings
-from lockstep.errors import SpecError
+from lockstep.errors import SpecError, told
 from lockstep.run.exit_codes import exit_code
-from lockstep.specs.loading import LoadedSpec, json_schema, load_spec, spec_files
-from lockstep.specs.shadows import check_shadow_tables
-from lockstep.specs.training_spec import LABEL_QUERY
+from lockstep.specs.loading import json_schema, load_spec, spec_files
+from lockstep.steps.spec_files import check_files
 
 app = typer.Typer(help="Validate, show and describe scoring specs.", no_args_is_help=True)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep spec validate",
+        "lockstep spec validate models/flight_delay",
+    )
+)
 def validate(
     paths: Annotated[list[Path] | None, typer.Argument(help="scoring.yaml files or their folders; none: all.")] = None,
 ) -> None:
@@ -29,37 +34,30 @@ def validate(
     for path in found:
         try:
             loaded = load_spec(path)
-            _check_files(loaded)
-            check_shadow_tables(loaded)
+            check_files(loaded)
             print(f"ok: {path} ({loaded.spec.name})")
         except SpecError as error:
             failed = error
-            print(f"lockstep: error: {error}", file=sys.stderr)
+            print(told(error), file=sys.stderr)
     if failed is not None:
         raise typer.Exit(exit_code(failed))
 
 
-def _check_files(loaded: LoadedSpec) -> None:
-    from lockstep.quality.suites import check_suite_file
-
-    spec = loaded.spec
-    query = [] if spec.input.query is None else [spec.input.query]
-    labels = [] if spec.labels is None else [spec.labels.query]
-    training = [] if spec.training is None else [spec.training.script]
-    label = [LABEL_QUERY] if spec.training is not None and spec.training.build else []
-    for name in (*query, *spec.reporting.values(), *labels, *training, *label):
-        loaded.file(name)
-    check_suite_file(loaded.file(spec.checks.gate), gate=True)
-    check_suite_file(loaded.file(spec.checks.audit))
-
-
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep spec show flight_delay",
+    )
+)
 def show(name: SpecName) -> None:
     """Print a spec with all defaults filled in."""
     print(yaml.safe_dump(loaded_spec(name).spec.model_dump(mode="json"), sort_keys=False, width=120), end="")
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep spec schema > scoring.schema.json",
+    )
+)
 def schema() -> None:
     """Print the JSON Schema of a scoring spec, for editors."""
     print(json_schema())

@@ -7,6 +7,8 @@ from lockstep.serving.errors import EndpointUnavailable
 class TargetInvalid(SettingsError):
     """The address of an endpoint, or what the client is to send along, cannot be used."""
 
+    code = "LS3007"
+
     def __init__(self, problem: str) -> None:
         LockstepError.__init__(self, problem)
 
@@ -14,9 +16,13 @@ class TargetInvalid(SettingsError):
 class RowsUnfit(InputError):
     """Rows do not fit the inputs of the model; nothing was sent of them."""
 
+    code = "LS6025"
+
 
 class FileUnfit(InputError):
     """A file of rows cannot be read."""
+
+    code = "LS6026"
 
     def __init__(self, name: str, *, problem: str) -> None:
         super().__init__(f"{name} cannot be read: {problem}")
@@ -24,6 +30,8 @@ class FileUnfit(InputError):
 
 class OutputUnwritable(EnvironmentFault):
     """A file for predictions cannot be written."""
+
+    code = "LS4032"
 
     def __init__(self, name: str, *, problem: str) -> None:
         super().__init__(f"{name} cannot be written: {problem}. Nothing is left of it.")
@@ -37,6 +45,8 @@ class Unanswered(EndpointUnavailable):
         problem: What happened instead.
         rows: First row of the input that the request was for, and the one after its last; none: it was for no rows.
     """
+
+    code = "LS4033"
 
     def __init__(self, url: str, *, problem: str) -> None:
         self.url, self.problem = url, problem
@@ -60,6 +70,8 @@ class ConnectionFailed(Unanswered):
         refused: Whether nobody listened, so that nothing was sent.
     """
 
+    code = "LS4034"
+
     def __init__(self, url: str, *, problem: str, refused: bool = False) -> None:
         self.refused = refused
         super().__init__(url, problem=problem)
@@ -68,6 +80,8 @@ class ConnectionFailed(Unanswered):
 class AnswerInvalid(Unanswered):
     """An answer is not one of the protocol."""
 
+    code = "LS4035"
+
     def __init__(self, url: str, *, problem: str) -> None:
         super().__init__(url, problem=f"gave an answer outside the protocol: {problem}")
 
@@ -75,12 +89,16 @@ class AnswerInvalid(Unanswered):
 class AnswerTooLate(Unanswered):
     """No answer came before the client's deadline."""
 
+    code = "LS4036"
+
     def __init__(self, url: str, *, timeout_s: float) -> None:
         super().__init__(url, problem=f"did not answer within {timeout_s:g} s")
 
 
 class VersionsDiffer(RegistryError):
     """Rows of one prediction were answered by several versions, and one is asked for."""
+
+    code = "LS5011"
 
     def __init__(self, versions: list[str]) -> None:
         told = "; ".join(versions)
@@ -98,6 +116,8 @@ class Refusal(LockstepError):
         rows: First row of the input that the request was for, and the one after its last; none: it was for no rows.
         retry_after_s: When to come back, if it said so.
     """
+
+    code = "LS1030"
 
     def __init__(
         self,
@@ -124,33 +144,45 @@ class Refusal(LockstepError):
 class RequestRefused(Refusal, InputError):
     """The rows do not fit the model, or it has no finite score for one of them."""
 
+    code = "LS6027"
+
 
 class RequestTooLarge(RequestRefused):
     """The request is larger than the endpoint takes."""
+
+    code = "LS6028"
 
 
 class AccessRefused(Refusal, EnvironmentFault):
     """Credentials are missing, not accepted, or do not allow this."""
 
+    code = "LS4037"
+
 
 class ModelNotServed(Refusal, RegistryError):
     """The model or the version is not served."""
+
+    code = "LS5012"
 
 
 class EndpointBusy(Refusal, EnvironmentFault):
     """Too much to do, too many requests, or not ready; may do later."""
 
+    code = "LS4038"
     retryable = True
 
 
 class DeadlineRefused(Refusal, EnvironmentFault):
     """The endpoint could not answer before the deadline, and scored nothing."""
 
+    code = "LS4039"
     retryable = True
 
 
 class EndpointFailed(Refusal, EnvironmentFault):
     """The endpoint failed."""
+
+    code = "LS4040"
 
 
 HTTP_ERRORS: dict[int, type[Refusal]] = {

@@ -30,7 +30,7 @@ def scan_iceberg(table: Table, day: Day, data_root: Location) -> TableScan:
         ColumnTypeMismatch: The day column holds neither dates nor texts.
     """
     label = table.label if table.path is None else absolute(table.path, data_root)
-    iceberg = _load(table, label)
+    iceberg = iceberg_table(table, label)
     schema = iceberg.schema()
     names = [field.name for field in schema.fields]
     check_whole(table, day, has_column=day.column in names, label=label)
@@ -45,7 +45,8 @@ def scan_iceberg(table: Table, day: Day, data_root: Location) -> TableScan:
     return TableScan(label, tuple(files), schema=_arrow_schema(schema), columns_of=_by_field_id(iceberg, label))
 
 
-def _load(table: Table, label: str) -> "IcebergTable":
+def iceberg_table(table: Table, label: str) -> "IcebergTable":
+    """Open an Iceberg table, or raise `TableNotFound`; `label` is its path where it has one."""
     from pyiceberg.catalog import load_catalog
     from pyiceberg.exceptions import NoSuchTableError, NotInstalledError, RESTError
     from pyiceberg.table import StaticTable

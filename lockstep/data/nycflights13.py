@@ -43,6 +43,8 @@ PLANES_SCHEMA = (
 class DemoDataNotInstalled(InputError):
     """The package that carries the demonstration data is not installed."""
 
+    code = "LS6017"
+
     def __init__(self, package: str, problem: str) -> None:
         super().__init__(
             f"the data package {package} cannot be read: {problem}. "

@@ -39,6 +39,8 @@ ROW_GROUP_BYTES = 2 * 2**20  # small row groups give Petastorm something to shuf
 class EmptyTrainingSet(InputError):
     """A split has no labelled row."""
 
+    code = "LS6018"
+
     def __init__(self, split: str, days: Days) -> None:
         super().__init__(
             f"the {split} split has no labelled rows for {days.first} to {days.last}. "

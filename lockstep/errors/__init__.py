@@ -62,7 +62,8 @@
         ├── StaleRun               a newer run owns the partition
         └── StagedFileChanged
 
-Constructors take facts; messages say what failed, where, what was expected, what was got, what to do.
+Constructors take facts; messages say what failed, where, what was expected, what was got, what to do. Each class has a
+code of its own, which `lockstep explain` and docs/errors.md explain from `index.yaml`.
 """
 
 from lockstep.errors.base import (
@@ -197,6 +198,7 @@ __all__ = [
     "WarehouseLocked",
     "WarehouseUnreachable",
     "revive",
+    "told",
 ]
 
 
@@ -208,3 +210,8 @@ def revive(name: str, message: str) -> LockstepError | None:
     error = kind.__new__(kind)
     Exception.__init__(error, message)
     return error
+
+
+def told(error: LockstepError) -> str:
+    """Return an error as a command tells it: its code, its message, and where there is more."""
+    return f"lockstep: error: [{error.code}] {error}\n  more: lockstep explain {error.code}"

@@ -8,6 +8,8 @@ from lockstep.errors.stages import EnvironmentFault, RegistryError, SettingsErro
 class ProfileUnknown(SettingsError):
     """A Spark profile is asked for that does not exist."""
 
+    code = "LS3003"
+
     def __init__(self, name: str, *, folder: str, known: Sequence[str]) -> None:
         Exception.__init__(
             self,
@@ -20,12 +22,16 @@ class ProfileUnknown(SettingsError):
 class ProfileInvalid(SettingsError):
     """A Spark profile cannot be used as it is."""
 
+    code = "LS3004"
+
     def __init__(self, profile: str, *, problem: str, expected: str) -> None:
         Exception.__init__(self, f"Spark profile {profile} cannot be used: {problem}; expected {expected}.")
 
 
 class ArchiveMissing(EnvironmentFault):
     """The executors are to get an archive that nobody has made."""
+
+    code = "LS4010"
 
     def __init__(self, path: str, *, what: str, command: str) -> None:
         super().__init__(
@@ -37,12 +43,16 @@ class ArchiveMissing(EnvironmentFault):
 class PackagingFailed(EnvironmentFault):
     """The archive for the executors cannot be made from this environment."""
 
+    code = "LS4011"
+
     def __init__(self, what: str, *, problem: str, to_do: str) -> None:
         super().__init__(f"{what} cannot be packaged: {problem}. {to_do}")
 
 
 class EnvironmentsDiffer(EnvironmentFault):
     """An executor would score with other versions than the driver has."""
+
+    code = "LS4012"
 
     def __init__(self, where: str, *, python: str, differences: str) -> None:
         super().__init__(
@@ -55,6 +65,7 @@ class EnvironmentsDiffer(EnvironmentFault):
 class ArtifactUnreachable(RegistryError):
     """A machine cannot read the files of a model."""
 
+    code = "LS5005"
     retryable = True
 
     def __init__(self, model: str, *, location: str, host: str, reason: str) -> None:

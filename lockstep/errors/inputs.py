@@ -8,9 +8,13 @@ from lockstep.errors.base import LockstepError
 class InputError(LockstepError):
     """The input of a run is wrong; nothing was scored."""
 
+    code = "LS6001"
+
 
 class DateInvalid(InputError):
     """A date on the command line or in a task cannot be used."""
+
+    code = "LS6002"
 
     def __init__(
         self, text: str, *, problem: str, advice: str = "expected a day as YYYY-MM-DD, such as 2013-08-01"
@@ -21,6 +25,8 @@ class DateInvalid(InputError):
 class ModelChoiceInvalid(InputError):
     """What was asked for names no version of a model."""
 
+    code = "LS6003"
+
     def __init__(self, text: str, *, problem: str = "names no model version") -> None:
         super().__init__(
             f"model {text!r} {problem}; expected an alias such as '@champion', a version such as '17', or "
@@ -30,6 +36,8 @@ class ModelChoiceInvalid(InputError):
 
 class NothingPublished(InputError):
     """`as-published` was asked for, and the model made nothing that is live of the day."""
+
+    code = "LS6004"
 
     def __init__(self, table: str, *, partition: str, model: str, made_by: str | None) -> None:
         found = "nothing of that day is live" if made_by is None else f"model {made_by!r} made it"
@@ -42,6 +50,8 @@ class NothingPublished(InputError):
 class TableNotFound(InputError):
     """There is no table of the declared kind at the place."""
 
+    code = "LS6005"
+
     def __init__(self, table: str, *, kind: str, reason: str) -> None:
         super().__init__(
             f"{table} is no {kind} table that can be read: {reason}. Nothing was scored. "
@@ -52,12 +62,16 @@ class TableNotFound(InputError):
 class TableUnsupported(InputError):
     """The table is there, and has something that direct reading would get wrong."""
 
+    code = "LS6006"
+
     def __init__(self, table: str, *, problem: str, advice: str) -> None:
         super().__init__(f"table {table} cannot be scored directly: {problem}. Nothing was scored. {advice}.")
 
 
 class FileUnreadable(InputError):
     """A data file is gone, damaged, not Parquet, or not allowed to be read."""
+
+    code = "LS6007"
 
     def __init__(self, path: str, *, reason: str) -> None:
         super().__init__(
@@ -69,6 +83,8 @@ class FileUnreadable(InputError):
 class PartitionNotFound(InputError):
     """The source has no such partition."""
 
+    code = "LS6008"
+
     def __init__(self, source: str, *, path: str, partition: str, available: str) -> None:
         super().__init__(
             f"source {source!r} has no partition {partition} under {path}; available: {available}. "
@@ -78,6 +94,8 @@ class PartitionNotFound(InputError):
 
 class EmptyPartition(InputError):
     """The partition exists and holds no row."""
+
+    code = "LS6009"
 
     def __init__(self, source: str, *, path: str, partition: str) -> None:
         super().__init__(
@@ -90,6 +108,8 @@ class EmptyPartition(InputError):
 class ColumnMissing(InputError):
     """A column that the spec or the model needs is not there."""
 
+    code = "LS6010"
+
     def __init__(self, column: str, *, where: str, expected: str, got: Sequence[str]) -> None:
         super().__init__(
             f"column {column!r} is missing in {where}; expected {expected}, got the columns {', '.join(got)}. "
@@ -99,6 +119,8 @@ class ColumnMissing(InputError):
 
 class ColumnTypeMismatch(InputError):
     """A column has another type than the spec or the model declares."""
+
+    code = "LS6011"
 
     def __init__(self, column: str, *, where: str, expected: str, got: str) -> None:
         super().__init__(
@@ -110,12 +132,16 @@ class ColumnTypeMismatch(InputError):
 class QueryFailed(InputError):
     """The feature query does not run."""
 
+    code = "LS6012"
+
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"the feature query {path} failed: {reason}")
 
 
 class LabelsUnusable(InputError):
     """What the labels query gives cannot be compared with the scores."""
+
+    code = "LS6013"
 
     def __init__(self, query: str, *, partition: str, problem: str, advice: str) -> None:
         super().__init__(
@@ -127,6 +153,8 @@ class LabelsUnusable(InputError):
 class RowsUnreadable(InputError):
     """The live rows of a partition can be read neither from their run nor from the warehouse."""
 
+    code = "LS6014"
+
     def __init__(self, table: str, *, partition: str, reason: str) -> None:
         super().__init__(
             f"the live rows of {partition} of {table} cannot be read: {reason}. Their performance was not measured. "
@@ -137,6 +165,8 @@ class RowsUnreadable(InputError):
 class InputChanged(InputError):
     """The source files are no longer those that the plan froze."""
 
+    code = "LS6015"
+
     def __init__(self, partition: str, *, changed: int) -> None:
         super().__init__(
             f"the source data of partition {partition} changed after the run was planned ({changed} files differ). "
@@ -146,6 +176,8 @@ class InputChanged(InputError):
 
 class SourceFileChanged(InputChanged):
     """A data file is no longer the one whose units were planned."""
+
+    code = "LS6016"
 
     def __init__(self, path: str, *, expected: str, got: str) -> None:
         InputError.__init__(

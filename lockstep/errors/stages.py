@@ -8,6 +8,8 @@ from lockstep.errors.base import LockstepError
 class SpecError(LockstepError):
     """A scoring spec is wrong."""
 
+    code = "LS3001"
+
     def __init__(self, path: str, problems: Sequence[str]) -> None:
         self.path = path
         self.problems = tuple(problems)
@@ -17,6 +19,8 @@ class SpecError(LockstepError):
 class SettingsError(LockstepError):
     """An environment variable has an unusable value."""
 
+    code = "LS3002"
+
     def __init__(self, variable: str, *, got: str, expected: str) -> None:
         super().__init__(f"environment variable {variable} is {got!r}; expected {expected}")
 
@@ -24,9 +28,13 @@ class SettingsError(LockstepError):
 class EnvironmentFault(LockstepError):
     """The machine lacks something that the run needs."""
 
+    code = "LS4001"
+
 
 class JavaNotFound(EnvironmentFault):
     """No Java runtime that Spark can use."""
+
+    code = "LS4002"
 
     def __init__(self, tried: Sequence[str]) -> None:
         lines = "\n".join(f"  {t}" for t in tried) or "  (no candidate found)"
@@ -40,6 +48,8 @@ class JavaNotFound(EnvironmentFault):
 class RunFolderUnusable(EnvironmentFault):
     """The run folder cannot be written."""
 
+    code = "LS4003"
+
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(
             f"cannot write the run folder {path}: {reason}. Nothing was published. "
@@ -49,6 +59,8 @@ class RunFolderUnusable(EnvironmentFault):
 
 class StoreUnusable(EnvironmentFault, OSError):
     """An object store refuses, is not there, or was away for longer than is waited; an `OSError`, as of files."""
+
+    code = "LS4004"
 
     def __str__(self) -> str:
         """Say what is wrong, where, and what to do."""
@@ -63,6 +75,7 @@ class StoreUnusable(EnvironmentFault, OSError):
 class SparkJobFailed(EnvironmentFault):
     """A spark-submit ended with an exit code of its own, not with one of our errors."""
 
+    code = "LS4005"
     retryable = True
 
     def __init__(self, application: str, *, exit_code: int, log_path: str, last_error: str) -> None:
@@ -75,6 +88,7 @@ class SparkJobFailed(EnvironmentFault):
 class MemoryExhausted(EnvironmentFault):
     """Memory ran out on every row of a block, so that it is not a row's fault."""
 
+    code = "LS4006"
     retryable = True
 
     def __init__(self, device: str, *, rows: int) -> None:
@@ -88,6 +102,7 @@ class MemoryExhausted(EnvironmentFault):
 class PartitionBusy(EnvironmentFault):
     """Another run computes the same partition of the same spec."""
 
+    code = "LS4007"
     retryable = True
 
     def __init__(self, what: str, *, step: str, holder: str, waited_s: float) -> None:
@@ -101,6 +116,7 @@ class PartitionBusy(EnvironmentFault):
 class PartitionLost(EnvironmentFault):
     """This process gave no sign of life for so long that another one took over its partition."""
 
+    code = "LS4008"
     retryable = True
 
     def __init__(self, what: str, *, step: str) -> None:
@@ -114,6 +130,8 @@ class PartitionLost(EnvironmentFault):
 class DeviceMissing(EnvironmentFault):
     """A GPU was asked for, and there is none that the library which scores can use."""
 
+    code = "LS4009"
+
     def __init__(self, wanted: str, *, found: str, library: str = "torch") -> None:
         super().__init__(
             f"LOCKSTEP_DEVICE asks for {wanted}, but {library} sees {found}. Check the driver (`nvidia-smi`), that the "
@@ -125,9 +143,13 @@ class DeviceMissing(EnvironmentFault):
 class RegistryError(LockstepError):
     """The model registry cannot give the model."""
 
+    code = "LS5001"
+
 
 class ModelNotFound(RegistryError):
     """No such registered model, version or alias."""
+
+    code = "LS5002"
 
     def __init__(self, name: str, *, wanted: str, tracking_uri: str, known: Sequence[str] = ()) -> None:
         has = f" It has: {', '.join(known)}." if known else ""
@@ -139,6 +161,8 @@ class ModelNotFound(RegistryError):
 
 class AliasMoved(RegistryError):
     """An alias points elsewhere than it did when somebody decided to move it."""
+
+    code = "LS5003"
 
     def __init__(self, name: str, *, alias: str, expected: int, found: int | None) -> None:
         then = f"version {expected}" if expected else "nothing"
@@ -152,6 +176,7 @@ class AliasMoved(RegistryError):
 class RegistryUnavailable(RegistryError):
     """The registry did not answer."""
 
+    code = "LS5004"
     retryable = True
 
     def __init__(self, tracking_uri: str, reason: str) -> None:
@@ -164,12 +189,16 @@ class RegistryUnavailable(RegistryError):
 class ArtifactInvalid(RegistryError):
     """The registered artifact is not something Lockstep can score with."""
 
+    code = "LS5006"
+
     def __init__(self, model: str, problem: str) -> None:
         super().__init__(f"the artifact of model {model} cannot be used: {problem}")
 
 
 class PrecisionUnsupported(RegistryError):
     """A model cannot be scored in the precision that its spec asks for."""
+
+    code = "LS5007"
 
     def __init__(self, model: str, *, wanted: str, reason: str) -> None:
         super().__init__(
@@ -180,6 +209,8 @@ class PrecisionUnsupported(RegistryError):
 
 class RequirementsDiffer(RegistryError):
     """The libraries that are installed are not those that the model was logged with, and the spec refuses that."""
+
+    code = "LS5008"
 
     def __init__(self, model: str, *, differences: Sequence[str], where: str) -> None:
         lines = "\n".join(f"  {difference}" for difference in differences)
@@ -194,6 +225,8 @@ class RequirementsDiffer(RegistryError):
 class OutputMismatch(RegistryError):
     """A model returns something other than its signature declares."""
 
+    code = "LS5009"
+
     def __init__(self, *, expected: str, got: str) -> None:
         super().__init__(
             f"the model returned {got}, but its signature declares {expected}. Nothing was published. "
@@ -203,6 +236,8 @@ class OutputMismatch(RegistryError):
 
 class CheckFailed(LockstepError):
     """A critical check failed; nothing was published."""
+
+    code = "LS7001"
 
     def __init__(self, stage: str, *, partition: str, failures: Sequence[str], report: str) -> None:
         self.failures = tuple(failures)
@@ -215,6 +250,8 @@ class CheckFailed(LockstepError):
 
 class TooManyBadRows(CheckFailed):
     """So many rows were quarantined that the run cannot pass any more; scoring stopped early."""
+
+    code = "LS7002"
 
     def __init__(self, partition: str, *, bad: int, read: int, allowed: int, reasons: Mapping[str, int]) -> None:
         worst = max(reasons, key=lambda reason: reasons[reason])
@@ -230,6 +267,8 @@ class TooManyBadRows(CheckFailed):
 class PrecisionRefused(CheckFailed):
     """Reduced precision moves the scores by more than the spec allows."""
 
+    code = "LS7003"
+
     def __init__(self, model: str, *, precision: str, got: str, limit: float, sample: str) -> None:
         LockstepError.__init__(
             self,
@@ -242,9 +281,13 @@ class PrecisionRefused(CheckFailed):
 class StepOutOfOrder(LockstepError):
     """A step was asked for before the step whose output it reads."""
 
+    code = "LS9001"
+
     def __init__(self, step: str, *, needs: str, folder: str) -> None:
         super().__init__(f"step {step!r} needs {needs}, which is not in {folder}. Run the earlier steps first.")
 
 
 class RequestInvalid(LockstepError):
     """A request to the endpoint does not fit the model's signature. Never carries the data itself."""
+
+    code = "LS1002"

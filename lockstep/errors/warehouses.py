@@ -9,15 +9,20 @@ from lockstep.errors.stages import EnvironmentFault
 class PublishError(LockstepError):
     """The warehouse refused the publication; what was live stays."""
 
+    code = "LS8001"
+
 
 class WarehouseBusy(PublishError):
     """Others keep the warehouse from writing; the same command may do later."""
 
+    code = "LS8002"
     retryable = True
 
 
 class WarehouseLocked(WarehouseBusy):
     """Another process holds the warehouse."""
+
+    code = "LS8003"
 
     def __init__(self, path: str, *, holder: str, waited_s: float) -> None:
         super().__init__(
@@ -29,6 +34,8 @@ class WarehouseLocked(WarehouseBusy):
 class CommitConflict(WarehouseBusy):
     """Other writers committed to the table first, again and again."""
 
+    code = "LS8004"
+
     def __init__(self, table: str, *, attempts: int, waited_s: float) -> None:
         super().__init__(
             f"table {table}: other writers committed first in {attempts} attempts over {waited_s:.0f} s. Nothing was "
@@ -38,6 +45,8 @@ class CommitConflict(WarehouseBusy):
 
 class WarehouseUnreachable(WarehouseBusy):
     """The warehouse does not answer, or the connection to it broke before the commit."""
+
+    code = "LS8005"
 
     def __init__(self, location: str, *, reason: str) -> None:
         super().__init__(
@@ -49,6 +58,8 @@ class WarehouseUnreachable(WarehouseBusy):
 class CommitUncertain(WarehouseBusy):
     """The commit itself failed, or its answer was lost."""
 
+    code = "LS8006"
+
     def __init__(self, location: str, *, reason: str) -> None:
         super().__init__(
             f"the commit to warehouse {location} was not confirmed: {reason}. What is live is the old partition or the "
@@ -58,6 +69,8 @@ class CommitUncertain(WarehouseBusy):
 
 class StaleRun(PublishError):
     """A newer run has published, so this one must not overwrite it."""
+
+    code = "LS8009"
 
     def __init__(self, table: str, *, partition: str, token: int, newest: int) -> None:
         super().__init__(
@@ -70,6 +83,8 @@ class StaleRun(PublishError):
 class NothingToRestore(PublishError):
     """A rollback was asked for that cannot be made."""
 
+    code = "LS8007"
+
     def __init__(self, table: str, *, problems: Sequence[str]) -> None:
         lines = "\n".join(f"  {problem}" for problem in problems)
         super().__init__(
@@ -81,6 +96,8 @@ class NothingToRestore(PublishError):
 class StagedFileChanged(PublishError):
     """A staged file is not the one that was audited."""
 
+    code = "LS8010"
+
     def __init__(self, path: str, *, expected: str, got: str) -> None:
         super().__init__(
             f"staged file {path} is not what was scored: expected {expected}, got {got}. "
@@ -90,6 +107,8 @@ class StagedFileChanged(PublishError):
 
 class ExtraMissing(EnvironmentFault):
     """The libraries of a warehouse are not installed."""
+
+    code = "LS4013"
 
     def __init__(self, kind: str, *, module: str, extra: str) -> None:
         super().__init__(

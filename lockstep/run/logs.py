@@ -10,8 +10,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from lockstep.errors import LockstepError, SettingsError
+from lockstep.errors import LockstepError
 from lockstep.run.folder import PLAN, RunFolder
+from lockstep.specs.settings_file import layered
 
 VARIABLE = "LOCKSTEP_LOG_FORMAT"
 FORMATS = ("text", "json")
@@ -61,9 +62,10 @@ def is_json(environ: Mapping[str, str]) -> bool:
     Raises:
         SettingsError: LOCKSTEP_LOG_FORMAT is something that is not known.
     """
-    wanted = environ.get(VARIABLE) or "text"
+    layers = layered(environ)
+    wanted = layers.get(VARIABLE) or "text"
     if wanted not in FORMATS:
-        raise SettingsError(VARIABLE, got=wanted, expected=f"one of {', '.join(FORMATS)}")
+        raise layers.refusal(VARIABLE, got=wanted, expected=f"one of {', '.join(FORMATS)}")
     return wanted == "json"
 
 

@@ -21,13 +21,17 @@ from lockstep.run.profiles import (
 )
 from lockstep.run.shipping import shipped_properties
 from lockstep.specs.settings import TELEMETRY_OFF, WAREHOUSE_VARIABLES, Settings
+from lockstep.specs.settings_file import layered
 from lockstep.specs.shipped import checkout, shipped
+from lockstep.specs.variables import SETTINGS_FILE
 
 GENERATED = "set by lockstep"
 DATA_PYTHON = "LOCKSTEP_DATA_PYTHON"
 DATA_PYTHONS = "the bin/python of an environment with lockstep[data], on the machine that runs the tasks"
 EVENT_LOG, EVENT_FOLDER = "spark.eventLog.enabled", "spark.eventLog.dir"
 LOGGING = "log4j2.properties"
+# What names a place of this machine alone; what a settings file says is in the other variables.
+OF_THIS_HOST = ("PYTHONPATH", SETTINGS_FILE)
 # How the driver gets a variable where it runs inside the cluster.
 DRIVER_ENV = {"yarn": "spark.yarn.appMasterEnv.", "k8s": "spark.kubernetes.driverEnv."}
 
@@ -88,7 +92,7 @@ def data_python(settings: Settings, environ: Mapping[str, str]) -> Path:
     Raises:
         SettingsError: There is none of these.
     """
-    named = environ.get(DATA_PYTHON)
+    named = layered(environ).get(DATA_PYTHON)
     made = settings.project_root / ".venv" / "data" / "bin" / "python"
     if named or checkout() is not None or made.is_file():
         return Path(named or made)
@@ -126,6 +130,8 @@ def step_env(settings: Settings) -> dict[str, str]:
         "LOCKSTEP_SPARK_ARCHIVE": settings.spark_archive,
         "LOCKSTEP_ACTOR": settings.actor,
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
+        **({"LOCKSTEP_DEVICE": settings.device} if settings.device != "auto" else {}),
+        **({SETTINGS_FILE: settings.settings_file} if settings.settings_file else {}),
         # A project of one's own is no place of modules, and what is on Airflow's path is not for another interpreter.
         "PYTHONPATH": str(settings.project_root) if _has_code(settings.project_root) else "",
         "PYTHONUNBUFFERED": "1",
@@ -185,7 +191,7 @@ def _generated(
     found |= shipped_properties(settings, python=python, in_cluster=in_cluster)
     prefix = DRIVER_ENV.get(re.split(r"\W", properties[MASTER].value)[0])
     if in_cluster and prefix is not None:
-        found |= {f"{prefix}{name}": value for name, value in env.items() if value and name != "PYTHONPATH"}
+        found |= {f"{prefix}{name}": value for name, value in env.items() if value and name not in OF_THIS_HOST}
     if EVENT_LOG in properties and properties[EVENT_LOG].value == "true":
         found[EVENT_FOLDER] = os.fspath(settings.home / "spark" / "events")
     return {key: Property(value, GENERATED) for key, value in found.items()}

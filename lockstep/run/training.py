@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from lockstep.errors import DateInvalid
 from lockstep.run.submit import data_python
 from lockstep.specs.settings import Settings
+from lockstep.specs.settings_file import layered
 from lockstep.specs.spec import ScoringSpec
 from lockstep.specs.training_spec import Training
 
@@ -100,4 +101,4 @@ def script_command(
 def training_python(settings: Settings, environ: Mapping[str, str]) -> Path:
     """Return the training interpreter: `LOCKSTEP_TRAINING_PYTHON`, else that of `make setup`."""
     default = settings.project_root / ".venv" / "training" / "bin" / "python"
-    return Path(environ.get("LOCKSTEP_TRAINING_PYTHON", default))
+    return Path(layered(environ).get("LOCKSTEP_TRAINING_PYTHON", default))

@@ -26,6 +26,8 @@ Mask = npt.NDArray[np.bool_]
 class ChallengerUnfit(LockstepError):
     """The challenger's staged rows cannot stand for the champion's."""
 
+    code = "LS1029"
+
     def __init__(self, version: int, *, problem: str) -> None:
         super().__init__(f"the rows of version {version} cannot be published in place of the champion's: {problem}")
 

@@ -15,6 +15,7 @@ from lockstep.services.errors import EnvironmentMissing
 from lockstep.services.ports import LOOPBACK, Ports
 from lockstep.services.process import Component
 from lockstep.specs.settings import TELEMETRY_OFF, Settings
+from lockstep.specs.settings_file import layered
 from lockstep.specs.shipped import shipped
 
 # Two Spark slots would fight for two cores.
@@ -48,11 +49,16 @@ def control_program(settings: Settings, environ: Mapping[str, str]) -> Path:
     Raises:
         EnvironmentMissing: `make setup` has not made it.
     """
-    python = environ.get("LOCKSTEP_CONTROL_PYTHON", str(settings.project_root / ".venv" / "control" / "bin" / "python"))
-    program = Path(python).parent / "airflow"
+    program = control_python(settings, environ).parent / "airflow"
     if not program.is_file():
         raise EnvironmentMissing(program, holds="Airflow")
     return program
+
+
+def control_python(settings: Settings, environ: Mapping[str, str]) -> Path:
+    """Return Airflow's interpreter: `LOCKSTEP_CONTROL_PYTHON`, else that of `make setup`."""
+    default = settings.project_root / ".venv" / "control" / "bin" / "python"
+    return Path(layered(environ).get("LOCKSTEP_CONTROL_PYTHON", default))
 
 
 def airflow_version(program: Path) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lockstep.errors import SettingsError
 from lockstep.services.errors import PortBusy
+from lockstep.specs.settings_file import layered
 
 LOOPBACK = "127.0.0.1"
 MAX_PORT = 65_535
@@ -28,16 +29,16 @@ def choose_ports(environ: Mapping[str, str], *, only_defaults: bool) -> Ports:
     """Take each port from its environment variable, else the default.
 
     Args:
-        environ: Usually `os.environ`.
+        environ: Usually `os.environ`; beneath it, the settings file.
         only_defaults: A taken default is an error; otherwise any free port replaces it.
 
     Raises:
         PortBusy: A port that was asked for is taken.
         SettingsError: A variable is not a port.
     """
-    chosen = {}
+    chosen, layers = {}, layered(environ)
     for name, default in DEFAULTS.items():
-        text = environ.get(VARIABLES[name])
+        text = layers.get(VARIABLES[name])
         port = _parse(VARIABLES[name], text) if text else default
         if not is_free(port):
             if text or only_defaults:

@@ -22,6 +22,8 @@ Key = tuple[Any, ...]
 class PartitionUnfit(InputError):
     """The files of a run do not hold one score for each input row."""
 
+    code = "LS6019"
+
     def __init__(self, folder: str, *, problem: str) -> None:
         super().__init__(f"the run in {folder} cannot be compared: {problem}")
 

@@ -14,6 +14,8 @@ SHOWN_ROWS = 10
 class ModelUnknown(RequestInvalid):
     """The request is for a model or version that is not served here."""
 
+    code = "LS1003"
+
     def __init__(self, name: str | None, version: str | None, *, served: str | None) -> None:
         self._asked = name, version
         if name is None:
@@ -30,12 +32,16 @@ class ModelUnknown(RequestInvalid):
 class NothingToRollBackTo(RequestInvalid):
     """A model has no earlier version loaded."""
 
+    code = "LS1015"
+
     def __init__(self, name: str) -> None:
         super().__init__(f"model {name!r} cannot be rolled back: no earlier version is loaded. Load one by its number")
 
 
 class NoCanary(RequestInvalid):
     """A model has no canary that could be ended or resumed."""
+
+    code = "LS1016"
 
     def __init__(self, name: str) -> None:
         super().__init__(f"model {name!r} has no canary here: neither its spec nor serving.yaml names one to follow")
@@ -44,6 +50,8 @@ class NoCanary(RequestInvalid):
 class MediaTypeUnsupported(RequestInvalid):
     """The body's content type or encoding cannot be read."""
 
+    code = "LS1004"
+
     def __init__(self, header: str, *, got: str, expected: str) -> None:
         super().__init__(f"header {header} is {got!r}; expected {expected}")
 
@@ -51,12 +59,16 @@ class MediaTypeUnsupported(RequestInvalid):
 class PayloadTooLarge(RequestInvalid):
     """The body is larger than the endpoint accepts."""
 
+    code = "LS1005"
+
     def __init__(self, *, limit_bytes: int) -> None:
         super().__init__(f"the body is larger than {limit_bytes} bytes; send the rows in several requests")
 
 
 class DecodedTooLarge(PayloadTooLarge):
     """The body is small, but what it decodes to is larger than the endpoint accepts."""
+
+    code = "LS1006"
 
     def __init__(self, *, limit_bytes: int) -> None:
         RequestInvalid.__init__(
@@ -66,6 +78,8 @@ class DecodedTooLarge(PayloadTooLarge):
 
 class BodyTooSlow(RequestInvalid):
     """The body did not arrive in time."""
+
+    code = "LS1007"
 
     def __init__(self, *, timeout_s: float) -> None:
         super().__init__(f"the body did not arrive within {timeout_s:g} s")
@@ -79,6 +93,7 @@ class Overloaded(LockstepError):
         retry_after_s: When to come back.
     """
 
+    code = "LS1008"
     retryable = True
 
     def __init__(self, problem: str, *, retry_after_s: float) -> None:
@@ -89,6 +104,7 @@ class Overloaded(LockstepError):
 class NotReady(LockstepError):
     """The model is being loaded, or the server is stopping."""
 
+    code = "LS1009"
     retryable = True
     retry_after_s = 1
 
@@ -104,6 +120,7 @@ class DeadlinePassed(LockstepError):
         predicted: Whether it is not over yet, but too near.
     """
 
+    code = "LS1010"
     retryable = True
 
     def __init__(self, *, predicted: bool) -> None:
@@ -113,6 +130,8 @@ class DeadlinePassed(LockstepError):
 
 class ClientGone(LockstepError):
     """The client closed the connection, so that nobody reads the answer."""
+
+    code = "LS1012"
 
     def __init__(self) -> None:
         super().__init__("the client went away")
@@ -126,6 +145,8 @@ class RowsUnscorable(LockstepError):
         rows: Rows of the request.
     """
 
+    code = "LS1013"
+
     def __init__(self, reasons: Mapping[int, str], *, rows: int) -> None:
         self.reasons = dict(reasons)
         shown = "; ".join(f"row {row}: {reason}" for row, reason in list(reasons.items())[:SHOWN_ROWS])
@@ -136,9 +157,13 @@ class RowsUnscorable(LockstepError):
 class RowsRefused(RowsUnscorable):
     """Rows of a request hold what no model of this signature can be given; the request is at fault."""
 
+    code = "LS1014"
+
 
 class PortUnavailable(EnvironmentFault):
     """The endpoint cannot listen on the address."""
+
+    code = "LS4023"
 
     def __init__(self, host: str, port: int, *, reason: str) -> None:
         super().__init__(
@@ -149,6 +174,7 @@ class PortUnavailable(EnvironmentFault):
 class EndpointUnavailable(EnvironmentFault):
     """An endpoint that is asked does not answer as it should."""
 
+    code = "LS4024"
     retryable = True
 
     def __init__(self, url: str, *, problem: str) -> None:
@@ -157,6 +183,8 @@ class EndpointUnavailable(EnvironmentFault):
 
 class ModelsDiffer(RegistryError):
     """Batch and endpoint hold different models, so that comparing their scores says nothing."""
+
+    code = "LS5010"
 
     def __init__(self, *, batch: str, endpoint: str) -> None:
         super().__init__(
@@ -167,6 +195,8 @@ class ModelsDiffer(RegistryError):
 
 class OutputNotComparable(InputError):
     """Parity compares one number for each row, and the model gives something else."""
+
+    code = "LS6020"
 
     def __init__(self, model: str, *, output: str, kind: str) -> None:
         super().__init__(

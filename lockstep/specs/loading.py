@@ -10,7 +10,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from lockstep.errors import SpecError
+from lockstep.specs.missing import why_missing
 from lockstep.specs.spec import ScoringSpec
+from lockstep.specs.suggestions import did_you_mean
 
 SPEC_FILE = "scoring.yaml"
 
@@ -77,7 +79,10 @@ def _describe(error: ValidationError, lines: Mapping[Location, int], model: type
         key = ".".join(str(part) for part in loc) or "(whole file)"
         text = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
-            text = f"unknown key; known keys here: {', '.join(_known_keys(model, loc[:-1]))}"
+            known = _known_keys(model, loc[:-1])
+            text = f"unknown key; known keys here: {', '.join(known)}"
+            guess = did_you_mean(str(loc[-1]), known)
+            text += f".{guess}" if guess else ""
         elif item["type"] == "missing":
             text = "required key is missing"
         problems.append(f"line {_nearest_line(lines, loc)}, key {key}: {text}")
@@ -153,11 +158,15 @@ def load_spec(path: Path) -> LoadedSpec:
 
 
 def find_spec(models_root: Path, name: str) -> LoadedSpec:
-    """Load the spec called `name`; an unknown name lists the known ones."""
+    """Load the spec called `name`; an unknown name says what may have been meant.
+
+    Raises:
+        SpecError: There is none, or it is invalid.
+    """
     file = models_root / name / SPEC_FILE
-    if not file.is_file():
-        known = ", ".join(p.parent.name for p in spec_files(models_root)) or "none"
-        raise SpecError(str(file), [f"no spec of the name {name!r}; specs below {models_root}: {known}"])
+    if not file.is_file() or Path(name).name != name:
+        known = [path.parent.name for path in spec_files(models_root)]
+        raise SpecError(str(file), [why_missing(models_root, name, known=known, file=SPEC_FILE)])
     return load_spec(file)
 
 

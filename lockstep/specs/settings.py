@@ -1,4 +1,4 @@
-"""Where things are on this machine, from environment variables. Read once, at the edge."""
+"""Where things are on this machine, from environment variables over a settings file. Read once, at the edge."""
 
 import os
 import re
@@ -8,7 +8,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lockstep.errors import SettingsError
-from lockstep.specs.shipped import checkout
+from lockstep.specs.settings_file import Layers, layered, project_root
+from lockstep.specs.variables import ONLINE_STORE, SETTINGS_FILE
 from lockstep.storage.files import Location, location
 
 # Every child process gets these: no dependency may call home.
@@ -40,7 +41,6 @@ CONNECTION = re.compile(r"[\w.-]+(/[\w$]+){0,2}", re.ASCII)
 # Project, perhaps of a domain, dataset and location.
 DATASET = re.compile(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]*/\w+(/[A-Za-z0-9-]+)?", re.ASCII)
 WEB = re.compile("https?://")
-ONLINE_STORE = "LOCKSTEP_ONLINE_STORE"
 ONLINE_STORE_URL = re.compile("sqlite:///.|rediss?://.")
 ONLINE_STORES = "sqlite:///path, redis://host:6379/0 or rediss://host:6379/0"
 DEVICES = ("auto", "cpu", "cuda")
@@ -67,6 +67,8 @@ class Settings:
         spark_archive: Folder or URL of what executors get (`lockstep package`); empty: each has the environment.
         spark_history: Where Spark's history server is; empty: there is none.
         actor: Who is at work, for the ledger.
+        device: Where models run: `auto`, `cpu` or `cuda`.
+        settings_file: The settings file that a variable names; empty: that of the project, if there is one.
     """
 
     home: Path
@@ -85,25 +87,30 @@ class Settings:
     partition_wait_s: float = 60.0
     online_stores: Mapping[str, str] = field(default_factory=dict)
     spark_archive: str = ""
+    device: str = "auto"
+    settings_file: str = ""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
         """Resolve the settings.
 
         Args:
-            environ: Usually `os.environ`.
+            environ: Usually `os.environ`. What it leaves out, the settings file may say.
 
         Raises:
-            SettingsError: A variable has an unusable value.
+            SettingsError: A variable, or a key of the file, has an unusable value.
         """
-        project = Path(environ.get("LOCKSTEP_PROJECT") or checkout() or Path.cwd()).absolute()
-        home = Path(environ.get("LOCKSTEP_HOME") or project / "var").absolute()
+        return cls._from_layers(layered(environ), project_root(environ))
+
+    @classmethod
+    def _from_layers(cls, environ: Layers, project: Path) -> "Settings":
+        home = Path(environ.get("LOCKSTEP_HOME", project / "var")).absolute()
         tracking_uri = environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow' / 'mlflow.db'}"
 
         def local(variable: str, default: Path) -> Path:
             value = environ.get(variable)
             if value is not None and "://" in value:
-                raise SettingsError(variable, got=value, expected="a path on a disk of this machine")
+                raise environ.refusal(variable, got=value, expected="a path on a disk of this machine")
             return Path(value).absolute() if value else default
 
         def anywhere(variable: str, default: Path) -> Location:
@@ -112,7 +119,7 @@ class Settings:
                 return location(value) if value else default
             except ValueError as error:
                 got = "a URL that is not repeated here, as it may hold a secret"
-                raise SettingsError(variable, got=got, expected=str(error)) from None
+                raise environ.refusal(variable, got=got, expected=str(error)) from None
 
         return cls(
             home=home,
@@ -138,6 +145,8 @@ class Settings:
             partition_wait_s=_seconds(environ, "LOCKSTEP_PARTITION_WAIT_S", default=60.0),
             online_stores=_online_stores(environ, home),
             spark_archive=_without_password(environ, "LOCKSTEP_SPARK_ARCHIVE", give_it="to the platform"),
+            device=device(environ),
+            settings_file=str(environ.path) if environ.path and environ.get(SETTINGS_FILE) else "",
         )
 
     def warehouse(self, kind: str) -> str:
@@ -170,13 +179,14 @@ def device(environ: Mapping[str, str]) -> str:
     Raises:
         SettingsError: It is something else.
     """
-    wanted = environ.get("LOCKSTEP_DEVICE") or "auto"
+    variable, layers = "LOCKSTEP_DEVICE", layered(environ)
+    wanted = layers.get(variable) or "auto"
     if wanted not in DEVICES:
-        raise SettingsError("LOCKSTEP_DEVICE", got=wanted, expected=f"one of {', '.join(DEVICES)}")
+        raise layers.refusal(variable, got=wanted, expected=f"one of {', '.join(DEVICES)}")
     return wanted
 
 
-def _online_stores(environ: Mapping[str, str], home: Path) -> dict[str, str]:
+def _online_stores(environ: Layers, home: Path) -> dict[str, str]:
     """Return where the online stores are: the default one, and those that variables name."""
     found = {"default": f"sqlite:///{home / 'online.db'}"}
     for variable, value in environ.items():
@@ -184,12 +194,12 @@ def _online_stores(environ: Mapping[str, str], home: Path) -> dict[str, str]:
             continue
         _without_password(environ, variable, give_it="in REDISCLI_AUTH")
         if not ONLINE_STORE_URL.match(value):
-            raise SettingsError(variable, got="something else (not repeated here)", expected=ONLINE_STORES)
+            raise environ.refusal(variable, got="something else (not repeated here)", expected=ONLINE_STORES)
         found[variable.removeprefix(ONLINE_STORE).removeprefix("_").lower() or "default"] = value
     return found
 
 
-def _actor(environ: Mapping[str, str]) -> str:
+def _actor(environ: Layers) -> str:
     """Return who is at work: as told, else the DAG run that Airflow names to its tasks, else the user."""
     named = environ.get("LOCKSTEP_ACTOR")
     dag, run = environ.get("AIRFLOW_CTX_DAG_ID"), environ.get("AIRFLOW_CTX_DAG_RUN_ID")
@@ -198,7 +208,7 @@ def _actor(environ: Mapping[str, str]) -> str:
 
 
 def _without_password(
-    environ: Mapping[str, str],
+    environ: Layers,
     variable: str,
     *,
     give_it: str = "in PGPASSWORD, a password file or a service file",
@@ -207,29 +217,29 @@ def _without_password(
     value = environ.get(variable, "")
     if urlsplit(value).password is not None or "password=" in value.lower():
         expected = f"a connection string without a password; give that {give_it}"
-        raise SettingsError(variable, got="one with a password", expected=expected)
+        raise environ.refusal(variable, got="one with a password", expected=expected)
     return value
 
 
-def _connection_name(environ: Mapping[str, str], variable: str) -> str:
+def _connection_name(environ: Layers, variable: str) -> str:
     """Return the name of a connection; an address or a connection string, which may hold a secret, is refused."""
     value = environ.get(variable, "")
     if value and not CONNECTION.fullmatch(value):
         expected = "the name of a connection in connections.toml, perhaps with /DATABASE/SCHEMA"
-        raise SettingsError(variable, got="something else (not repeated here)", expected=expected)
+        raise environ.refusal(variable, got="something else (not repeated here)", expected=expected)
     return value
 
 
-def _dataset(environ: Mapping[str, str], variable: str) -> str:
+def _dataset(environ: Layers, variable: str) -> str:
     """Return a dataset of BigQuery; credentials and addresses are refused, since they may hold a secret."""
     value = environ.get(variable, "")
     if value and not DATASET.fullmatch(value):
         expected = "project/dataset or project/dataset/location; credentials are Google's default ones, not set here"
-        raise SettingsError(variable, got="something else (not repeated here)", expected=expected)
+        raise environ.refusal(variable, got="something else (not repeated here)", expected=expected)
     return value
 
 
-def _catalog(environ: Mapping[str, str], variable: str) -> str:
+def _catalog(environ: Layers, variable: str) -> str:
     """Return a folder or the name of a catalog, which is on a disk or a server; only its tables may be in a store."""
     value = environ.get(variable, "")
     if "://" in value:
@@ -237,16 +247,18 @@ def _catalog(environ: Mapping[str, str], variable: str) -> str:
             "a folder of this machine, or catalog:NAME for one of PyIceberg's configuration, whose `warehouse` may be "
             "a URL such as s3://bucket/folder (docs/publishing.md)"
         )
-        raise SettingsError(variable, got="a URL that is not repeated here, as it may hold a secret", expected=expected)
+        raise environ.refusal(
+            variable, got="a URL that is not repeated here, as it may hold a secret", expected=expected
+        )
     return value
 
 
-def _seconds(environ: Mapping[str, str], variable: str, *, default: float) -> float:
+def _seconds(environ: Layers, variable: str, *, default: float) -> float:
     text = environ.get(variable)
     try:
         value = float(text) if text else default
     except ValueError:
         value = -1.0
     if value < 0:
-        raise SettingsError(variable, got=str(text), expected="a number of seconds, 0 or more")
+        raise environ.refusal(variable, got=str(text), expected="a number of seconds, 0 or more")
     return value

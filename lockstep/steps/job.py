@@ -1,8 +1,8 @@
 """The inside of a spark-submit script: session, one call, and errors that survive the process boundary.
 
 A job names its Spark application in a line `LOCKSTEP-SPARK-APPLICATION <id>`. A failing one prints one line
-`LOCKSTEP-ERROR {"type": ..., "message": ...}` to standard error, from which whoever started it rebuilds the error, and
-ends with the documented exit code.
+`LOCKSTEP-ERROR {"type": ..., "code": ..., "message": ...}` to standard error, from which whoever started it
+rebuilds the error, and ends with the documented exit code.
 """
 
 import argparse
@@ -58,7 +58,8 @@ def run_job(name: str, work: Callable[["SparkSession", RunFolder], int]) -> int:
         known = as_lockstep_error(error)
         if known is None:
             raise
-        sys.stderr.write(ERROR_MARK + json.dumps({"type": type(known).__name__, "message": str(known)}) + "\n")
+        facts = {"type": type(known).__name__, "code": known.code, "message": str(known)}
+        sys.stderr.write(f"{ERROR_MARK}{json.dumps(facts)}\n")
         return exit_code(known)
     say(f"{name}: {rows:,} rows")
     return 0

@@ -105,7 +105,7 @@ def plan_run(
     live = warehouse.live(spec.publish.table, partition)
     if dry_run:
         return PlanOutcome(folder, plan, None, live.run_key if live else None)
-    plan = _freeze(folder, plan, loaded=loaded, texts=texts)
+    plan = freeze(folder, plan, loaded=loaded, texts=texts)
     claim = _claimed(TrialPlanner(folder, plan, settings, warehouse, pinned.challengers))
     return PlanOutcome(folder, plan, claim, live.run_key if live else None)
 
@@ -135,8 +135,8 @@ def _identity(file: SourceFile) -> tuple[str | int, ...]:
     return (file.view, file.path, file.size_bytes, file.mtime_ns, *version)
 
 
-def _freeze(folder: RunFolder, plan: Plan, *, loaded: LoadedSpec, texts: dict[str, str]) -> Plan:
-    """Write the plan and copies of the spec's files, unless an earlier plan of this run did."""
+def freeze(folder: RunFolder, plan: Plan, *, loaded: LoadedSpec, texts: dict[str, str]) -> Plan:
+    """Write the plan and copies of the spec's files, unless an earlier plan of this run did; return what is there."""
     folder.folder()
     # Reporting queries are no part of the run's identity, so a run that is planned again takes them as they are now.
     for name, text in texts.items():

@@ -57,6 +57,14 @@ def test_the_reason_is_what_the_command_said_not_its_log(data_plane: DataPlane) 
     assert reason_of(caught.value) == "gate failed: 3 nulls"
 
 
+def test_the_reason_begins_with_the_code_that_explains_it(data_plane: DataPlane) -> None:
+    data_plane("""echo '{"error": "CheckFailed", "code": "LS7001", "message": "gate failed: 3 nulls"}'; exit 7""")
+    with pytest.raises(AirflowFailException) as caught:
+        step("--json").execute(context())
+    assert reason_of(caught.value) == "[LS7001] gate failed: 3 nulls"
+    assert caught.value.told.message == "[LS7001] gate failed: 3 nulls"
+
+
 @pytest.mark.parametrize("make", [lambda _: step(), lambda root: spark(run_folder(root))])
 def test_kill_stops_the_child_and_its_children(
     data_plane: DataPlane, make: Callable[[Path], Any], tmp_path: Path

@@ -276,7 +276,9 @@ def test_a_bad_start_is_one_clear_error(args: tuple[str, ...], code: int, messag
 def test_a_port_in_use_is_one_clear_error(endpoint: Endpoint, world: World) -> None:
     done = world.run("serve", "churn", "--port", str(endpoint.address[1]))
     assert done.returncode == 4
-    assert done.stderr.strip().splitlines()[-1].startswith("lockstep: error: cannot listen on 127.0.0.1 port")
+    *_, line, more = done.stderr.strip().splitlines()
+    assert line.startswith("lockstep: error: [LS4023] cannot listen on 127.0.0.1 port")
+    assert more.strip() == "more: lockstep explain LS4023"
 
 
 def test_the_health_check_of_containers_finds_it_ready(endpoint: Endpoint) -> None:

@@ -19,9 +19,13 @@ from lockstep.errors import EnvironmentFault, PublishError
 class OnlineStoreError(PublishError):
     """An online store was not loaded; the publication in the warehouse stays."""
 
+    code = "LS8011"
+
 
 class OnlineClientMissing(EnvironmentFault):
     """The client of a kind of store is not installed."""
+
+    code = "LS4014"
 
     def __init__(self, kind: str, *, module: str) -> None:
         super().__init__(
@@ -33,6 +37,7 @@ class OnlineClientMissing(EnvironmentFault):
 class OnlineStoreUnavailable(OnlineStoreError):
     """The store cannot be opened, reached, read or written."""
 
+    code = "LS8012"
     retryable = True
 
     def __init__(self, location: str, *, reason: str) -> None:
@@ -41,6 +46,8 @@ class OnlineStoreUnavailable(OnlineStoreError):
 
 class OnlineStoreBehind(OnlineStoreError):
     """Rows are live in the warehouse, and the store could not be loaded with them."""
+
+    code = "LS8013"
 
     def __init__(self, table: str, *, location: str, reasons: Mapping[str, str], retryable: bool) -> None:
         self.retryable = retryable
@@ -59,6 +66,8 @@ class OnlineStoreBehind(OnlineStoreError):
 class OnlineRowsUnfit(OnlineStoreError):
     """The rows of a partition cannot be looked up by the key that the spec names."""
 
+    code = "LS8014"
+
     def __init__(self, table: str, *, partition: str, problem: str) -> None:
         super().__init__(
             f"partition {partition} of {table} cannot be looked up online: {problem}. Change 'online' in the spec"
@@ -67,6 +76,8 @@ class OnlineRowsUnfit(OnlineStoreError):
 
 class NewerOnline(OnlineStoreError):
     """The store has, or had, rows of this partition by a run that was planned later."""
+
+    code = "LS8015"
 
     def __init__(self, table: str, *, partition: str, token: int, newest: int) -> None:
         super().__init__(
@@ -78,6 +89,8 @@ class NewerOnline(OnlineStoreError):
 class LedgerBehind(OnlineStoreError):
     """The store has rows of a run that was planned later than all that the ledger knows."""
 
+    code = "LS8016"
+
     def __init__(self, table: str, *, partition: str, token: int) -> None:
         super().__init__(
             f"partition {partition} of {table} has the token {token} in the ledger, and the online store has rows with "
@@ -88,6 +101,8 @@ class LedgerBehind(OnlineStoreError):
 
 class OtherWarehouse(OnlineStoreError):
     """A table of this name, of another warehouse, is in the store; its tokens cannot be compared."""
+
+    code = "LS8017"
 
     def __init__(self, table: str, *, expected: str, got: str) -> None:
         super().__init__(

@@ -10,6 +10,8 @@ SHOWN_ROWS = 10
 class LookupKeyInvalid(RequestInvalid):
     """The key of a lookup is not that of the table."""
 
+    code = "LS1017"
+
     def __init__(self, table: str, *, problem: str) -> None:
         super().__init__(f"the lookup in {table} cannot be made: {problem}")
 
@@ -17,6 +19,7 @@ class LookupKeyInvalid(RequestInvalid):
 class LookupUnavailable(LockstepError):
     """The online store did not give an answer, or none in time."""
 
+    code = "LS1018"
     retryable = True
 
     def __init__(self, table: str, *, location: str, reason: str) -> None:
@@ -26,6 +29,8 @@ class LookupUnavailable(LockstepError):
 class FeatureSourceInvalid(LockstepError):
     """A feature source is configured in a way that cannot work, or answers in a form that is not its own."""
 
+    code = "LS1019"
+
     def __init__(self, source: str, *, problem: str) -> None:
         super().__init__(f"feature source {source}: {problem}")
 
@@ -33,6 +38,7 @@ class FeatureSourceInvalid(LockstepError):
 class FeatureSourceUnavailable(LockstepError):
     """A feature source did not give an answer, or none in its share of the request's time."""
 
+    code = "LS1020"
     retryable = True
 
     def __init__(self, source: str, *, reason: str) -> None:
@@ -47,6 +53,8 @@ class FeaturesRefused(LockstepError):
         reasons: Row index to why it is refused.
         rows: Rows of the request.
     """
+
+    code = "LS1021"
 
     def __init__(self, reasons: Mapping[int, str], *, rows: int) -> None:
         self.reasons = dict(reasons)

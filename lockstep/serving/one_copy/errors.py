@@ -7,6 +7,8 @@ from lockstep.serving.errors import DeadlinePassed
 class FrameInvalid(LockstepError):
     """What came over the socket is not what the other side should have sent."""
 
+    code = "LS1027"
+
     def __init__(self, problem: str) -> None:
         super().__init__(
             f"a message between two workers of the endpoint cannot be read: {problem}; the link is made anew"
@@ -15,6 +17,8 @@ class FrameInvalid(LockstepError):
 
 class SocketPathTooLong(EnvironmentFault):
     """The folder of the workers has a name with which no socket can be made in it."""
+
+    code = "LS4031"
 
     def __init__(self, path: str, *, most_bytes: int) -> None:
         super().__init__(
@@ -26,6 +30,7 @@ class SocketPathTooLong(EnvironmentFault):
 class NotHeld(LockstepError):
     """The owner does not hold the version that a front asks for; the front takes hold of it again, once."""
 
+    code = "LS1028"
     retryable = True
 
     def __init__(self) -> None:
@@ -34,6 +39,8 @@ class NotHeld(LockstepError):
 
 class OwnerLate(DeadlinePassed):
     """The deadline that the client set is over, and the owner has not said anything of the request."""
+
+    code = "LS1011"
 
     def __init__(self) -> None:
         LockstepError.__init__(

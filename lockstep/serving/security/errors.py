@@ -52,6 +52,8 @@ class Unauthenticated(LockstepError):
         challenge: Value of the header WWW-Authenticate.
     """
 
+    code = "LS1022"
+
     def __init__(self, reason: Reason, *, client: str | None = None) -> None:
         self.reason: Reason = reason
         self.client = client
@@ -61,6 +63,8 @@ class Unauthenticated(LockstepError):
 
 class Forbidden(LockstepError):
     """Who asks is known, and may not do this."""
+
+    code = "LS1023"
 
     def __init__(self, client: str, *, action: str, model: str | None) -> None:
         on = "" if model is None else f" on model {model[:SHOWN_NAME]!r}"
@@ -75,6 +79,7 @@ class RateLimited(LockstepError):
         retry_after_s: The same in whole seconds, at least 1.
     """
 
+    code = "LS1024"
     retryable = True
 
     def __init__(self, *, wait_s: float) -> None:
@@ -86,6 +91,8 @@ class RateLimited(LockstepError):
 class RowsOverBurst(RequestInvalid):
     """One request has more rows than its client may ever send at once."""
 
+    code = "LS1025"
+
     def __init__(self, *, rows: int, burst: int) -> None:
         super().__init__(f"{rows} rows in one request; this client may send {burst} at once: send several requests")
 
@@ -93,6 +100,7 @@ class RowsOverBurst(RequestInvalid):
 class SignersUnknown(LockstepError):
     """Tokens cannot be checked now: the provider's keys could not be fetched, or are too old."""
 
+    code = "LS1026"
     retryable = True
 
     def __init__(self, *, retry_after_s: int) -> None:
@@ -103,6 +111,8 @@ class SignersUnknown(LockstepError):
 class SecurityFileInvalid(EnvironmentFault):
     """A file of keys or certificates cannot be used."""
 
+    code = "LS4027"
+
     def __init__(self, path: Path | str, problems: Sequence[str], *, advice: str = "Mend the file") -> None:
         self.problems = tuple(problems)
         super().__init__(f"{path} cannot be used: {'; '.join(problems)}. {advice}.")
@@ -111,12 +121,16 @@ class SecurityFileInvalid(EnvironmentFault):
 class KeySetInvalid(EnvironmentFault):
     """A JSON Web Key Set cannot be used; nothing of it is taken."""
 
+    code = "LS4028"
+
     def __init__(self, source: str, *, problem: str) -> None:
         super().__init__(f"the key set {source} cannot be used: {problem}; expected a JSON Web Key Set of public keys")
 
 
 class ExposureRefused(EnvironmentFault):
     """The endpoint would be open to other machines in a way that nobody asked for."""
+
+    code = "LS4029"
 
     def __init__(self, host: str, problems: Sequence[str]) -> None:
         listed = "".join(f"\n  {problem}" for problem in problems)
@@ -128,6 +142,8 @@ class ExposureRefused(EnvironmentFault):
 
 class TlsVersionUnsupported(EnvironmentFault):
     """gRPC's Python library takes no minimum version."""
+
+    code = "LS4030"
 
     def __init__(self, minimum: str) -> None:
         super().__init__(

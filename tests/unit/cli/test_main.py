@@ -34,8 +34,12 @@ def test_an_error_of_ours_is_one_message_and_json_for_machines(
     monkeypatch.setattr("sys.argv", ["lockstep", "run", "--json"])
     assert fail_with(WarehouseLocked("w.duckdb", holder="PID 7", waited_s=1), monkeypatch) == 75
     out, err = capsys.readouterr()
-    assert err.startswith("lockstep: error: warehouse w.duckdb is locked by PID 7")
-    assert json.loads(out) == {"error": "WarehouseLocked", "message": err[17:].strip(), "retryable": True}
+    first, more = err.splitlines()
+    head = "lockstep: error: [LS8003] "
+    assert first.startswith(f"{head}warehouse w.duckdb is locked by PID 7")
+    assert more == "  more: lockstep explain LS8003"
+    facts = {"error": "WarehouseLocked", "code": "LS8003", "message": first.removeprefix(head), "retryable": True}
+    assert json.loads(out) == facts
 
 
 def test_a_bug_is_one_line_on_a_terminal_and_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

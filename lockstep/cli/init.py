@@ -1,0 +1,255 @@
+"""`lockstep init`: begin a scoring job with a registered model and a table."""
+
+import datetime as dt
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from lockstep.cli.console import Console
+from lockstep.cli.examples import examples
+from lockstep.cli.options import AsJson, settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lockstep.run.plan import ModelIdentity
+    from lockstep.scaffold.drafting import Choices
+    from lockstep.scaffold.sampling import Sample
+    from lockstep.scaffold.tables import FoundTable
+    from lockstep.specs.settings import Settings
+    from lockstep.specs.spec import Table
+
+# The day of a table without days, whose rows are all scored every time.
+WHOLE_DAY = "scored_on"
+SAMPLE_ROWS = 50_000
+# More rows than that say nothing more about scores, and a slow model would keep somebody waiting.
+TRIED_ROWS = 2_000
+EXAMPLES = examples(
+    "lockstep init churn data/customers",
+    "lockstep init churn@staging s3://lake/customers --day snapshot_date --key customer_id --yes",
+    "lockstep init fraud lake:shop.payments --warehouse postgresql --table fraud_scores --passthrough country",
+)
+
+
+def command(
+    model: Annotated[str, typer.Argument(metavar="MODEL[@ALIAS]", help="Registered model; without alias: champion.")],
+    table: Annotated[str, typer.Argument(metavar="INPUT", help="Folder, file, URL, or catalog:namespace.table.")],
+    *,
+    name: Annotated[str | None, typer.Option(help="Name of the spec; without it, the model's.")] = None,
+    set_alias: Annotated[
+        int | None, typer.Option(min=1, metavar="VERSION", help="Point the alias at this version first.")
+    ] = None,
+    day: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column that says the day of a row.")] = None,
+    whole: Annotated[bool, typer.Option("--whole", help="The table has no days: score all of it each time.")] = False,
+    date: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM-DD", help="Day to look at; without it, the last one.")
+    ] = None,
+    key: Annotated[str | None, typer.Option(metavar="COLUMN,...", help="Columns that name a row of a day.")] = None,
+    passthrough: Annotated[str | None, typer.Option(metavar="COLUMN,...", help="Columns to publish too.")] = None,
+    sensitive: Annotated[str | None, typer.Option(metavar="COLUMN,...", help="Columns never to show or quote.")] = None,
+    cron: Annotated[str, typer.Option(help="When a run starts: minute, hour, day, month, weekday.")] = "0 6 * * *",
+    timezone: Annotated[str, typer.Option(help="IANA time zone of the cron.")] = "UTC",
+    warehouse: Annotated[
+        Literal["duckdb", "postgresql", "snowflake", "bigquery", "iceberg", "delta"],
+        typer.Option(help="Where scores are published."),
+    ] = "duckdb",
+    published: Annotated[str | None, typer.Option("--table", help="Published table [default: NAME_scores].")] = None,
+    owner: Annotated[str, typer.Option(help="Team that is asked when a run fails.")] = "lockstep",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing: take what is likeliest.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Begin a scoring job: read a model's signature and a day of a table, and write models/NAME/.
+
+    Written are the spec, starter checks from what that day looked like, and a README. What the model and the table do
+    not say is guessed from the data, shown, and asked on a terminal. Nothing that is there is changed.
+    """
+    from lockstep.scaffold.choices import likely_keys
+    from lockstep.scaffold.drafting import Choices, draft
+    from lockstep.scaffold.writing import require_absent, spec_name, write_folder
+
+    where, console = settings(), Console(machine=as_json)
+    asks = not yes and not as_json and sys.stdin.isatty()
+    registered, _, alias = model.partition("@")
+    alias = alias or "champion"
+    chosen_name = name or spec_name(registered)
+    folder = where.models_root / chosen_name
+    _check_words(chosen_name, published, cron=cron, timezone=timezone)
+    require_absent(folder)
+    console.title(f"init {chosen_name}")
+    with console.step("model") as done:
+        identity = _resolved(registered, alias, where, set_alias=set_alias)
+        done(f"{_title(identity)}: {len(identity.inputs)} inputs, outputs {_words([o.name for o in identity.outputs])}")
+    with console.step("table") as done:
+        found = _table(table, identity, where)
+        done(f"{found.table.format}, {len(found.columns)} columns")
+    column = _day_column(found, given=day, whole=whole, asks=asks)
+    with console.step("sample") as done:
+        declared = found.table.model_copy(update={"whole": column == WHOLE_DAY and column not in found.columns})
+        sample, first = _sample(found, declared, column, wanted=date)
+        done(f"{sample.rows.num_rows:,} of the {sample.total:,} rows of {sample.day}")
+    keys = likely_keys(sample.rows, day=column, inputs=[each.name for each in identity.inputs])
+    named = _listed(key, sample, option="--key") or _key(keys, asks=asks)
+    with console.step("score") as done:
+        scores, tried = _scores(identity, sample, where)
+        done(f"{scores.num_rows:,} of {tried:,} rows have a score")
+    choices = Choices(
+        name=chosen_name,
+        alias=alias,
+        table=declared,
+        table_label=declared.label,
+        day=column,
+        first=first,
+        key=tuple(each for each in named if each != column),
+        other_keys=tuple(each for each in keys if set(each) != set(named)) if not key else (),
+        passthrough=_listed(passthrough, sample, option="--passthrough"),
+        sensitive=_listed(sensitive, sample, option="--sensitive"),
+        cron=cron,
+        timezone=timezone,
+        warehouse=warehouse,
+        published=published or f"{chosen_name}_scores",
+        owner=owner,
+    )
+    today = dt.datetime.now(dt.UTC).date()
+    write_folder(folder, draft(choices, model=identity, sample=sample, scores=scores, today=today))
+    _tell(console, folder, choices, sample, as_json=as_json)
+
+
+def _resolved(registered: str, alias: str, where: "Settings", *, set_alias: int | None) -> "ModelIdentity":
+    from lockstep.registry.resolve import move_alias, resolve_model
+
+    if set_alias is not None:
+        move_alias(where.tracking_uri, registered, alias=alias, version=set_alias)
+    return resolve_model(where.tracking_uri, registered, alias=alias, cache_root=where.cache_root)
+
+
+def _table(text: str, model: "ModelIdentity", where: "Settings") -> "FoundTable":
+    from lockstep.scaffold.fitting import require_fit
+    from lockstep.scaffold.tables import find_table
+
+    found = find_table(text, data_root=where.data_root, here=Path.cwd())
+    require_fit(found.columns, model, table=text)
+    return found
+
+
+def _scores(model: "ModelIdentity", sample: "Sample", where: "Settings") -> "tuple[pa.Table, int]":
+    """Score some rows of a sample; return the scores, and of how many rows."""
+    from lockstep.registry.cache import fetch_artifact
+    from lockstep.registry.loading import load_scorer
+    from lockstep.scaffold.drafting import try_model
+
+    tried = replace(sample, rows=sample.rows.slice(0, TRIED_ROWS))
+    scorer = load_scorer(fetch_artifact(model, where.cache_root))
+    return try_model(scorer, tried, title=_title(model)), tried.rows.num_rows
+
+
+def _title(model: "ModelIdentity") -> str:
+    return f"{model.name} version {model.version}"
+
+
+def _check_words(name: str, published: str | None, *, cron: str, timezone: str) -> None:
+    """Refuse words that a spec could not have, before anything is looked up."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from lockstep.specs.fields import Cron, Identifier, Timezone
+
+    kinds = {"--name": (Identifier, name), "--table": (Identifier, published), "--cron": (Cron, cron)}
+    for option, (kind, value) in {**kinds, "--timezone": (Timezone, timezone)}.items():
+        try:
+            if value is not None:
+                TypeAdapter(kind).validate_python(value)
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+            raise typer.BadParameter(f"{value!r} {problem}", param_hint=option) from error
+
+
+def _day_column(found: "FoundTable", *, given: str | None, whole: bool, asks: bool) -> str:
+    from lockstep.scaffold.choices import likely_day
+    from lockstep.scaffold.errors import ChoiceNeeded
+
+    if given is not None and whole:
+        raise typer.BadParameter("give --day or --whole, not both")
+    names = [day.name for day in found.days]
+    if given is not None:
+        if given not in found.columns:
+            raise ChoiceNeeded(
+                "the column of the day", found=f"there is no column {given!r}", option=f"--day: {_words(names)}"
+            )
+        return given
+    if whole:
+        return WHOLE_DAY
+    likely = likely_day(found)
+    if asks:
+        shown = f"Column that says the day of a row ({_words(names)}); empty: the table has no days"
+        answer = typer.prompt(shown, default=likely.name if likely else "", show_default=likely is not None)
+        return answer if answer in found.columns else _day_column(found, given=answer or None, whole=True, asks=False)
+    if likely is not None:
+        return likely.name
+    times = f"; {_words(found.times)} hold times, of which a day cannot be selected" if found.times else ""
+    said = f"{_words(names)} could say the day of a row{times}"
+    option = "--day COLUMN (a date, or a text as YYYY-MM-DD), or --whole to score all rows each time"
+    raise ChoiceNeeded("the column of the day", found=said, option=option)
+
+
+def _sample(found: "FoundTable", declared: "Table", column: str, *, wanted: str | None) -> "tuple[Sample, dt.date]":
+    """Read a day; return it, and the first day that the table has."""
+    from lockstep.data.table_scan import Day
+    from lockstep.run.partition import parse_partition
+    from lockstep.scaffold.errors import ChoiceNeeded
+    from lockstep.scaffold.sampling import read_sample
+
+    known = next((day for day in found.days if day.name == column), None)
+    yesterday = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+    last = yesterday if declared.whole else (known.last if known is not None else None)
+    day = parse_partition(wanted) if wanted is not None else last
+    if day is None:
+        said = f"the metadata of the table names no day of column {column!r}"
+        raise ChoiceNeeded("the day to look at", found=said, option="--date YYYY-MM-DD")
+    root = settings().data_root
+    sample = read_sample(found, declared, Day(column, day), data_root=root, most=SAMPLE_ROWS)
+    return sample, min(known.first, day) if known is not None and known.first is not None else day
+
+
+def _key(keys: "list[tuple[str, ...]]", *, asks: bool) -> tuple[str, ...]:
+    from lockstep.scaffold.errors import ChoiceNeeded
+
+    if asks:
+        shown = "Columns that name a row of a day, separated by commas"
+        answer = typer.prompt(shown, default=",".join(keys[0]) if keys else None)
+        return tuple(each.strip() for each in answer.split(",") if each.strip())
+    if not keys:
+        said = "no three columns without nulls tell the sampled rows apart (or there are rows twice)"
+        raise ChoiceNeeded("the key", found=said, option="--key COLUMN,COLUMN")
+    return keys[0]
+
+
+def _listed(text: str | None, sample: "Sample", *, option: str) -> tuple[str, ...]:
+    from lockstep.errors import ColumnMissing
+
+    names = tuple(each.strip() for each in (text or "").split(",") if each.strip())
+    for each in names:
+        if each not in sample.rows.column_names:
+            raise ColumnMissing(each, where="the table", expected=f"as {option} names it", got=sample.rows.column_names)
+    return names
+
+
+def _words(names: "tuple[str, ...] | list[str]") -> str:
+    return ", ".join(names) or "no column"
+
+
+def _tell(console: Console, folder: Path, choices: "Choices", sample: "Sample", *, as_json: bool) -> None:
+    if as_json:
+        facts = {"spec": choices.name, "folder": str(folder), "day": choices.day, "key": list(choices.key)}
+        console.result({**facts, "date": sample.day.isoformat(), "rows": sample.total, "table": choices.published})
+        return
+    shown = os.path.relpath(folder)
+    console.note(f"\n{shown if not shown.startswith('..') else folder}/ has the spec, its checks and a README.")
+    console.note(
+        f"  day {choices.day}, key {', '.join((choices.day, *choices.key))}; both can be changed in scoring.yaml"
+    )
+    console.note("Next:")
+    console.note(f"  lockstep check {choices.name}")
+    console.note(f"  lockstep run {choices.name} --date {sample.day}")

@@ -1,0 +1,1 @@
+"""Begin a scoring job: read a registered model and a table, and write the folder of its spec."""
