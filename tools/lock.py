@@ -42,7 +42,7 @@ EXCLUDED = {
     "control": ("pyspark-client",),
     "text": ("sentence-transformers",),
     "drift": ("numpy", "pandas", "plotly", "plotnine", "polars", "pyarrow", "scipy", "seaborn", "statsmodels"),
-    "foreign": ("nvidia-nccl-cu12", "numpy", "scipy"),
+    "foreign": ("narwhals", "nvidia-nccl-cu12", "numpy", "scipy"),
     "bench": ("sentence-transformers", "tqdm"),
     "deploy": (
         *("aws-cdk-lib", "constructs", "jsii", "publication", "typeguard"),

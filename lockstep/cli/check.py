@@ -17,9 +17,9 @@ from lockstep.specs.loading import LoadedSpec, find_spec
 from lockstep.specs.settings import Settings
 
 EXAMPLES = examples(
-    "lockstep check churn",
-    "lockstep check churn --date 2024-05-03 --rows 20000",
-    "lockstep check churn --no-endpoint --json",
+    "lockstep check flight_delay --date 2013-08-01",
+    "lockstep check flight_delay --date 2013-08-01 --rows 20000",
+    "lockstep check flight_delay --date 2013-08-01 --no-endpoint --json",
 )
 
 

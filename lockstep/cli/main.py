@@ -19,6 +19,7 @@ from lockstep.cli import (
     check,
     config,
     demo,
+    doctor,
     explain,
     gateway,
     history,
@@ -53,7 +54,7 @@ EXIT_CODE_HELP = (
 FIRST = examples(
     "lockstep demo",
     "lockstep run flight_delay --date 2013-08-01",
-    "lockstep config show --origin",
+    "lockstep doctor",
 )
 # Says what is wrong with the settings, so it begins whatever is.
 FIND_OUT = ("doctor",)
@@ -103,6 +104,7 @@ app.command("serve-worker", hidden=True)(serve.worker)
 app.command("predict", epilog=predict.EXAMPLES)(predict.command)
 app.command("up", epilog=up.EXAMPLES)(up.command)
 app.command("demo", epilog=demo.EXAMPLES)(demo.command)
+app.command("doctor", epilog=doctor.EXAMPLES)(doctor.command)
 app.command("history", epilog=history.HISTORY_EXAMPLES)(history.history)
 app.command("diff", epilog=history.DIFF_EXAMPLES)(history.diff)
 app.command("rollback", epilog=rollback.ROLLBACK_EXAMPLES)(rollback.rollback)
