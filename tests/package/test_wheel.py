@@ -4,13 +4,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-CONTROL = ROOT / ".venv" / "control" / "lib" / "python3.11" / "site-packages"
+from tests.package.beside import ROOT, build_wheel, install_beside, made, packages_of
+
 LOOK = """
 import json, os, sys
 from pathlib import Path
@@ -37,22 +36,10 @@ print(json.dumps({
 """
 
 
-@pytest.mark.skipif(not CONTROL.is_dir(), reason="needs the control environment: make setup-control")
+@pytest.mark.skipif(not made("control").is_dir(), reason="needs the control environment: make setup-control")
 def test_one_line_beside_airflow_gives_all_dags_from_the_wheel_alone(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "var", "build", "*.egg-info", "tests", "docs"))
-    pip = ["-m", "pip", "--disable-pip-version-check"]
-    options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([sys.executable, *pip, "wheel", *options, "-w", tmp_path / "dist", source], check=True, timeout=120)
-    shutil.rmtree(source)
     theirs = tmp_path / "theirs"
-    subprocess.run([sys.executable, "-m", "venv", theirs], check=True, timeout=60)
-    packages = theirs / "lib" / "python3.11" / "site-packages"
-    # A plain path: what lies there is found, and the editable installation of this repository is not started.
-    (packages / "locked.pth").write_text(f"{CONTROL}\n")
-    (wheel,) = (tmp_path / "dist").glob("*.whl")
-    python = str(theirs / "bin" / "python")
-    subprocess.run([python, *pip, "install", "--quiet", "--no-deps", "--no-index", wheel], check=True, timeout=60)
+    python, packages = install_beside("control", theirs, wheel=build_wheel(tmp_path)), packages_of(theirs)
     dags, models = tmp_path / "dags", tmp_path / "models"
     dags.mkdir()
     shutil.copytree(ROOT / "models" / "flight_delay", models / "flight_delay")
