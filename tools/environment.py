@@ -169,6 +169,8 @@ def set_up(environment: Environment) -> None:
         if environment.holds_package:
             progress.step = "installing lockstep itself"
             pip_install(environment, ["--no-deps", "-e", str(ROOT)], progress=progress, lock_fd=lock_fd)
+            # Left by the build. With the repository on PYTHONPATH Airflow would find its plugin twice, and complain.
+            shutil.rmtree(ROOT / "lockstep.egg-info", ignore_errors=True)
             subprocess.run([environment.python, ROOT / "tools" / "note_lock.py", environment.lock], check=True)
         for old in environment.home.glob(f".installed-{environment.name}-*"):
             old.unlink()

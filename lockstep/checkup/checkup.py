@@ -17,7 +17,7 @@ from lockstep.errors import LockstepError
 from lockstep.registry.resolve import resolve_model
 from lockstep.run.folder import RunFolder
 from lockstep.run.plan import Plan
-from lockstep.run.profiles import FOLDER, MASTER, load_profiles, profile_names
+from lockstep.run.profiles import MASTER, load_profiles, profile_folders, profile_names
 from lockstep.specs.loading import LoadedSpec
 from lockstep.specs.settings import Settings
 from lockstep.steps.materialize import materialize
@@ -167,7 +167,7 @@ class Checkup:
     def _cores(self) -> int | None:
         """Return the cores of a profile on this machine; none: it is a cluster's."""
         where = self.settings
-        found = load_profiles(profile_names(where.spark_profile), where.project_root / FOLDER)
+        found = load_profiles(profile_names(where.spark_profile), *profile_folders(where.project_root))
         master = found[MASTER].value
         if not master.startswith(LOCAL):
             return None

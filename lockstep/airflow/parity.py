@@ -5,10 +5,10 @@ from typing import Any
 
 from airflow.sdk import DAG, Context, Param
 from airflow.sdk.exceptions import AirflowSkipException
-from lockstep_arrivals import clock_or_assets
-from lockstep_dags import Family, optional_day, spec_dag
-from lockstep_step import StepOperator
 
+from lockstep.airflow.arrivals import clock_or_assets
+from lockstep.airflow.dags import Family, optional_day, spec_dag
+from lockstep.airflow.step import StepOperator
 from lockstep.specs.loading import LoadedSpec
 from lockstep.specs.spec import ScoringSpec
 
@@ -18,7 +18,7 @@ def parity_dag(loaded: LoadedSpec, page: str) -> DAG:
     spec = loaded.spec
     with spec_dag(
         PARITY,
-        spec,
+        loaded,
         page=page,
         tags=["parity"],
         description=f"Asks an endpoint for rows of {spec.publish.table}, and wants the published bits.",
@@ -71,4 +71,4 @@ def _form(spec: ScoringSpec) -> dict[str, Param]:
     }
 
 
-PARITY = Family("parity", parity_dag)
+PARITY = Family("parity", parity_dag, "parity.py")

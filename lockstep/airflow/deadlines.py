@@ -11,29 +11,32 @@ from typing import Any
 
 from airflow.sdk import DeadlineAlert, DeadlineReference, SyncCallback
 
-from lockstep.specs.spec import ScoringSpec
+from lockstep.specs.loading import LoadedSpec
 
 log = logging.getLogger(__name__)
 
 
-def deadline(spec: ScoringSpec) -> DeadlineAlert | None:
+def deadline(loaded: LoadedSpec) -> DeadlineAlert | None:
     """Return the deadline of a spec's scoring runs, if it has one.
 
     It counts from when a run was queued: the logical date of a run for a past day is long gone, and that of a run which
     an asset started is empty.
     """
+    spec = loaded.spec
     minutes = spec.schedule.deadline_minutes
     if minutes is None:
         return None
+    where = str(loaded.folder.parent)
+    whom = {"spec": spec.name, "owner": spec.owner, "minutes": minutes, "models_root": where}
     return DeadlineAlert(
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
         interval=dt.timedelta(minutes=minutes),
-        callback=SyncCallback(deadline_missed, kwargs={"spec": spec.name, "owner": spec.owner, "minutes": minutes}),
+        callback=SyncCallback(deadline_missed, kwargs=whom),
         name=f"{spec.name}: {minutes} minutes",
     )
 
 
-def deadline_missed(*, context: Mapping[str, Any], spec: str, owner: str, minutes: int) -> None:
+def deadline_missed(*, context: Mapping[str, Any], spec: str, owner: str, minutes: int, models_root: str = "") -> None:
     """Tell that a run is late. The days of a backfill wait for each other, so they are not told of.
 
     Args:
@@ -41,6 +44,7 @@ def deadline_missed(*, context: Mapping[str, Any], spec: str, owner: str, minute
         spec: Its name.
         owner: Of the spec.
         minutes: Of its deadline.
+        models_root: Folder of the specs; empty: that of the settings.
     """
     run = context["dag_run"]
     facts = {"dag_id": run["dag_id"], "run_id": run["dag_run_id"], "run_type": run["run_type"]}
@@ -50,10 +54,10 @@ def deadline_missed(*, context: Mapping[str, Any], spec: str, owner: str, minute
         return
     text = message(facts)
     log.error("%s", text)
-    from lockstep_alerts import tell_of_deadline
+    from lockstep.airflow.alerts import tell_of_deadline
 
     try:
-        tell_of_deadline(text, spec=spec, context=context)
+        tell_of_deadline(text, spec=spec, context=context, models_root=models_root)
     except Exception:  # the run goes on, and the log has it
         log.exception("an alert was not sent")
 

@@ -4,10 +4,11 @@ import os
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
-from lockstep_breaker import BackfillBreaker
-from lockstep_canary_note import CanaryNote
-from lockstep_notes import FailureNotes
-from lockstep_timetable import BoundedCron
+
+from lockstep.airflow.breaker import BackfillBreaker
+from lockstep.airflow.canary_note import CanaryNote
+from lockstep.airflow.notes import FailureNotes
+from lockstep.airflow.timetable import BoundedCron
 
 URL_PREFIX = "/lockstep"
 DAG_PREFIX = "score_"

@@ -51,7 +51,7 @@ def page_of_application(history: str, application_id: str) -> str:
 
 
 def page_of_run(dag_id: str, run_folder: str, page: str) -> str:
-    """Return the address of a page of a run, which `plugins/lockstep_plugin.py` serves."""
+    """Return the address of a page of a run, which `plugin.py` serves."""
     partition, run_key = run_folder.rstrip("/").split("/")[-2:]
     path = "/".join(quote(part) for part in ("lockstep", "dags", dag_id, "runs", partition, run_key, page))
     return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/{path}"

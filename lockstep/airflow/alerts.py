@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 from airflow.sdk import BaseNotifier, Context
 from airflow.sdk.exceptions import AirflowTaskTimeout
-from lockstep_channels import Message, send
-from lockstep_facts import RunFacts, facts_of_run, page_of_dag_run
-from lockstep_step import Told
 
+from lockstep.airflow.channels import Message, send
+from lockstep.airflow.facts import RunFacts, facts_of_run, page_of_dag_run
+from lockstep.airflow.step import Told, task_settings
 from lockstep.run.exit_codes import EXIT_CODES
 from lockstep.run.incidents import Incident, forget_task, tell_once
 from lockstep.run.verdicts import seen_verdict
@@ -75,15 +75,16 @@ class TaskAlert(BaseNotifier):
             self.log.exception("an alert was not sent")
 
 
-def tell_of_deadline(reason: str, *, spec: str, context: Mapping[str, Any]) -> None:
+def tell_of_deadline(reason: str, *, spec: str, context: Mapping[str, Any], models_root: str = "") -> None:
     """Tell that a run is not done by its deadline.
 
     Args:
         reason: In words.
         spec: Name of the spec.
         context: `dag_run`, as Airflow gives it to callbacks of deadlines.
+        models_root: Folder of the specs; empty: that of the settings.
     """
-    settings, run = Settings.from_env(os.environ), context["dag_run"]
+    settings, run = task_settings(models_root), context["dag_run"]
     incident = Incident(dag_id=str(run["dag_id"]), run_id=str(run["dag_run_id"]), event="deadline")
     loaded = find_spec(settings.models_root, spec).spec
     facts = {"Spec": spec, "Model": loaded.model.name, "DAG run": incident.run_id}

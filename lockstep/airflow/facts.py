@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow.sdk.configuration import conf
-from lockstep_links import page_of_run
 
+from lockstep.airflow.links import page_of_run
 from lockstep.errors import LockstepError
 from lockstep.run.folder import AUDIT, GATE
 from lockstep.run.pins import read_pin
@@ -78,7 +78,7 @@ def facts_of_run(spec: ScoringSpec, context: Mapping[str, Any]) -> RunFacts:
 
 
 def _partition(spec: ScoringSpec, folder: Location | None, context: Mapping[str, Any]) -> dt.date | None:
-    from lockstep_operators import asked_partition  # which imports this module's users
+    from lockstep.airflow.operators import asked_partition  # which imports this module's users
 
     try:
         return dt.date.fromisoformat(folder.parent.name) if folder else asked_partition(spec.schedule, context)

@@ -5,15 +5,17 @@ paused, as if somebody had clicked there, and the run that was one too many says
 """
 
 import logging
-import os
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from airflow.listeners import hookimpl
-from lockstep_notes import add_note
+
+from lockstep.airflow.notes import add_note
+from lockstep.airflow.ours import models_root_of, session_of
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
+    from sqlalchemy.orm import Session
 
     from lockstep.specs.spec import Schedule
 
@@ -26,38 +28,38 @@ class BackfillBreaker:
     @hookimpl
     def on_dag_run_failed(self, dag_run: "DagRun", msg: str) -> None:  # noqa: ARG002 - Airflow's interface
         """Pause the backfill of a failed run when too many of its runs have failed."""
-        if dag_run.backfill_id is None or (schedule := schedule_of(dag_run.dag_id)) is None:
+        if dag_run.backfill_id is None or (session := session_of(dag_run)) is None:
             return
-        failed = pause_if_failing(dag_run, schedule)
+        schedule = schedule_of(dag_run)
+        failed = pause_if_failing(dag_run, schedule, session=session) if schedule is not None else ""
         if failed:
             log.warning("backfill %s of %s is paused: %s", dag_run.backfill_id, dag_run.dag_id, failed)
             add_note(dag_run, f"The backfill was paused after this run: {failed}.")
 
 
-def schedule_of(dag_id: str) -> "Schedule | None":
-    """Return the schedule of a scoring DAG's spec; none: it is not ours, or has no spec any more."""
-    from lockstep_plugin import spec_of
-
+def schedule_of(dag_run: Any) -> "Schedule | None":
+    """Return the schedule of a scoring DAG's spec; none: it is another DAG of ours, or has no spec any more."""
+    from lockstep.airflow.plugin import spec_of
     from lockstep.errors import LockstepError
     from lockstep.specs.loading import find_spec
-    from lockstep.specs.settings import Settings
 
-    name = spec_of(dag_id)
+    name = spec_of(dag_run.dag_id)
     if name is None:
         return None
     try:
-        return find_spec(Settings.from_env(os.environ).models_root, name).spec.schedule
+        return find_spec(models_root_of(dag_run), name).spec.schedule
     except LockstepError as error:  # removed or broken since the run began
-        log.warning("no limit of failed days is known for %s: %s", dag_id, error)
+        log.warning("no limit of failed days is known for %s: %s", dag_run.dag_id, error)
         return None
 
 
-def pause_if_failing(dag_run: Any, schedule: "Schedule") -> str:
+def pause_if_failing(dag_run: Any, schedule: "Schedule", *, session: "Session") -> str:
     """Pause the backfill of a run, in the scheduler's own transaction.
 
     Args:
         dag_run: A run that has just failed.
         schedule: Of its spec.
+        session: The scheduler's.
 
     Returns:
         Why it is paused; empty if it is not, or was already.
@@ -66,15 +68,15 @@ def pause_if_failing(dag_run: Any, schedule: "Schedule") -> str:
     from airflow.models.dagrun import DagRun
     from airflow.utils.state import DagRunState
     from sqlalchemy import select
-    from sqlalchemy.orm import object_session
 
     most, zone = schedule.max_failed_days, ZoneInfo(schedule.timezone)
-    session = object_session(dag_run)
+    if most is None:
+        return ""
     session.flush()  # Airflow's sessions do not by themselves, and the state of this run is news
     backfill = session.get(Backfill, dag_run.backfill_id)
     ours = (DagRun.backfill_id == dag_run.backfill_id, DagRun.state == DagRunState.FAILED)
     days = sorted(session.scalars(select(DagRun.logical_date).where(*ours)))
-    if backfill is None or backfill.is_paused or backfill.completed_at is not None or most is None or len(days) < most:
+    if backfill is None or backfill.is_paused or backfill.completed_at is not None or len(days) < most:
         return ""
     backfill.is_paused = True
     shown = ", ".join(f"{day.astimezone(zone):%Y-%m-%d}" for day in days[-most:])

@@ -10,10 +10,10 @@ from typing import Any
 
 from airflow.sdk import DAG, Context, Param
 from airflow.sdk.exceptions import AirflowFailException
-from lockstep_arrivals import all_days_of, asset, clock_or_assets
-from lockstep_dags import Family, day_range, spec_dag
-from lockstep_step import StepOperator, failing_for_good
 
+from lockstep.airflow.arrivals import all_days_of, asset, clock_or_assets
+from lockstep.airflow.dags import Family, day_range, spec_dag
+from lockstep.airflow.step import StepOperator, failing_for_good
 from lockstep.run.pools import warehouse_pool
 from lockstep.specs.loading import LoadedSpec
 from lockstep.specs.spec import ScoringSpec
@@ -25,7 +25,7 @@ def reporting_dag(loaded: LoadedSpec, page: str) -> DAG:
     refresh = spec.refresh
     with spec_dag(
         REPORTING,
-        spec,
+        loaded,
         page=page,
         tags=["reporting"],
         description=f"Computes the reporting tables of {spec.name} again: {', '.join(spec.reporting)}.",
@@ -91,4 +91,4 @@ def _has_tables(spec: ScoringSpec) -> bool:
     return bool(spec.reporting)
 
 
-REPORTING = Family("report", reporting_dag, applies=_has_tables)
+REPORTING = Family("report", reporting_dag, "reporting.py", applies=_has_tables)

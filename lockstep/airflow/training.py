@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import DAG, Context, Param
-from lockstep_arrivals import clock_or_assets
-from lockstep_dags import Family, optional_day, spec_dag
-from lockstep_links import MODEL, ModelLink, page_of_model
-from lockstep_spark import SparkJobOperator
-from lockstep_step import StepOperator, failing_for_good
 
+from lockstep.airflow.arrivals import clock_or_assets
+from lockstep.airflow.dags import Family, optional_day, spec_dag
+from lockstep.airflow.links import MODEL, ModelLink, page_of_model
+from lockstep.airflow.spark import SparkJobOperator
+from lockstep.airflow.step import StepOperator, failing_for_good, task_settings
 from lockstep.run.partition import parse_partition
 from lockstep.run.pools import SPARK_POOL, TRAINING_POOL
 from lockstep.run.training import (
@@ -39,7 +39,7 @@ def training_dag(loaded: LoadedSpec, page: str) -> DAG:
     name, uri = retrain_asset(spec.name)
     with spec_dag(
         TRAINING,
-        spec,
+        loaded,
         page=page,
         tags=["training"],
         description=f"Trains {spec.model.name} and registers it as @{training.alias}.",
@@ -90,7 +90,7 @@ class TrainingSetOperator(SparkJobOperator):
 
     def execute(self, context: Context) -> None:
         """Run the job."""
-        settings = Settings.from_env(os.environ)
+        settings = task_settings(self.models_root)
         days = days_of_run(self.spec, context["params"])
         self.log.info("training days %s to %s, validation to %s", days.first, days.last, days.valid_last)
         where = [
@@ -117,7 +117,7 @@ class TrainOperator(StepOperator):
     def execute(self, context: Context) -> Any:
         """Return the JSON object that the script printed last, if it printed one."""
         days = days_of_run(self.spec, context["params"])
-        command = script_command(self.spec, days, settings=Settings.from_env(os.environ), environ=os.environ)
+        command = script_command(self.spec, days, settings=task_settings(self.models_root), environ=os.environ)
         return self.run_command(command, what=f"training by {training_of(self.spec).script}", without=ONE_THREAD)
 
 
@@ -161,4 +161,4 @@ def _declares_training(spec: ScoringSpec) -> bool:
     return spec.training is not None
 
 
-TRAINING = Family("train", training_dag, applies=_declares_training)
+TRAINING = Family("train", training_dag, "training.py", applies=_declares_training)

@@ -7,9 +7,9 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Context, CronTriggerTimetable, Param
 from airflow.sdk.exceptions import AirflowFailException
-from lockstep_dags import Family, day_range, spec_dag
-from lockstep_step import StepOperator
 
+from lockstep.airflow.dags import Family, day_range, spec_dag
+from lockstep.airflow.step import StepOperator
 from lockstep.run.pools import warehouse_pool
 from lockstep.specs.loading import LoadedSpec
 from lockstep.specs.model_choice import FIXED_PATTERN
@@ -38,7 +38,7 @@ def maintenance_dag(loaded: LoadedSpec, page: str) -> DAG:
     spec = loaded.spec
     with spec_dag(
         MAINTENANCE,
-        spec,
+        loaded,
         page=page,
         tags=["maintenance"],
         description=f"Deletes what {spec.name} no longer keeps: run folders and old publications.",
@@ -62,7 +62,7 @@ def rollback_dag(loaded: LoadedSpec, page: str) -> DAG:
     spec = loaded.spec
     with spec_dag(
         ROLLBACK,
-        spec,
+        loaded,
         page=page,
         tags=["rollback"],
         description=f"Makes earlier rows of {spec.publish.table} live again, and the earlier model if wanted.",
@@ -84,7 +84,7 @@ def promotion_dag(loaded: LoadedSpec, page: str) -> DAG:
     spec = loaded.spec
     with spec_dag(
         PROMOTION,
-        spec,
+        loaded,
         page=page,
         tags=["promotion"],
         description=f"Points @{spec.model.alias} of {spec.model.name} at another version, once a person agrees.",
@@ -185,6 +185,6 @@ def _dry_run(description: str) -> Param:
     return Param(False, type="boolean", title="Dry run", description=description)
 
 
-MAINTENANCE = Family("maintain", maintenance_dag)
-ROLLBACK = Family("rollback", rollback_dag)
-PROMOTION = Family("promote", promotion_dag)
+MAINTENANCE = Family("maintain", maintenance_dag, "maintenance.py")
+ROLLBACK = Family("rollback", rollback_dag, "rollback.py")
+PROMOTION = Family("promote", promotion_dag, "promotion.py")

@@ -1,4 +1,4 @@
-"""Runs a step in the data-plane interpreter (`lockstep_spark.py` has the operator for Spark jobs).
+"""Runs a step in the data-plane interpreter (`spark.py` has the operator for Spark jobs).
 
 Both map the exit codes of `lockstep` to Airflow in one way: what may succeed later is a failure that Airflow retries,
 what cannot (a wrong spec, a failed check, a stale run) fails at once. Both stop every process they started when the
@@ -14,19 +14,20 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import IO, Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from lockstep_lineage import LineageMixin
-from lockstep_retries import TryLater, airflow_error, telling
 
+from lockstep.airflow.lineage import LineageMixin
+from lockstep.airflow.retries import TryLater, airflow_error, telling
 from lockstep.errors import LockstepError
 from lockstep.run.exit_codes import EXIT_CODES, PARITY_DIFFERS, TEMPORARY, USAGE
 from lockstep.run.logs import logged_message
 from lockstep.run.processes import die_with_parent
-from lockstep.run.submit import data_python, step_env
+from lockstep.run.submit import check_data_python, data_python, step_env
 from lockstep.specs.settings import Settings
 
 # What the same command cannot turn into a success. Exit code 1 is a crash: of Spark, or of code that a retry may meet
@@ -81,6 +82,16 @@ def failing_for_good() -> Iterator[None]:
         raise airflow_error(error) from error
 
 
+def task_settings(models_root: str) -> Settings:
+    """Return the settings of a task.
+
+    Args:
+        models_root: Folder of the specs that its DAG was made from; empty: that of the settings.
+    """
+    settings = Settings.from_env(os.environ)
+    return replace(settings, models_root=Path(models_root)) if models_root else settings
+
+
 def stop_group(process: "subprocess.Popen[str]") -> None:
     """Stop a child and all of its process group: politely, then by force. Returns when the child is gone.
 
@@ -105,15 +116,17 @@ class StepOperator(LineageMixin, BaseOperator):
 
     Args:
         arguments: Command line after `lockstep` (templated).
+        models_root: Folder of the specs; without it, that of the settings.
     """
 
     template_fields: ClassVar[Sequence[str]] = ("arguments",)
     ui_color = "#e8f0fe"
 
-    def __init__(self, *, arguments: Sequence[str], **kwargs: Any) -> None:
+    def __init__(self, *, arguments: Sequence[str], models_root: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.arguments = list(arguments)
-        self.pages: dict[str, str] = {}  # see lockstep_links
+        self.models_root = models_root
+        self.pages: dict[str, str] = {}  # see links.py
         self.stopped = False  # by Airflow
         self.ran: list[str] = []  # the last command, and what it said
         self.result: Any = None
@@ -131,7 +144,9 @@ class StepOperator(LineageMixin, BaseOperator):
             AirflowException: It crashed, and may succeed when it is run again.
             AirflowFailException: It failed, and would fail again.
         """
-        command = [str(data_python(Settings.from_env(os.environ), os.environ)), "-m", "lockstep", *map(str, arguments)]
+        with failing_for_good():
+            python = check_data_python(data_python(task_settings(self.models_root), os.environ))
+        command = [str(python), "-m", "lockstep", *map(str, arguments)]
         self.ran = command[3:]
         self.result = self.run_command(command, what=f"lockstep {' '.join(command[3:5])}")
         return self.result
@@ -156,7 +171,7 @@ class StepOperator(LineageMixin, BaseOperator):
         # before Airflow starts it again elsewhere.
         die_with_parent()
         self.log.info("running %s", shlex.join(command))
-        environment = {**os.environ, **step_env(Settings.from_env(os.environ))}
+        environment = {**os.environ, **step_env(task_settings(self.models_root))}
         tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._child = subprocess.Popen(
             command,

@@ -23,9 +23,9 @@ from airflow.sdk import (
     CronTriggerTimetable,
     PartitionedAssetTimetable,
 )
-from lockstep_step import failing_for_good
-from lockstep_timetable import BoundedCron
 
+from lockstep.airflow.step import failing_for_good
+from lockstep.airflow.timetable import BoundedCron
 from lockstep.run.arrivals import days_named
 from lockstep.specs.asset_ref import AssetRef
 from lockstep.specs.spec import Schedule

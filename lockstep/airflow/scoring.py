@@ -5,16 +5,16 @@ import os
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, BaseOperator, Param, TriggerRule, chain
-from lockstep_arrivals import add_further_days, timetable
-from lockstep_callbacks import task_callbacks
-from lockstep_canary import canary_tasks
-from lockstep_dags import STEP_TIMEOUT, Family, optional_day, spec_dag
-from lockstep_deadlines import deadline
-from lockstep_operators import CheckOperator, PinModelOperator, PlanOperator, PublishOperator, ReportOperator
-from lockstep_spark import SparkStepOperator
-from lockstep_step import StepOperator
-from lockstep_trials import add_trial, pin_options, plan_options, skipped_when_live
 
+from lockstep.airflow.arrivals import add_further_days, timetable
+from lockstep.airflow.callbacks import task_callbacks
+from lockstep.airflow.canary import canary_tasks
+from lockstep.airflow.dags import STEP_TIMEOUT, Family, optional_day, spec_dag
+from lockstep.airflow.deadlines import deadline
+from lockstep.airflow.operators import CheckOperator, PinModelOperator, PlanOperator, PublishOperator, ReportOperator
+from lockstep.airflow.spark import SparkStepOperator
+from lockstep.airflow.step import StepOperator
+from lockstep.airflow.trials import add_trial, pin_options, plan_options, skipped_when_live
 from lockstep.run.pools import SPARK_POOL, scoring_pool, warehouse_pool
 from lockstep.specs.loading import LoadedSpec
 from lockstep.specs.model_choice import AS_PUBLISHED, PATTERN
@@ -36,13 +36,13 @@ def scoring_dag(loaded: LoadedSpec, page: str) -> DAG:
     spec = loaded.spec
     dag = spec_dag(
         SCORING,
-        spec,
+        loaded,
         page=page,
         tags=["scoring"],
         description=" ".join(spec.description.split()),
         schedule=timetable(spec.schedule),
         catchup=spec.schedule.catchup,
-        deadline=deadline(spec),
+        deadline=deadline(loaded),
         max_active_runs=MAX_ACTIVE_RUNS,
     )
     dag.default_args.update(task_callbacks(spec))
@@ -186,4 +186,4 @@ def _params(spec: ScoringSpec) -> dict[str, Param]:
     }
 
 
-SCORING = Family("score", scoring_dag)
+SCORING = Family("score", scoring_dag, "scoring.py")

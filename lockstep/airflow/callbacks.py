@@ -3,9 +3,8 @@
 from collections import defaultdict
 from typing import Any
 
-from lockstep_alerts import alert_callbacks
-from lockstep_metrics import metric_callbacks
-
+from lockstep.airflow.alerts import alert_callbacks
+from lockstep.airflow.metrics import metric_callbacks
 from lockstep.specs.spec import ScoringSpec
 
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 from airflow.sdk import Context, TriggerRule
-from lockstep_step import StepOperator
 
+from lockstep.airflow.step import StepOperator
 from lockstep.specs.spec import ScoringSpec
 
 DRY_RUN = "{{ '--dry-run' if params.dry_run else '--no-dry-run' }}"

@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
 
+from lockstep.airflow.ours import session_of
+
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
+    from sqlalchemy.orm import Session
 
 TASK, ABORTED = "canary", "aborted"
 
@@ -29,26 +32,23 @@ class CanaryNote:
 
 def note_abort(dag_run: Any) -> None:
     """Write the note, in the scheduler's own transaction."""
-    from lockstep_plugin import spec_of
+    from lockstep.airflow.plugin import spec_of
 
-    if spec_of(dag_run.dag_id) is None or dag_run.note:
+    session = session_of(dag_run)
+    if session is None or spec_of(dag_run.dag_id) is None or dag_run.note:
         return
-    found = told_by_canary(dag_run)
+    found = told_by_canary(dag_run, session)
     if found.get("outcome") == ABORTED:
         reasons = "; ".join(found.get("reasons", []))
         dag_run.note = f"The canary of version {found.get('version')} is aborted: {reasons}"
         log.warning("run %s of %s: %s", dag_run.run_id, dag_run.dag_id, dag_run.note)
 
 
-def told_by_canary(dag_run: Any) -> dict[str, Any]:
+def told_by_canary(dag_run: Any, session: "Session") -> dict[str, Any]:
     """Return the XCom of the run's canary; empty when there is none."""
     from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
     from sqlalchemy import select
-    from sqlalchemy.orm import object_session
 
-    session = object_session(dag_run)
-    if session is None:
-        return {}
     ours = {"dag_id": dag_run.dag_id, "run_id": dag_run.run_id, "task_id": TASK, "key": XCOM_RETURN_KEY}
     row = session.scalars(select(XComModel).filter_by(**ours)).first()
     value = XComModel.deserialize_value(row) if row is not None else None

@@ -10,19 +10,19 @@ from typing import Any, ClassVar
 
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
-from lockstep_imports import openlineage_if_on
-from lockstep_lineage import LineageMixin
-from lockstep_links import SPARK, SparkLink, page_of_application
-from lockstep_retries import airflow_error
-from lockstep_step import close_pipes, failure, json_object, stop_group
 
+from lockstep.airflow.imports import openlineage_if_on
+from lockstep.airflow.lineage import LineageMixin
+from lockstep.airflow.links import SPARK, SparkLink, page_of_application
+from lockstep.airflow.retries import airflow_error
+from lockstep.airflow.step import close_pipes, failure, json_object, stop_group, task_settings
 from lockstep.errors import LockstepError, ProfileInvalid
 from lockstep.run.folder import INPUT, RunFolder
 from lockstep.run.java import find_java_home, site_packages
 from lockstep.run.partition_lock import Alone, alone
 from lockstep.run.processes import die_with_parent
 from lockstep.run.profiles import MASTER
-from lockstep.run.submit import data_python, spark_submit
+from lockstep.run.submit import check_data_python, data_python, spark_submit
 from lockstep.run.trials import scored
 from lockstep.specs.settings import Settings
 
@@ -45,22 +45,24 @@ class SparkJobOperator(SparkSubmitOperator):
 
     Args:
         job: Script name without `.py`.
+        models_root: Folder of the specs; without it, that of the settings.
     """
 
     template_fields: ClassVar[Sequence[str]] = ("application_args",)
     operator_extra_links: ClassVar[Sequence[Any]] = (SparkLink(),)
 
-    def __init__(self, *, job: str, **kwargs: Any) -> None:
+    def __init__(self, *, job: str, models_root: str = "", **kwargs: Any) -> None:
         super().__init__(name=f"lockstep-{job}", **kwargs)
         self.job = job
+        self.models_root = models_root
         self.stopped = False  # by Airflow
-        self.pages: dict[str, str] = {}  # see lockstep_links
+        self.pages: dict[str, str] = {}  # see links.py
 
     def execute(self, context: Context) -> None:
         """Run spark-submit to its end."""
         die_with_parent()  # see StepOperator.run_command
         try:
-            self._configure(Settings.from_env(os.environ))
+            self._configure(task_settings(self.models_root))
         except LockstepError as error:
             raise airflow_error(error) from error
         try:
@@ -80,7 +82,7 @@ class SparkJobOperator(SparkSubmitOperator):
     def _configure(self, settings: Settings) -> None:
         """Fill in what the settings of this machine and the connection say."""
         settings, master = self._connected(settings)
-        python = data_python(settings, os.environ)
+        python = check_data_python(data_python(settings, os.environ))
         java_home = find_java_home(os.environ, cache_root=settings.cache_root, package_roots=site_packages(python))
         submit = spark_submit(settings, self.job, (), python=python, java_home=java_home)
         check_master(settings.spark_profile, submit.properties[MASTER].value, master, connection=self._conn_id)
@@ -111,11 +113,11 @@ class SparkJobOperator(SparkSubmitOperator):
     def _get_hook(self) -> SparkSubmitHook:
         hook = super()._get_hook()
         own_group = {"start_new_session": True, "preexec_fn": die_with_parent}
-        hook.submit = functools.partial(hook.submit, **own_group)  # type: ignore[method-assign]
+        hook.submit = functools.partial(hook.submit, **own_group)
         # The provider has no other place where the lines pass by.
         read = hook._process_spark_submit_log  # noqa: SLF001
         noting = self._noting_application
-        hook._process_spark_submit_log = lambda lines: read(noting(lines))  # type: ignore[method-assign] # noqa: SLF001
+        hook._process_spark_submit_log = lambda lines: read(noting(lines))  # noqa: SLF001
         return hook
 
     def _noting_application(self, lines: Iterator[Any]) -> Iterator[Any]:
@@ -159,7 +161,7 @@ class SparkStepOperator(LineageMixin, SparkJobOperator):
             return
         die_with_parent()  # see StepOperator.run_command
         try:
-            settings = Settings.from_env(os.environ)
+            settings = task_settings(self.models_root)
             # Another run of this day, or somebody at a shell, may be at it: one computes, both have the result.
             with alone(self.job, folder, settings, tell=self.log.warning, on_lost=self._stop_driver) as partition:
                 if not self._is_done(folder):

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
 
+from lockstep.airflow.ours import TAG, session_of
+
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
+    from sqlalchemy.orm import Session
 
 KEY = "failure"
 OURS = "Failed: "
@@ -45,33 +48,32 @@ class FailureNotes:
     @hookimpl
     def on_dag_run_failed(self, dag_run: "DagRun", msg: str) -> None:  # noqa: ARG002 - Airflow's interface
         """Write the note of a run that has failed."""
-        if dag_run.note and not dag_run.note.startswith(OURS):
+        session = session_of(dag_run)
+        if session is None or (dag_run.note and not dag_run.note.startswith(OURS)):
             return
-        reasons = reasons_of(dag_run)
+        reasons = reasons_of(dag_run, session)
         if reasons:
             dag_run.note = f"{OURS}{'; '.join(reasons)}"[:LONGEST]
 
     @hookimpl
     def on_dag_run_success(self, dag_run: "DagRun", msg: str) -> None:  # noqa: ARG002 - Airflow's interface
         """Take our note from a run that was mended."""
-        if dag_run.note and dag_run.note.startswith(OURS):
+        if session_of(dag_run) is not None and dag_run.note and dag_run.note.startswith(OURS):
             dag_run.note = None
 
 
 def is_ours(dag: Any) -> bool:
     """Whether a DAG was made from a spec."""
-    return "lockstep" in (getattr(dag, "tags", None) or ())
+    return TAG in (getattr(dag, "tags", None) or ())
 
 
-def reasons_of(dag_run: "DagRun") -> list[str]:
+def reasons_of(dag_run: "DagRun", session: "Session") -> list[str]:
     """Return what each failed task of a run said, in the scheduler's own transaction."""
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.xcom import XComModel
     from airflow.utils.state import TaskInstanceState
     from sqlalchemy import select
-    from sqlalchemy.orm import object_session
 
-    session = object_session(dag_run)
     of_run = (TaskInstance.dag_id == dag_run.dag_id, TaskInstance.run_id == dag_run.run_id)
     failed = select(TaskInstance).where(*of_run, TaskInstance.state == TaskInstanceState.FAILED)
     found = []

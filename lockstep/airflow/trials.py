@@ -9,8 +9,8 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context, TriggerRule
 from airflow.sdk.exceptions import AirflowSkipException
-from lockstep_step import StepOperator
 
+from lockstep.airflow.step import StepOperator
 from lockstep.run.pools import warehouse_pool
 from lockstep.specs.spec import ScoringSpec
 

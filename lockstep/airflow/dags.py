@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, Param
-from lockstep_picture import steps_section
-from lockstep_retries import FIRST_DELAY, LONGEST_DELAY, RETRIES, Patience
 
+from lockstep.airflow.ours import MODELS_ROOT, TAG
+from lockstep.airflow.picture import steps_section
+from lockstep.airflow.retries import FIRST_DELAY, LONGEST_DELAY, RETRIES, Patience
 from lockstep.specs.loading import LoadedSpec, load_spec, spec_files
 from lockstep.specs.spec import Schedule, ScoringSpec
 
@@ -40,11 +41,13 @@ class Family:
     Attributes:
         prefix: Of the DAG ids.
         build: Makes the DAG of a spec, given the text that its page begins with.
+        file: Of `dags/`; its docstring is that text.
         applies: Whether a spec has such a DAG.
     """
 
     prefix: str
     build: Callable[[LoadedSpec, str], DAG]
+    file: str
     applies: Callable[[ScoringSpec], bool] = lambda _: True
 
     def dag_id(self, name: str) -> str:
@@ -85,13 +88,14 @@ def build_all(
     return dags, problems
 
 
-def spec_dag(family: Family, spec: ScoringSpec, *, page: str, tags: Sequence[str], **kwargs: Any) -> DAG:
+def spec_dag(family: Family, loaded: LoadedSpec, *, page: str, tags: Sequence[str], **kwargs: Any) -> DAG:
     """Return a DAG without tasks, with what is the same in every family."""
+    spec = loaded.spec
     return DAG(
         dag_id=family.dag_id(spec.name),
         doc_md=f"{page}\n{_facts(spec)}",
-        default_args={"owner": spec.owner, **DEFAULTS},
-        tags=["lockstep", *tags, spec.model.name],
+        default_args={"owner": spec.owner, MODELS_ROOT: str(loaded.folder.parent), **DEFAULTS},
+        tags=[TAG, *tags, spec.model.name],
         auto_register=False,
         **kwargs,
     )

@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 from airflow.sdk import Context
 from airflow.sdk.configuration import conf
 from airflow.sdk.observability import stats
-from lockstep_alerts import event_of
-from lockstep_facts import folder_of_run
 
+from lockstep.airflow.alerts import event_of
+from lockstep.airflow.facts import folder_of_run
 from lockstep.errors import LockstepError
 from lockstep.run.folder import MANIFEST, TIMINGS, RunFolder
 from lockstep.run.verdicts import SeenVerdict, seen_verdict

@@ -6,8 +6,7 @@ attempt at a task. Nothing of it is imported before it asks.
 
 from typing import TYPE_CHECKING, Any
 
-from lockstep_facts import folder_of_command
-
+from lockstep.airflow.facts import folder_of_command
 from lockstep.run.folder import RunFolder
 from lockstep.run.lineage import lineage_of
 from lockstep.storage.files import Location

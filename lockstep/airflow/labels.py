@@ -6,9 +6,9 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, Context, CronTriggerTimetable, Param
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from lockstep_dags import Family, day_range, spec_dag
-from lockstep_step import StepOperator
 
+from lockstep.airflow.dags import Family, day_range, spec_dag
+from lockstep.airflow.step import StepOperator
 from lockstep.run.pools import warehouse_pool
 from lockstep.specs.labels_spec import Labels
 from lockstep.specs.loading import LoadedSpec
@@ -24,7 +24,7 @@ def labels_dag(loaded: LoadedSpec, page: str) -> DAG:
         raise ValueError(f"spec {spec.name} has no labels")
     with spec_dag(
         LABELS,
-        spec,
+        loaded,
         page=page,
         tags=["labels"],
         description=f"Compares the scores in {spec.publish.table} with what happened, once it is known.",
@@ -124,4 +124,4 @@ def _form(labels: Labels) -> dict[str, Param]:
     }
 
 
-LABELS = Family("label", labels_dag, applies=lambda spec: spec.labels is not None)
+LABELS = Family("label", labels_dag, "labels.py", applies=lambda spec: spec.labels is not None)

@@ -1,4 +1,4 @@
-"""The operators of the tasks of a scoring DAG, but for the Spark jobs (`lockstep_spark.py`)."""
+"""The operators of the tasks of a scoring DAG, but for the Spark jobs (`spark.py`)."""
 
 import datetime as dt
 import os
@@ -8,10 +8,19 @@ from typing import Any, ClassVar
 from airflow.sdk import Context
 from airflow.sdk.bases.skipmixin import SkipMixin
 from airflow.sdk.exceptions import AirflowSkipException
-from lockstep_arrivals import days_of
-from lockstep_links import DATA_DOCS, MODEL, REPORT, DataDocsLink, ModelLink, ReportLink, page_of_model, page_of_run
-from lockstep_step import StepOperator, failing_for_good
 
+from lockstep.airflow.arrivals import days_of
+from lockstep.airflow.links import (
+    DATA_DOCS,
+    MODEL,
+    REPORT,
+    DataDocsLink,
+    ModelLink,
+    ReportLink,
+    page_of_model,
+    page_of_run,
+)
+from lockstep.airflow.step import StepOperator, failing_for_good
 from lockstep.errors import DateInvalid
 from lockstep.run.interval import partition_of_run
 from lockstep.run.partition import parse_partition
