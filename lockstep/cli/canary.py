@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from lockstep.cli.examples import examples
 from lockstep.cli.options import AsJson, SpecName, loaded_spec, settings
 from lockstep.run.partition import parse_partition
 
@@ -14,7 +15,12 @@ app = typer.Typer(help="A challenger that answers for some of the rows.", no_arg
 Reason = Annotated[str, typer.Option(help="Why; it is kept.")]
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep canary status flight_delay",
+        "lockstep canary status flight_delay --date 2013-08-07 --json",
+    )
+)
 def status(
     name: SpecName,
     date: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Day of the ramp; none: today.")] = None,
@@ -40,13 +46,21 @@ def status(
         print(f"  {event.text}")
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        'lockstep canary abort flight_delay --reason "scores of JFK are off"',
+    )
+)
 def abort(name: SpecName, reason: Reason, as_json: AsJson = False) -> None:
     """End the canary of the challenger of today. Rows that are live stay; later runs have none of it."""
     _decide(name, "aborted", reason, as_json=as_json)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        'lockstep canary resume flight_delay --reason "the feed was repaired"',
+    )
+)
 def resume(name: SpecName, reason: Reason, as_json: AsJson = False) -> None:
     """Let an aborted challenger answer again, from the next run on."""
     _decide(name, "resumed", reason, as_json=as_json)

@@ -9,21 +9,18 @@ from typing import Annotated, Any
 import typer
 
 from lockstep.cli.console import Console
+from lockstep.cli.examples import examples
 from lockstep.cli.options import AsJson, SparkProfiles, SpecName, spark_settings
 from lockstep.errors import DateInvalid
 from lockstep.run.partition import parse_partition
 from lockstep.specs.loading import LoadedSpec, find_spec
 from lockstep.specs.settings import Settings
 
-EXAMPLES = """\
-Examples:
-
-lockstep check churn
-
-lockstep check churn --date 2024-05-03 --rows 20000
-
-lockstep check churn --no-endpoint --json
-"""
+EXAMPLES = examples(
+    "lockstep check flight_delay --date 2013-08-01",
+    "lockstep check flight_delay --date 2013-08-01 --rows 20000",
+    "lockstep check flight_delay --date 2013-08-01 --no-endpoint --json",
+)
 
 
 def command(

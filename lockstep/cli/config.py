@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 from pydantic import BaseModel, ConfigDict, Field
 
+from lockstep.cli.examples import examples
 from lockstep.cli.options import AsJson
 from lockstep.run.submit import data_python
 from lockstep.run.training import training_python
@@ -48,7 +49,12 @@ def group() -> None:
     """Settings: what they are, and where each comes from."""
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep config show --origin",
+        "lockstep config show > lockstep.toml",
+    )
+)
 def show(
     origin: Annotated[bool, typer.Option("--origin", help="Say where each comes from.")] = False,
     as_json: AsJson = False,

@@ -38,10 +38,14 @@ log = logging.getLogger("lockstep.run")
 
 
 class Console:
-    """Shows steps as they run; all of it on standard error when standard output is for a machine."""
+    """Shows steps as they run; all of it on standard error when standard output is for a machine.
+
+    Attributes:
+        machine: Whether it is.
+    """
 
     def __init__(self, *, machine: bool) -> None:
-        self._machine = machine
+        self.machine = machine
         self._logs = is_json(os.environ)
         self._rich = Rich(stderr=machine, highlight=False, soft_wrap=True)
         self._bar: Progress | None = None
@@ -117,7 +121,7 @@ class Console:
 
     def result(self, facts: dict[str, Any]) -> None:
         """Give the outcome of a run: one JSON line for a machine, the places to look for a person."""
-        if self._machine:
+        if self.machine:
             print(json.dumps(facts, default=str), flush=True)
             return
         if self._logs:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lockstep.cli.examples import examples
 from lockstep.demo.backfill import Backfill, Days
 from lockstep.demo.learning import SPEC, load_data, train_model
 from lockstep.demo.story import Story, disk_bytes
@@ -20,6 +21,10 @@ from lockstep.specs.loading import find_spec
 from lockstep.specs.settings import Settings
 from lockstep.specs.spec import ScoringSpec
 
+EXAMPLES = examples(
+    "lockstep demo",
+    "lockstep demo --only train",
+)
 WEEK = Days(dt.date(2013, 8, 1), dt.date(2013, 8, 7))
 ACTIVE_DAYS = 3
 

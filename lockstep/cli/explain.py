@@ -9,8 +9,10 @@ from typing import Annotated
 
 import typer
 
+from lockstep.cli.examples import examples
 from lockstep.errors.index import FAMILIES, Entry, ErrorsIndex, errors_index
 
+EXAMPLES = examples("lockstep explain", "lockstep explain LS5002", "lockstep explain ModelNotFound --json")
 WIDEST = 100
 NEAR = 3
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lockstep.cli.examples import examples
+
 if TYPE_CHECKING:
     from lockstep.serving.gateway.facts import GatewayFacts
 
@@ -25,23 +27,25 @@ def group() -> None:
     """What stands in front of replicas of the endpoint."""
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep gateway nginx --config serving.yaml --replica 10.0.0.1 --replica 10.0.0.2 --output gateway",
+    )
+)
 def nginx(*, config: Config, replica: Replicas, output: Output) -> None:
-    """Write nginx.conf.
-
-    lockstep gateway nginx --config serving.yaml --replica 10.0.0.1 --replica 10.0.0.2 --output gateway
-    """
+    """Write nginx.conf."""
     from lockstep.serving.gateway.nginx import render_nginx
 
     _write(render_nginx, config, replica, output=output)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep gateway envoy --config serving.yaml --replica 10.0.0.1 --replica 10.0.0.2 --output gateway",
+    )
+)
 def envoy(*, config: Config, replica: Replicas, output: Output) -> None:
-    """Write envoy.yaml.
-
-    lockstep gateway envoy --config serving.yaml --replica 10.0.0.1 --replica 10.0.0.2 --output gateway
-    """
+    """Write envoy.yaml."""
     from lockstep.serving.gateway.envoy import render_envoy
 
     _write(render_envoy, config, replica, output=output)

@@ -5,12 +5,20 @@ from typing import Annotated
 
 import typer
 
+from lockstep.cli.examples import examples
 from lockstep.cli.options import AsJson, WarehouseKind, settings
 from lockstep.cli.tables import print_table
 from lockstep.publish.contract import Publication
 from lockstep.publish.warehouse import open_warehouse
 from lockstep.run.partition import parse_partition
 
+HISTORY_EXAMPLES = examples(
+    "lockstep history flight_delay_scores",
+    "lockstep history flight_delay_scores --date 2013-08-01 --json",
+)
+DIFF_EXAMPLES = examples(
+    "lockstep diff 4f2a9c81 77b1e0d2 --by origin",
+)
 SHOWN = 40
 LONGEST = 60
 

@@ -3,13 +3,14 @@
 import datetime as dt
 import os
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from lockstep.cli.console import Console
+from lockstep.cli.examples import examples
 from lockstep.cli.options import AsJson, settings
 
 if TYPE_CHECKING:
@@ -27,15 +28,11 @@ WHOLE_DAY = "scored_on"
 SAMPLE_ROWS = 50_000
 # More rows than that say nothing more about scores, and a slow model would keep somebody waiting.
 TRIED_ROWS = 2_000
-EXAMPLES = """\
-Examples:
-
-lockstep init churn data/customers
-
-lockstep init churn@staging s3://lake/customers --day snapshot_date --key customer_id --yes
-
-lockstep init fraud lake:shop.payments --warehouse postgresql --table fraud_scores --passthrough country
-"""
+EXAMPLES = examples(
+    "lockstep init churn data/customers",
+    "lockstep init churn@staging s3://lake/customers --day snapshot_date --key customer_id --yes",
+    "lockstep init fraud lake:shop.payments --warehouse postgresql --table fraud_scores --passthrough country",
+)
 
 
 def command(
@@ -70,55 +67,82 @@ def command(
     Written are the spec, starter checks from what that day looked like, and a README. What the model and the table do
     not say is guessed from the data, shown, and asked on a terminal. Nothing that is there is changed.
     """
+    registered, _, alias = model.partition("@")
+    from lockstep.scaffold.writing import spec_name
+
+    chosen = name or spec_name(registered)
+    _check_words(chosen, published, cron=cron, timezone=timezone)
+    wanted = _Wanted(registered, alias or "champion", table, chosen, set_alias, day, whole, date, key)
+    further = {
+        "passthrough": passthrough,
+        "sensitive": sensitive,
+        "cron": cron,
+        "timezone": timezone,
+        "warehouse": warehouse,
+        "published": published or f"{chosen}_scores",
+        "owner": owner,
+    }
+    asks = not yes and not as_json and sys.stdin.isatty()
+    _begin(wanted, further, Console(machine=as_json), asks=asks)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What the command line says of model and input."""
+
+    registered: str
+    alias: str
+    input: str
+    name: str
+    set_alias: int | None
+    day: str | None
+    whole: bool
+    date: str | None
+    key: str | None
+
+
+def _begin(wanted: _Wanted, further: dict[str, Any], console: Console, *, asks: bool) -> None:
+    """Look at model and table, and write the folder."""
     from lockstep.scaffold.choices import likely_keys
     from lockstep.scaffold.drafting import Choices, draft
-    from lockstep.scaffold.writing import require_absent, spec_name, write_folder
+    from lockstep.scaffold.writing import require_absent, write_folder
 
-    where, console = settings(), Console(machine=as_json)
-    asks = not yes and not as_json and sys.stdin.isatty()
-    registered, _, alias = model.partition("@")
-    alias = alias or "champion"
-    chosen_name = name or spec_name(registered)
-    folder = where.models_root / chosen_name
-    _check_words(chosen_name, published, cron=cron, timezone=timezone)
+    where = settings()
+    folder = where.models_root / wanted.name
     require_absent(folder)
-    console.title(f"init {chosen_name}")
+    console.title(f"init {wanted.name}")
     with console.step("model") as done:
-        identity = _resolved(registered, alias, where, set_alias=set_alias)
+        identity = _resolved(wanted.registered, wanted.alias, where, set_alias=wanted.set_alias)
         done(f"{_title(identity)}: {len(identity.inputs)} inputs, outputs {_words([o.name for o in identity.outputs])}")
     with console.step("table") as done:
-        found = _table(table, identity, where)
+        found = _table(wanted.input, identity, where)
         done(f"{found.table.format}, {len(found.columns)} columns")
-    column = _day_column(found, given=day, whole=whole, asks=asks)
+    column = _day_column(found, given=wanted.day, whole=wanted.whole, asks=asks)
     with console.step("sample") as done:
         declared = found.table.model_copy(update={"whole": column == WHOLE_DAY and column not in found.columns})
-        sample, first = _sample(found, declared, column, wanted=date)
+        sample, first = _sample(found, declared, column, wanted=wanted.date)
         done(f"{sample.rows.num_rows:,} of the {sample.total:,} rows of {sample.day}")
     keys = likely_keys(sample.rows, day=column, inputs=[each.name for each in identity.inputs])
-    named = _listed(key, sample, option="--key") or _key(keys, asks=asks)
+    named = _listed(wanted.key, sample, option="--key") or _key(keys, asks=asks)
+    for name in ("passthrough", "sensitive"):
+        further[name] = _listed(further[name], sample, option=f"--{name}")
     with console.step("score") as done:
         scores, tried = _scores(identity, sample, where)
         done(f"{scores.num_rows:,} of {tried:,} rows have a score")
     choices = Choices(
-        name=chosen_name,
-        alias=alias,
+        name=wanted.name,
+        alias=wanted.alias,
         table=declared,
         table_label=declared.label,
         day=column,
         first=first,
         key=tuple(each for each in named if each != column),
-        other_keys=tuple(each for each in keys if set(each) != set(named)) if not key else (),
-        passthrough=_listed(passthrough, sample, option="--passthrough"),
-        sensitive=_listed(sensitive, sample, option="--sensitive"),
-        cron=cron,
-        timezone=timezone,
-        warehouse=warehouse,
-        published=published or f"{chosen_name}_scores",
-        owner=owner,
+        other_keys=tuple(each for each in keys if set(each) != set(named)) if not wanted.key else (),
+        **further,
     )
     today = dt.datetime.now(dt.UTC).date()
     write_folder(folder, draft(choices, model=identity, sample=sample, scores=scores, today=today))
-    _tell(console, folder, choices, sample, as_json=as_json)
+    _tell(console, folder, choices, sample)
 
 
 def _resolved(registered: str, alias: str, where: "Settings", *, set_alias: int | None) -> "ModelIdentity":
@@ -243,8 +267,8 @@ def _words(names: "tuple[str, ...] | list[str]") -> str:
     return ", ".join(names) or "no column"
 
 
-def _tell(console: Console, folder: Path, choices: "Choices", sample: "Sample", *, as_json: bool) -> None:
-    if as_json:
+def _tell(console: Console, folder: Path, choices: "Choices", sample: "Sample") -> None:
+    if console.machine:
         facts = {"spec": choices.name, "folder": str(folder), "day": choices.day, "key": list(choices.key)}
         console.result({**facts, "date": sample.day.isoformat(), "rows": sample.total, "table": choices.published})
         return

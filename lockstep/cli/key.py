@@ -8,6 +8,7 @@ from typing import Annotated, cast
 import typer
 from pydantic import ValidationError
 
+from lockstep.cli.examples import examples
 from lockstep.specs.serving_security import Role
 
 ROLES = "infer, read, admin or metrics; may be repeated [default: infer and read]."
@@ -20,7 +21,12 @@ def group() -> None:
     """API keys of the endpoint."""
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep key new nightly-report --model churn --file keys.yaml",
+        'lockstep key new dashboard --model "*" --role read --role metrics --expires 2027-06-30',
+    )
+)
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Client that will use it.")],
     *,
@@ -31,10 +37,7 @@ def new(
     ] = None,
     file: Annotated[Path | None, typer.Option(help="File of keys to append it to; running endpoints follow.")] = None,
 ) -> None:
-    """Make an API key. The key is printed once and kept nowhere; the file of keys holds its hash.
-
-    lockstep key new nightly-report --model churn --file keys.yaml
-    """
+    """Make an API key. The key is printed once and kept nowhere; the file of keys holds its hash."""
     from lockstep.serving.security.api_keys import entry_text, new_api_key
     from lockstep.serving.security.key_file import append_key
 

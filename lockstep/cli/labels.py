@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lockstep.cli.console import Console
+from lockstep.cli.examples import examples
 from lockstep.cli.options import AsJson, SpecName, loaded_spec, settings
 from lockstep.cli.tables import print_table
 from lockstep.run.partition import days_between, parse_partition
@@ -28,7 +29,12 @@ Last = Annotated[str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="La
 app = typer.Typer(help="Compare published scores with what happened.", no_args_is_help=True)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep labels measure flight_delay",
+        "lockstep labels measure flight_delay --date 2013-08-01 --dry-run",
+    )
+)
 def measure(
     name: SpecName,
     date: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="One day.")] = None,
@@ -68,7 +74,11 @@ def measure(
     _print(spec, [row for row in (computed if dry_run else kept) if row.is_whole_day])
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep labels show flight_delay --from 2013-08-01 --to 2013-08-07 --segment origin",
+    )
+)
 def show(
     name: SpecName,
     from_: First = None,
@@ -96,7 +106,12 @@ def show(
     _print(spec, shown)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep labels judge flight_delay",
+        "lockstep labels judge flight_delay --signal nightly --json",
+    )
+)
 def judge(
     name: SpecName,
     signal: Annotated[

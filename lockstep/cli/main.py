@@ -19,6 +19,7 @@ from lockstep.cli import (
     check,
     config,
     demo,
+    doctor,
     explain,
     gateway,
     history,
@@ -39,6 +40,7 @@ from lockstep.cli import (
     trial,
     up,
 )
+from lockstep.cli.examples import examples
 from lockstep.errors import LockstepError, SettingsError, told
 from lockstep.run.exit_codes import BUG, exit_code
 from lockstep.run.logs import configure_logs, is_json
@@ -48,6 +50,11 @@ from lockstep.specs.variables import SETTINGS_FILE
 EXIT_CODE_HELP = (
     "Exit codes: 0 ok, 1 bug, 2 usage, 3 spec or settings, 4 environment, 5 model registry, 6 input, 7 check failed, "
     "8 publish, 9 step out of order, 10 parity differs, 75 temporary (run the same command again), 130 interrupted."
+)
+FIRST = examples(
+    "lockstep demo",
+    "lockstep run flight_delay --date 2013-08-01",
+    "lockstep doctor",
 )
 # Says what is wrong with the settings, so it begins whatever is.
 FIND_OUT = ("doctor",)
@@ -66,7 +73,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(epilog=EXIT_CODE_HELP)
+@app.callback(epilog=f"{EXIT_CODE_HELP}\n\n{FIRST}")
 def top(
     ctx: typer.Context,
     settings: Annotated[
@@ -89,19 +96,20 @@ def top(
 
 app.command("init", epilog=init.EXAMPLES)(init.command)
 app.command("check", epilog=check.EXAMPLES)(check.command)
-app.command("run")(run.command)
-app.command("package")(package.command)
-app.command("profile")(package.profile)
-app.command("serve")(serve.command)
+app.command("run", epilog=run.EXAMPLES)(run.command)
+app.command("package", epilog=package.PACKAGE_EXAMPLES)(package.command)
+app.command("profile", epilog=package.PROFILE_EXAMPLES)(package.profile)
+app.command("serve", epilog=serve.EXAMPLES)(serve.command)
 app.command("serve-worker", hidden=True)(serve.worker)
 app.command("predict", epilog=predict.EXAMPLES)(predict.command)
-app.command("up")(up.command)
-app.command("demo")(demo.command)
-app.command("history")(history.history)
-app.command("diff")(history.diff)
-app.command("rollback")(rollback.rollback)
-app.command("vacuum")(rollback.vacuum)
-app.command("explain")(explain.command)
+app.command("up", epilog=up.EXAMPLES)(up.command)
+app.command("demo", epilog=demo.EXAMPLES)(demo.command)
+app.command("doctor", epilog=doctor.EXAMPLES)(doctor.command)
+app.command("history", epilog=history.HISTORY_EXAMPLES)(history.history)
+app.command("diff", epilog=history.DIFF_EXAMPLES)(history.diff)
+app.command("rollback", epilog=rollback.ROLLBACK_EXAMPLES)(rollback.rollback)
+app.command("vacuum", epilog=rollback.VACUUM_EXAMPLES)(rollback.vacuum)
+app.command("explain", epilog=explain.EXAMPLES)(explain.command)
 app.add_typer(parity.app, name="parity", help="Compare the endpoint with the batch, bit for bit.")
 app.add_typer(spec.app, name="spec")
 app.add_typer(config.app, name="config")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from lockstep.cli.examples import examples
 from lockstep.cli.options import AsJson, ModelVersion, SpecName, loaded_spec, settings
 from lockstep.run.partition import parse_partition
 
@@ -14,7 +15,12 @@ EXAMPLE_FILE = "serving_input_example.json"
 app = typer.Typer(help="What the model registry holds for a spec.", no_args_is_help=True)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep model resolve flight_delay",
+        "lockstep model resolve flight_delay --model @challenger --json",
+    )
+)
 def resolve(
     name: SpecName,
     model: Annotated[
@@ -41,7 +47,12 @@ def resolve(
         print(f"challenger {alias}: " + ("no such alias" if version is None else f"version {version}"))
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep model promote flight_delay --model @challenger --dry-run",
+        "lockstep model promote flight_delay --model 17 --expect 16",
+    )
+)
 def promote(
     name: SpecName,
     model: Annotated[str, typer.Option(help="@ALIAS or a version: what the spec's alias shall point at.")],
@@ -67,7 +78,11 @@ def promote(
         print(f"alias {done.alias} of {done.name} {verb} at version {done.version} (it was {before})")
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep model example flight_delay > request.json",
+    )
+)
 def example(name: SpecName, model_version: ModelVersion = None) -> None:
     """Print the model's own example as a body for the endpoint's /invocations."""
     from lockstep.errors import ArtifactInvalid
@@ -83,7 +98,12 @@ def example(name: SpecName, model_version: ModelVersion = None) -> None:
     print(file.read_text(encoding="utf-8").strip())
 
 
-@app.command(name="list")
+@app.command(
+    name="list",
+    epilog=examples(
+        "lockstep model list flight_delay",
+    ),
+)
 def list_(name: SpecName) -> None:
     """List the versions of the spec's model and their aliases."""
     from lockstep.registry.resolve import list_versions

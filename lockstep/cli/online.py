@@ -5,6 +5,7 @@ from typing import Any
 
 import typer
 
+from lockstep.cli.examples import examples
 from lockstep.cli.options import AsJson, SpecName, loaded_spec, settings
 from lockstep.errors import SpecError
 from lockstep.publish.contract import Warehouse
@@ -15,7 +16,11 @@ from lockstep.specs.spec import ScoringSpec
 app = typer.Typer(help="Published predictions that are looked up by key.", no_args_is_help=True)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep online status flight_delay",
+    )
+)
 def status(name: SpecName, as_json: AsJson = False) -> None:
     """Compare the store with the ledger; changes nothing."""
     from lockstep.upkeep.online import OnlineDay, online_days
@@ -43,7 +48,11 @@ def status(name: SpecName, as_json: AsJson = False) -> None:
         print(f"nothing of {spec.publish.table} is live, and nothing is loaded")
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep online sync flight_delay --json",
+    )
+)
 def sync(name: SpecName, as_json: AsJson = False) -> None:
     """Load what the ledger says is live and the store has not; running it again changes nothing."""
     from lockstep.steps.online import load_online
@@ -59,7 +68,11 @@ def sync(name: SpecName, as_json: AsJson = False) -> None:
     print(f"{done.rows:,} rows were loaded into {done.location}")
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep online drop flight_delay",
+    )
+)
 def drop(name: SpecName, as_json: AsJson = False) -> None:
     """Forget the spec's table in the store; the warehouse keeps its rows, and `sync` loads them again."""
     from lockstep.upkeep.online import drop_online

@@ -7,11 +7,14 @@ from typing import Annotated, Literal
 
 import typer
 
+from lockstep.cli.completion import complete_profiles, complete_specs
 from lockstep.run.profiles import FOLDER, load_profiles, profile_names
 from lockstep.specs.loading import LoadedSpec, find_spec
 from lockstep.specs.settings import Settings
 
-SpecName = Annotated[str, typer.Argument(metavar="SPEC", help="Name of a folder below models/.")]
+SpecName = Annotated[
+    str, typer.Argument(metavar="SPEC", help="Name of a folder below models/.", autocompletion=complete_specs)
+]
 ModelVersion = Annotated[
     int | None, typer.Option("--model-version", min=1, help="Exact model version; without it, the spec's alias.")
 ]
@@ -25,6 +28,7 @@ SparkProfiles = Annotated[
     typer.Option(
         "--profile",
         metavar="NAME",
+        autocompletion=complete_profiles,
         help="Spark profile of spark-conf/, again for an overlay (--profile standalone --profile gpu); "
         "without it, LOCKSTEP_SPARK_PROFILE.",
     ),

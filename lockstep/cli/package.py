@@ -5,9 +5,19 @@ from typing import Annotated
 
 import typer
 
+from lockstep.cli.completion import complete_profiles
 from lockstep.cli.console import Console
+from lockstep.cli.examples import examples
 from lockstep.cli.options import AsJson, settings
 from lockstep.run.profiles import FOLDER, load_profiles, profile_names, properties_text
+
+PACKAGE_EXAMPLES = examples(
+    "lockstep package --output /mnt/shared/lockstep",
+    "lockstep package --output s3://bucket/ship --driver",
+)
+PROFILE_EXAMPLES = examples(
+    "lockstep profile standalone gpu > merged.conf",
+)
 
 
 def command(
@@ -24,8 +34,6 @@ def command(
 
     The environment is named after its lock, the code after its modules: a change of code moves a megabyte. Then set
     LOCKSTEP_SPARK_ARCHIVE to the same folder or URL, and jobs on a cluster bring both along (docs/cluster.md).
-
-        lockstep package --output /mnt/shared/lockstep
     """
     from lockstep.shipping.delivery import deliver
 
@@ -45,13 +53,15 @@ def command(
 
 def profile(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME...", help="Profiles; without one, LOCKSTEP_SPARK_PROFILE.")
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME...",
+            help="Profiles; without one, LOCKSTEP_SPARK_PROFILE.",
+            autocompletion=complete_profiles,
+        ),
     ] = None,
 ) -> None:
-    """Print the properties of Spark profiles laid over each other, for a spark-submit by hand.
-
-    lockstep profile standalone gpu > merged.conf
-    """
+    """Print the properties of Spark profiles laid over each other, for a spark-submit by hand."""
     where = settings()
     wanted = names or profile_names(where.spark_profile)
     print(properties_text(load_profiles(wanted, where.project_root / FOLDER)), end="", flush=True)

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from lockstep.cli import replay
 from lockstep.cli.console import Console
+from lockstep.cli.examples import examples
 from lockstep.cli.options import AsJson, ModelVersion, SpecName, loaded_spec, settings
 from lockstep.errors import DateInvalid
 from lockstep.run.exit_codes import PARITY_DIFFERS
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from lockstep.specs.loading import LoadedSpec
     from lockstep.specs.settings import Settings
 
+EXAMPLES = examples(
+    "lockstep parity flight_delay --date 2013-08-01",
+    "lockstep parity flight_delay --published --rows 1000 --json",
+)
 REPLAY = "replay"
 OF_SPEC = "of-spec"  # no name of a spec
 
@@ -45,10 +50,10 @@ class OfSpecOrReplay(TyperGroup):
 
 
 app = typer.Typer(cls=OfSpecOrReplay)
-app.command(REPLAY)(replay.command)
+app.command(REPLAY, epilog=replay.EXAMPLES)(replay.command)
 
 
-@app.command(OF_SPEC)
+@app.command(OF_SPEC, epilog=EXAMPLES)
 def command(
     name: SpecName,
     *,

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from lockstep.cli.completion import complete_specs
+from lockstep.cli.examples import examples
 from lockstep.cli.options import loaded_spec
 from lockstep.cli.tables import print_table
 
@@ -26,17 +28,16 @@ BATCH_ROWS, SHOWN_ROWS = 10_000, 100
 # Smaller files are done before a bar is of use.
 BAR_BYTES = 4 * 2**20
 KINDS = ("table", "json", "jsonl", "csv", "parquet")
-EXAMPLES = """\
-Examples:
-
-lockstep predict http://127.0.0.1:8080 flights.csv
-
-lockstep predict http://127.0.0.1:8080 flights.parquet --output parquet=scores.parquet --with-inputs
-
-cat rows.jsonl | lockstep predict grpc://127.0.0.1:8081 --model flight_delay --output csv
-
-lockstep predict https://scores.example.com day.csv --ca ca.pem --key-file key.txt
-"""
+EXAMPLES = examples(
+    "lockstep predict http://127.0.0.1:8080 flights.csv",
+    "lockstep predict http://127.0.0.1:8080 flights.parquet --output parquet=scores.parquet --with-inputs",
+    "cat rows.jsonl | lockstep predict grpc://127.0.0.1:8081 --model flight_delay --output csv",
+    "lockstep predict https://scores.example.com day.csv --ca ca.pem --key-file key.txt",
+)
+OfSpec = Annotated[
+    str | None,
+    typer.Option(help="The model of a folder below models/, instead of --model.", autocompletion=complete_specs),
+]
 
 
 def command(
@@ -44,7 +45,7 @@ def command(
     file: Annotated[str, typer.Argument(metavar="FILE", help="Rows; - or nothing: standard input.")] = "-",
     *,
     model: Annotated[str | None, typer.Option(help="Registered model; without it, the endpoint's default.")] = None,
-    spec: Annotated[str | None, typer.Option(help="The model of a folder below models/, instead of --model.")] = None,
+    spec: OfSpec = None,
     version: Annotated[int | None, typer.Option(min=1, help="A loaded version; without it, what answers now.")] = None,
     protocol: Annotated[
         Literal["mlflow", "v2", "grpc"] | None, typer.Option(help="Without it, grpc for such a URL, else v2.")

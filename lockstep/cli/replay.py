@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lockstep.cli.completion import complete_specs
 from lockstep.cli.console import Console
+from lockstep.cli.examples import examples
 from lockstep.cli.options import AsJson, SparkProfiles, loaded_spec, spark_settings
 from lockstep.errors import RegistryError
 from lockstep.run.exit_codes import PARITY_DIFFERS
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from lockstep.serving.inference_log.replay import Replay
     from lockstep.specs.settings import Settings
 
+EXAMPLES = examples(
+    "lockstep parity replay --date 2026-11-05 --sample 10000",
+)
 TIMEOUT_S = 3600
 
 
@@ -32,7 +37,9 @@ def command(
     log: Annotated[
         Path | None, typer.Option(help="Folder of the log, or of a part; default: inference_log below LOCKSTEP_HOME.")
     ] = None,
-    spec: Annotated[str | None, typer.Option(help="Only rows of this spec's model.")] = None,
+    spec: Annotated[
+        str | None, typer.Option(help="Only rows of this spec's model.", autocompletion=complete_specs)
+    ] = None,
     date: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Only rows of this day, in UTC.")] = None,
     sample: Annotated[int | None, typer.Option(min=1, help="Only so many rows, drawn by chance.")] = None,
     profile: SparkProfiles = None,
@@ -43,8 +50,6 @@ def command(
     Each row is scored with the exact version and digest that answered it; nothing is published, and no warehouse is
     asked. Rows of which an input was redacted cannot be scored again: they are counted. Exit code 10 when any row
     differs.
-
-        lockstep parity replay --date 2026-11-05 --sample 10000
     """
     from lockstep.serving.inference_log.comparison import ReplayReport
     from lockstep.serving.inference_log.reading import find_files, grouped

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from lockstep.cli.examples import examples
 from lockstep.cli.options import AsJson, SpecName, WarehouseKind, loaded_spec, settings
 from lockstep.cli.tables import plain, print_table
 from lockstep.errors import PublishError
@@ -24,7 +25,12 @@ SHOWN_ROWS = 40
 app = typer.Typer(help="Look at the tables of the warehouse.", no_args_is_help=True)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep report table flight_delay_scores --limit 20",
+        "lockstep report table model_lineage --csv > lineage.csv",
+    )
+)
 def table(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A table or view, such as daily_risk or model_lineage.")],
     limit: Annotated[
@@ -54,7 +60,12 @@ def table(
         print_table(name, columns, rows, more=more)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep report refresh flight_delay --trailing 7",
+        "lockstep report refresh flight_delay --from 2013-08-01 --to 2013-08-07",
+    )
+)
 def refresh(
     name: SpecName,
     date: Annotated[list[str] | None, typer.Option(metavar="YYYY-MM-DD", help="This partition; repeatable.")] = None,

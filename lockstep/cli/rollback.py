@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lockstep.cli.console import Console
+from lockstep.cli.examples import examples
 from lockstep.cli.options import AsJson, SpecName, loaded_spec, settings
 from lockstep.errors import DateInvalid, NothingToRestore
 from lockstep.publish.contract import Publication
@@ -16,6 +17,15 @@ from lockstep.specs.spec import ScoringSpec
 
 if TYPE_CHECKING:
     from lockstep.upkeep.rollback import RollbackPlan
+
+
+ROLLBACK_EXAMPLES = examples(
+    "lockstep rollback flight_delay --date 2013-08-01 --dry-run",
+    'lockstep rollback flight_delay --model-version 17 --with-alias --reason "17 was trained on half a year"',
+)
+VACUUM_EXAMPLES = examples(
+    "lockstep vacuum flight_delay --dry-run",
+)
 
 
 def rollback(

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from lockstep.cli.console import Console
+from lockstep.cli.examples import examples
 from lockstep.cli.options import AsJson, ModelVersion, SparkProfiles, SpecName, loaded_spec, spark_settings
 from lockstep.errors import CheckFailed, LockstepError
 from lockstep.report.lineage_events import lineage_events
@@ -16,6 +17,10 @@ from lockstep.specs.settings import Settings
 from lockstep.steps import STEPS, load_step, steps_of
 
 # What is left to do of a run that is live.
+EXAMPLES = examples(
+    "lockstep run flight_delay --date 2013-08-01",
+    "lockstep run flight_delay --from 2013-08-01 --to 2013-08-07 --dry-run",
+)
 AFTER_AUDIT = ("publish", "shadow", "report")
 
 

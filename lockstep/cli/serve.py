@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lockstep.cli.completion import complete_specs
+from lockstep.cli.examples import examples
 from lockstep.cli.options import ModelVersion, settings
 from lockstep.run.logs import is_json
 
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from lockstep.serving.assembly import Place
     from lockstep.specs.serving_spec import Serving
 
+EXAMPLES = examples(
+    "lockstep serve flight_delay",
+    "lockstep serve --config serving.yaml --port 9000",
+)
 CONFIGURATION = "serving.json"
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -24,7 +30,10 @@ _log = logging.getLogger("lockstep.serving")
 
 
 def command(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[SPEC]...", help="Folders below models/.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SPEC]...", help="Folders below models/.", autocompletion=complete_specs),
+    ] = None,
     *,
     config: Annotated[Path | None, typer.Option(help="A serving.yaml, instead of specs; options win over it.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on [default: 127.0.0.1].")] = None,
@@ -42,9 +51,6 @@ def command(
 
     An alias is followed: when it moves, the new version is fetched, checked and warmed up, and takes over between two
     requests. SIGTERM or Ctrl-C: running requests finish, exit code 0.
-
-        lockstep serve flight_delay
-        lockstep serve --config serving.yaml --port 9000
     """
     if alias is not None and model_version is not None:
         raise typer.BadParameter("give --alias or --model-version, not both")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 import yaml
 
+from lockstep.cli.examples import examples
 from lockstep.cli.options import SpecName, loaded_spec, settings
 from lockstep.errors import SpecError, told
 from lockstep.run.exit_codes import exit_code
@@ -16,7 +17,12 @@ from lockstep.steps.spec_files import check_files
 app = typer.Typer(help="Validate, show and describe scoring specs.", no_args_is_help=True)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep spec validate",
+        "lockstep spec validate models/flight_delay",
+    )
+)
 def validate(
     paths: Annotated[list[Path] | None, typer.Argument(help="scoring.yaml files or their folders; none: all.")] = None,
 ) -> None:
@@ -37,13 +43,21 @@ def validate(
         raise typer.Exit(exit_code(failed))
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep spec show flight_delay",
+    )
+)
 def show(name: SpecName) -> None:
     """Print a spec with all defaults filled in."""
     print(yaml.safe_dump(loaded_spec(name).spec.model_dump(mode="json"), sort_keys=False, width=120), end="")
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep spec schema > scoring.schema.json",
+    )
+)
 def schema() -> None:
     """Print the JSON Schema of a scoring spec, for editors."""
     print(json_schema())

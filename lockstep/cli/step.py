@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lockstep.cli.examples import examples
 from lockstep.cli.options import (
     AsJson,
     ModelVersion,
@@ -23,6 +24,7 @@ from lockstep.run.logs import facts_of_folder, set_log_context
 from lockstep.run.partition import parse_partition
 from lockstep.steps import STEPS, load_step
 
+EXAMPLE = "--run-folder var/runs/flight_delay/2013-08-01/4f2a9c81d0e35b76"
 CHECKING = ("gate", "audit")
 SPARK = ("materialize", "score")
 CANARY = "canary"
@@ -55,7 +57,12 @@ Challengers = Annotated[
 ]
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep step plan flight_delay --date 2013-08-01",
+        "lockstep step plan flight_delay --date 2013-08-01 --model-version 17 --json",
+    )
+)
 def plan(
     name: SpecName,
     date: Date,
@@ -148,7 +155,7 @@ def _register_canary(step: str) -> None:
 
 def _add(step: str, command: Callable[..., None]) -> None:
     command.__doc__ = STEPS[step].help
-    app.command(name=step)(command)
+    app.command(name=step, epilog=examples(f"lockstep step {step} {EXAMPLE}"))(command)
 
 
 def _print(step: str, facts: dict[str, Any], *, as_json: bool) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from lockstep.cli.examples import examples
 from lockstep.cli.options import AsJson, SpecName, loaded_spec, settings
 from lockstep.cli.tables import print_table
 from lockstep.run.comparison import Comparison
@@ -18,7 +19,12 @@ SHOWN = 20
 app = typer.Typer(help="How the challengers of a spec did.", no_args_is_help=True)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "lockstep trial show flight_delay",
+        "lockstep trial show flight_delay --date 2013-08-01 --json",
+    )
+)
 def show(
     name: SpecName,
     date: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="A day; none: the latest.")] = None,

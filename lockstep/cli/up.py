@@ -9,6 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lockstep.cli.completion import complete_specs
+from lockstep.cli.examples import examples
 from lockstep.services.credentials import ADMIN
 from lockstep.services.log import TerminalLog
 from lockstep.services.ports import DEFAULTS, VARIABLES, choose_ports
@@ -16,6 +18,10 @@ from lockstep.services.stack import Stack, start_stack, supervised
 from lockstep.services.supervisor import StopRequested
 from lockstep.specs.settings import Settings
 
+EXAMPLES = examples(
+    "lockstep up",
+    "lockstep up --serve text_embedding --airflow-port 8181",
+)
 WATCH_S = 0.2
 
 
@@ -24,7 +30,9 @@ def _port(name: str) -> Any:
 
 
 def command(
-    serve: Annotated[str, typer.Option(help="Spec that the endpoint serves; empty: no endpoint.")] = "flight_delay",
+    serve: Annotated[
+        str, typer.Option(help="Spec that the endpoint serves; empty: no endpoint.", autocompletion=complete_specs)
+    ] = "flight_delay",
     airflow_port: Annotated[int | None, _port("airflow")] = None,
     mlflow_port: Annotated[int | None, _port("mlflow")] = None,
     endpoint_port: Annotated[int | None, _port("endpoint")] = None,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lockstep.errors import ArtifactInvalid, PrecisionUnsupported
 from lockstep.registry.artifact import BASELINE_FILE, Artifact, read_artifact
+from lockstep.registry.own_code import OwnCode, OwnCodeBackend
 from lockstep.run.identity import canonical_digest
 from lockstep.scoring.backends import BACKENDS, Backend, Execution, load_backend
 from lockstep.scoring.blocks import BlockSizes
@@ -59,7 +60,11 @@ def load_scorer(path: Path, *, execution: Execution | None = None, search: bool 
     """
     artifact = read_artifact(path, model=path.name)
     chosen = replace(execution or Execution(), cache=path.parent / "networks")
-    backend = _backend(artifact, chosen)
+    code = OwnCode(path, artifact.flavors)
+    with code.in_place():
+        backend = _backend(artifact, chosen)
+    if code.names:
+        backend = OwnCodeBackend(backend, code)
     store = path.parent / "blocks" / f"{fingerprint(backend.device, chosen)}.json"
     blocks = BlockSizes(artifact.block_rows, store=store, search=search)
     name = artifact.backend or flavor_of(artifact)

@@ -3,6 +3,7 @@
 from lockstep import errors
 
 OK, BUG, USAGE = 0, 1, 2
+ENVIRONMENT = 4
 PARITY_DIFFERS = 10
 TEMPORARY = 75  # EX_TEMPFAIL of sysexits.h
 
@@ -10,7 +11,7 @@ TEMPORARY = 75  # EX_TEMPFAIL of sysexits.h
 EXIT_CODES: tuple[tuple[type[errors.LockstepError], int], ...] = (
     (errors.SpecError, 3),
     (errors.SettingsError, 3),
-    (errors.EnvironmentFault, 4),
+    (errors.EnvironmentFault, ENVIRONMENT),
     (errors.RegistryError, 5),
     (errors.InputError, 6),
     (errors.CheckFailed, 7),

@@ -1,6 +1,5 @@
 """Write the folder of a spec: all of its files at once, or none; nothing that is there is ever changed."""
 
-import json
 import os
 import re
 import shutil
@@ -15,6 +14,7 @@ from lockstep.scaffold.errors import FolderUnwritable, SpecExists
 from lockstep.specs.fields import IDENTIFIER
 
 PLAIN = re.compile(r"[A-Za-z][\w ./,-]*[\w/]|[A-Za-z]")
+ONE_LINE = 1 << 30
 FILES = {
     "scoring.yaml": "scoring.yaml.j2",
     "checks/gate.yaml": "suite.yaml.j2",
@@ -87,10 +87,13 @@ def _umask() -> int:
 
 def scalar(value: object) -> str:
     """Return a value as YAML on one line, quoted where it has to be."""
-    if not isinstance(value, str):
-        return json.dumps(value)
-    safe = PLAIN.fullmatch(value) and isinstance(yaml.safe_load(value), str)
-    return value if safe else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str) and not (PLAIN.fullmatch(value) and isinstance(yaml.safe_load(value), str)):
+        return _quoted(value)
+    return yaml.safe_dump(value, width=ONE_LINE).removesuffix("...\n").strip()
+
+
+def _quoted(value: str) -> str:
+    return yaml.safe_dump(value, default_style='"', allow_unicode=True, width=ONE_LINE).strip()
 
 
 def flow(value: Any) -> str:
@@ -101,4 +104,4 @@ def flow(value: Any) -> str:
         return "[" + ", ".join(flow(each) for each in value) + "]"
     text = scalar(value)
     # Inside brackets these would end a plain text.
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) and set(text) & set(",[]{}") else text
+    return _quoted(value) if isinstance(value, str) and set(text) & set(",[]{}") else text

@@ -5,7 +5,6 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lockstep.errors import SettingsError
 from lockstep.services.errors import PortBusy
 from lockstep.specs.settings_file import layered
 
@@ -37,20 +36,30 @@ def choose_ports(environ: Mapping[str, str], *, only_defaults: bool) -> Ports:
         SettingsError: A variable is not a port.
     """
     chosen, layers = {}, layered(environ)
-    for name, default in DEFAULTS.items():
-        text = layers.get(VARIABLES[name])
-        port = _parse(VARIABLES[name], text) if text else default
+    for name in DEFAULTS:
+        port, is_given = port_of(name, layers), bool(layers.get(VARIABLES[name]))
         if not is_free(port):
-            if text or only_defaults:
+            if is_given or only_defaults:
                 raise PortBusy(name, port=port, variable=VARIABLES[name])
             port = free_port()
         chosen[name] = port
     return Ports(**chosen, postgres=free_port())
 
 
-def _parse(variable: str, text: str) -> int:
+def port_of(name: str, environ: Mapping[str, str]) -> int:
+    """Return the port that a service is to have, free or not.
+
+    Args:
+        name: Key of `DEFAULTS`.
+        environ: Usually `os.environ`; beneath it, the settings file.
+
+    Raises:
+        SettingsError: The variable is not a port.
+    """
+    layers = layered(environ)
+    text = layers.get(VARIABLES[name]) or str(DEFAULTS[name])
     if not text.isdigit() or not 0 < int(text) <= MAX_PORT:
-        raise SettingsError(variable, got=text, expected=f"a port, 1 to {MAX_PORT}")
+        raise layers.refusal(VARIABLES[name], got=text, expected=f"a port, 1 to {MAX_PORT}")
     return int(text)
 
 

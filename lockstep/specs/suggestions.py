@@ -6,10 +6,10 @@ from difflib import get_close_matches
 CUTOFF = 0.6  # as the command line has it for commands
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
+def nearest(name: str, known: Iterable[str], *, cutoff: float = CUTOFF) -> str | None:
     """Return the known name that is most like another one, whatever its case and dashes; None when none is like it."""
     plain = {_plain(one): one for one in sorted(known)}
-    found = get_close_matches(_plain(name), plain, n=1, cutoff=CUTOFF)
+    found = get_close_matches(_plain(name), plain, n=1, cutoff=cutoff)
     return plain[found[0]] if found else None
 
 

@@ -30,7 +30,7 @@ def refused(world: World, *args: str, code: int, told: str, env: dict[str, str] 
 
 
 def test_unknown_spec(world: World) -> None:
-    refused(world, "run", "chrun", "--date", BROKEN, code=3, told="specs below")
+    refused(world, "run", "chrun", "--date", BROKEN, code=3, told="Specs below")
 
 
 def test_bad_yaml_key(world: World) -> None:

@@ -1,0 +1,1 @@
+"""`lockstep doctor`: what this machine lacks, and what to do about it. It changes nothing."""
