@@ -109,14 +109,21 @@ def _docstring(item: griffe.Object | griffe.Alias) -> Iterator[str]:
         elif section.kind is griffe.DocstringSectionKind.returns:
             yield "Returns: " + " ".join(_line(entry.description) for entry in value)
         elif section.kind is griffe.DocstringSectionKind.raises:
-            yield "Raises:\n\n" + "\n".join(f"- `{entry.annotation}`: {_line(entry.description)}" for entry in value)
+            yield "Raises:\n\n" + "\n".join(
+                f"- `{_listed(entry.annotation)}`: {_line(entry.description)}" for entry in value
+            )
         elif section.kind is griffe.DocstringSectionKind.admonition:
             yield f"{section.title or value.annotation}:\n\n```python\n{value.description}\n```"
 
 
 def _names(entry: griffe.DocstringNamedElement) -> str:
     """Return the names of an entry; griffe takes the further ones of `a, b: text` for a type."""
-    return f"{entry.name} {entry.annotation}" if entry.name.endswith(",") else entry.name
+    return f"{entry.name} {_listed(entry.annotation)}" if entry.name.endswith(",") else str(entry.name)
+
+
+def _listed(annotation: object) -> str:
+    """Return several names without the brackets that griffe puts around them."""
+    return str(annotation).removeprefix("(").removesuffix(")")
 
 
 def _text(text: str) -> str:

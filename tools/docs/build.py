@@ -3,44 +3,31 @@
     .venv/docs/bin/python -m tools.docs.build            # build and check
     .venv/docs/bin/python -m tools.docs.build --serve    # and show it on 127.0.0.1
 
-docs/ is laid out below build/docs, the reference is generated beside it, Zensical builds the pages and refuses links and
-anchors that lead nowhere, and what was built is looked through for anything that a browser would fetch from elsewhere.
+docs/ is laid out below build/docs, the reference is generated beside it, Zensical builds the pages and refuses links
+and anchors that lead nowhere, and what was built is looked through for anything that a browser would fetch from
+elsewhere.
 """
 
 import argparse
 import functools
 import http.server
+import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
-from lockstep.cli.main import app
-from lockstep.specs.serving_spec import Serving
-from lockstep.specs.spec import ScoringSpec
-from tools.docs import api, commands, fields, variables
 from tools.docs.inspection import contain, problems
 from tools.docs.pages import LinkBroken, lay_out
+from tools.docs.reference import REFERENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES, SITE = ROOT / "build" / "docs", ROOT / "build" / "site"
-
-SPEC_INTRODUCTION = """\
-The keys of `models/NAME/scoring.yaml`, from the models that read it. `lockstep spec schema` prints them as a JSON Schema
-for editors, `lockstep spec validate` checks a file, `lockstep spec show NAME` prints one with its defaults."""
-SERVING_INTRODUCTION = """\
-The keys of `serving.yaml`, which `lockstep serve --config serving.yaml` reads. What they are for is in
-[The endpoint](../endpoint.md)."""
-
-REFERENCE: dict[str, Callable[[], str]] = {
-    "spec.md": lambda: fields.reference(ScoringSpec, title="scoring.yaml", introduction=SPEC_INTRODUCTION),
-    "serving.md": lambda: fields.reference(Serving, title="serving.yaml", introduction=SERVING_INTRODUCTION),
-    "commands.md": lambda: commands.reference(app),
-    "python.md": api.reference,
-    "settings.md": variables.reference,
-}
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+# Zensical draws each complaint over several lines: what it is, then where.
+COMPLAINT = re.compile(r"^(?:Warning|Error): (?P<what>.+)\n\W*\[ (?P<where>\S+) \]", re.MULTILINE)
 
 
 def main() -> int:
@@ -50,38 +37,49 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8000)
     options = parser.parse_args()
     began = time.monotonic()
-    if (wrong := build()) is not None:
-        print(wrong, file=sys.stderr)
-        return 1
-    found = list(problems(SITE))
-    if found:
+    if found := list(build()):
         print("\n".join(found), file=sys.stderr)
         return 1
     pages = sum(1 for _ in SITE.rglob("*.html"))
-    print(f"docs: {pages} pages in {time.monotonic() - began:.0f} s, every link and anchor leads somewhere, nothing is")
-    print(f"  fetched from elsewhere. Open {(SITE / 'index.html').relative_to(ROOT)} in a browser, or `make docs-serve`.")
+    print(
+        f"docs: {pages} pages in {time.monotonic() - began:.0f} s: every link and anchor leads somewhere, every page is"
+    )
+    print("  in the navigation, nothing is fetched from elsewhere. Open build/site/index.html, or `make docs-serve`.")
     if options.serve:
         serve(options.port)
     return 0
 
 
-def build() -> str | None:
-    """Lay out, generate and build; return what is wrong, if anything."""
+def build() -> Iterator[str]:
+    """Lay out, generate, build and look through; yield what is wrong."""
     try:
-        lay_out(ROOT, SOURCES)
+        pages = lay_out(ROOT, SOURCES)
     except LinkBroken as error:
-        return str(error)
-    (SOURCES / "reference").mkdir(exist_ok=True)
+        yield str(error)
+        return
     for name, make in REFERENCE.items():
-        (SOURCES / "reference" / name).write_text(make(), encoding="utf-8")
+        path = SOURCES / "reference" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(make(), encoding="utf-8")
+        pages += [path] if path.suffix == ".md" else []
     shutil.rmtree(SITE, ignore_errors=True)
     program = Path(sys.executable).parent / "zensical"
-    command = [program, "build", "--strict", "--clean", "--config-file", ROOT / "zensical.toml"]
+    command = [str(program), "build", "--strict", "--clean", "--config-file", str(ROOT / "zensical.toml")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        return (done.stdout + done.stderr).split("Traceback")[0].strip()
+        yield from complaints(done.stdout + done.stderr)
+        return
     contain(SITE)
-    return None
+    places = (page.relative_to(SOURCES).with_suffix(".html").as_posix() for page in pages)
+    yield from problems(SITE, (place for place in places if not place.startswith("project/")))
+
+
+def complaints(output: str) -> list[str]:
+    """Return what Zensical complains of, a line each; all that it wrote when there is nothing of the kind."""
+    plain = COLOURS.sub("", output)
+    drawn = [f"{match['where']}: {match['what']}" for match in COMPLAINT.finditer(plain)]
+    others = [line for line in plain.splitlines() if line.startswith("WARNING -")]
+    return [*drawn, *others] or [plain.strip() or "zensical failed, and does not say why"]
 
 
 def serve(port: int) -> None:

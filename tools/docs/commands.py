@@ -8,6 +8,8 @@ from typing import Any
 import typer
 from typer.main import get_command
 
+from lockstep.cli.examples import TITLE, lines_of
+
 INTRODUCTION = """\
 # Command line
 
@@ -32,8 +34,7 @@ def _sections(command: Any, path: tuple[str, ...]) -> Iterator[str]:
         if records:
             yield f"{title}:"
             yield "\n".join(f"- `{flag.strip()}`: {_inline(text)}" for flag, text in records)
-    if command.epilog:
-        yield _epilog(command.epilog)
+    yield from _epilog(command.epilog or "")
     below = {name: found for name, found in getattr(command, "commands", {}).items() if not found.hidden}
     if below:
         yield "Commands:"
@@ -52,9 +53,13 @@ def _prose(text: str) -> str:
     return re.sub(r"(?m)^(?: {4}.*\n?)+", lambda found: _code(found.group()), inspect.cleandoc(text.replace("\b", "")))
 
 
-def _epilog(text: str) -> str:
-    clean = inspect.cleandoc(text.replace("\b", ""))
-    return _code(clean) if "\n" in clean else _inline(clean)
+def _epilog(text: str) -> Iterator[str]:
+    """Yield what stands below the options: sentences, then commands to copy."""
+    sentences = inspect.cleandoc(text).partition(TITLE)[0]
+    if sentences:
+        yield _inline(sentences)
+    if lines := lines_of(text):
+        yield "Examples:\n\n```bash\n" + "\n".join(lines) + "\n```"
 
 
 def _code(text: str) -> str:
@@ -62,5 +67,6 @@ def _code(text: str) -> str:
 
 
 def _inline(text: str) -> str:
-    """Return text on one line, with what Markdown would take for HTML as it is."""
-    return " ".join(text.split()).replace("<", "&lt;")
+    """Return text on one line, in which Markdown finds neither HTML nor links outside of code."""
+    parts = re.split(r"(`[^`]*`)", " ".join(text.split()))
+    return "".join(part if part.startswith("`") else re.sub(r"[<\[\]*|]", r"\\\g<0>", part) for part in parts)

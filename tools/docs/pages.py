@@ -74,14 +74,13 @@ def relinked(text: str, source: PurePosixPath, root: Path) -> tuple[str, list[Pu
         found = PurePosixPath(os.path.normpath(source.parent / unquote(address)))
         if not (root / found).exists():
             raise LinkBroken(f"{source}: {match.group(2)} does not exist")
+        parts.append(text[end : match.start()])
+        before, after = text[match.start() : match.start(2)], text[match.end(2) : match.end()]
         if (root / found).is_dir():  # code hosts show folders, the site has none
-            label = text[match.start() : match.start(2)].removesuffix("](").lstrip("![")
-            parts += [text[end : match.start()], label]
+            parts.append(before.removesuffix("](").lstrip("!["))
         else:
             linked.append(found)
             relative = os.path.relpath(placed(found), placed(source).parent)
-            parts += [text[end : match.start(2)], f"{relative}#{anchor}" if anchor else relative]
-            end = match.end(2)
-            continue
+            parts += [before, f"{relative}#{anchor}" if anchor else relative, after]
         end = match.end()
     return "".join([*parts, text[end:]]), linked

@@ -15,8 +15,8 @@ INTRODUCTION = """\
 # Settings
 
 A setting comes from the first of these that gives it: an option of the command, an environment variable, the file
-`lockstep.toml`, a default. `lockstep config show --origin` prints each with where it comes from. How servers of your own
-are named is in [Deployment](../deployment.md).
+`lockstep.toml`, a default. `lockstep config show --origin` prints each with where it comes from. How servers of your
+own are named is in [Deployment](../deployment.md).
 
 | variable | key in `lockstep.toml` | value | meaning |
 |---|---|---|---|"""
