@@ -1,6 +1,6 @@
-"""The picture of a run's journey, docs/images/journey.svg, from the lists below: `python -m tools.docs.journey` draws it.
+"""The picture of a run's journey, docs/images/journey.svg, which `python -m tools.docs.journey` draws from these lists.
 
-An image of its own, not a diagram in a page: code hosts and the site show it alike, and nothing draws it in the browser.
+An image of its own, not a diagram in a page: code hosts and the site show it alike, and no browser draws it.
 """
 
 from collections.abc import Iterator
@@ -99,22 +99,20 @@ FRAME = (18, 146, 964, 136)
 FRAME_TITLE = "run folder: all that a run knows; each step works from it alone"
 
 
+HEAD = f"""\
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" font-family="system-ui, sans-serif">
+<title>From the spec to the warehouse: the steps of a scoring run, and the endpoint beside them</title>
+<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
+<path d="M0,0 L8,4 L0,8 z" fill="{SOFT}"/></marker></defs>
+<!-- A ground of its own: it is read on dark pages too. -->
+<rect width="{WIDTH}" height="{HEIGHT}" rx="10" fill="#ffffff"/>"""
+
+
 def drawn() -> str:
     """Return the picture as SVG."""
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        'font-family="system-ui, sans-serif" font-size="12">',
-        "<title>From the spec to the warehouse: the steps of a scoring run, and the endpoint beside them</title>",
-        '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        f'<path d="M0,0 L8,4 L0,8 z" fill="{SOFT}"/></marker></defs>',
-        # Its own ground: the picture is read on dark pages too.
-        f'<rect width="{WIDTH}" height="{HEIGHT}" rx="10" fill="#ffffff"/>',
-        *_frame(),
-        *(line for arrow in ARROWS for line in _arrow(arrow)),
-        *(line for box in BOXES for line in _box(box)),
-        "</svg>",
-    ]
-    return "\n".join(parts) + "\n"
+    arrows = (line for arrow in ARROWS for line in _arrow(arrow))
+    boxes = (line for box in BOXES for line in _box(box))
+    return "\n".join([HEAD, *_frame(), *arrows, *boxes, "</svg>"]) + "\n"
 
 
 def _frame() -> Iterator[str]:
