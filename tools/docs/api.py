@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import griffe
@@ -38,14 +39,28 @@ and the root of the errors. Everything else is inside, and may change with any r
 
 def reference(modules: Sequence[Module] = MODULES) -> str:
     """Return the page."""
-    loader = griffe.GriffeLoader(search_paths=[ROOT], docstring_parser="google")
     parts = [INTRODUCTION]
     for module in modules:
-        loader.load(module.path.partition(".")[0])
-    loader.resolve_aliases(implicit=False, external=False)
-    for module in modules:
-        parts += _module(loader.modules_collection[module.path], module)
+        parts += _module(visited(module.path), module)
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+@cache
+def visited(path: str) -> griffe.Module:
+    """Return a module of the project, read by itself: a loader would read the whole package first."""
+    file = ROOT.joinpath(*path.split("."))
+    file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
+    module = griffe.visit(path, filepath=file, code=file.read_text(encoding="utf-8"), docstring_parser="google")
+    griffe.DataclassesExtension().on_package(pkg=module)  # gives them the constructors that nobody wrote
+    return module
+
+
+def _defined(named: griffe.Object | griffe.Alias) -> griffe.Object:
+    """Return what a name stands for, in the module that defines it."""
+    while isinstance(named, griffe.Alias):
+        module, _, name = named.target_path.rpartition(".")
+        named = visited(module).members[name]
+    return named
 
 
 def _module(found: griffe.Module, module: Module) -> Iterator[str]:
@@ -53,7 +68,7 @@ def _module(found: griffe.Module, module: Module) -> Iterator[str]:
     yield from _docstring(found)
     names = module.names or tuple(str(name) for name in found.exports or ()) or _public(found)
     for name in names:
-        yield from _item(found[name], heading=f"### {name}")
+        yield from _item(found.members[name], heading=f"### {name}")
 
 
 def _public(found: griffe.Module) -> tuple[str, ...]:
@@ -63,7 +78,7 @@ def _public(found: griffe.Module) -> tuple[str, ...]:
 
 
 def _item(named: griffe.Object | griffe.Alias, *, heading: str) -> Iterator[str]:
-    item = named.final_target if isinstance(named, griffe.Alias) else named
+    item = _defined(named)
     yield heading
     constructor = item.members.get("__init__") if item.is_class else item
     if isinstance(constructor, griffe.Function):
