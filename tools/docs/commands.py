@@ -9,7 +9,11 @@ import typer
 from typer.main import get_command
 
 from lockstep.cli.examples import TITLE, lines_of
+from lockstep.cli.parity import OF_SPEC
+from tools.check_links import slug
 
+# Stands for the command of a group that is meant when the next word is none of its commands.
+BY_SPEC = "SPEC"
 INTRODUCTION = """\
 # Command line
 
@@ -27,7 +31,8 @@ def _sections(command: Any, path: tuple[str, ...]) -> Iterator[str]:
     context = typer.Context(command, info_name=" ".join(path))
     yield f"{'#' * min(len(path) + 1, 4)} {' '.join(path)}"
     yield _prose(command.help or "")
-    yield f"```text\n{' '.join([*path, *command.collect_usage_pieces(context)])}\n```"
+    typed = [word for word in path if word != BY_SPEC]
+    yield f"```text\n{' '.join([*typed, *command.collect_usage_pieces(context)])}\n```"
     for title, name in (("Arguments", "argument"), ("Options", "option")):
         params = [param for param in command.get_params(context) if param.param_type_name == name]
         records = [record for param in params if (record := param.get_help_record(context))]
@@ -35,11 +40,12 @@ def _sections(command: Any, path: tuple[str, ...]) -> Iterator[str]:
             yield f"{title}:"
             yield "\n".join(f"- `{flag.strip()}`: {_inline(text)}" for flag, text in records)
     yield from _epilog(command.epilog or "")
-    below = {name: found for name, found in getattr(command, "commands", {}).items() if not found.hidden}
+    shown = {name: found for name, found in getattr(command, "commands", {}).items() if not found.hidden}
+    below = {BY_SPEC if name == OF_SPEC else name: found for name, found in shown.items()}
     if below:
         yield "Commands:"
         links = ((f"{' '.join(path)} {name}", _summary(found)) for name, found in below.items())
-        yield "\n".join(f"- [`{name}`](#{name.replace(' ', '-')}): {text}" for name, text in links)
+        yield "\n".join(f"- [`{name}`](#{slug(name)}): {text}" for name, text in links)
     for name, found in below.items():
         yield from _sections(found, (*path, name))
 

@@ -12,6 +12,7 @@ from typer.main import get_command
 import lockstep.client
 from lockstep.cli.examples import lines_of
 from lockstep.cli.main import app
+from lockstep.cli.parity import OF_SPEC
 from lockstep.run.exit_codes import EXIT_CODES, PARITY_DIFFERS, TEMPORARY
 from lockstep.specs.serving_spec import Serving
 from lockstep.specs.spec import ScoringSpec
@@ -30,7 +31,7 @@ def commands_below(command: Any, path: tuple[str, ...] = ("lockstep",)) -> Itera
     yield " ".join(path), command
     for name, found in getattr(command, "commands", {}).items():
         if not found.hidden:
-            yield from commands_below(found, (*path, name))
+            yield from commands_below(found, (*path, commands.BY_SPEC if name == OF_SPEC else name))
 
 
 def test_every_command_is_there_with_its_options_and_examples(pages: dict[str, str]) -> None:
@@ -51,6 +52,12 @@ def test_links_between_commands_lead_to_their_sections(pages: dict[str, str]) ->
     links = set(re.findall(r"\]\(#([^)]*)\)", pages["commands.md"]))
     assert links
     assert links <= anchors
+
+
+def test_a_group_with_a_command_for_specs_shows_what_is_typed(pages: dict[str, str]) -> None:
+    assert OF_SPEC not in pages["commands.md"]
+    assert "lockstep parity SPEC\n" in pages["commands.md"]
+    assert "lockstep parity [OPTIONS]" in pages["commands.md"]
 
 
 def test_exit_codes_are_on_the_page_of_commands(pages: dict[str, str]) -> None:
