@@ -84,9 +84,7 @@ ENVIRONMENTS = {
     "deploy": Environment("deploy", "deploy", pip_arguments=("--no-deps",), holds_package=False),
     "serving-text": Environment("text", "serving", pip_arguments=("--no-deps",), holds_package=False),
     "mlserver-text": Environment("text", "mlserver", pip_arguments=("--no-deps",), holds_package=False),
-    "gateway": Environment("gateway", "gateway", holds_package=False),
-    "docs": Environment("docs", "docs", holds_package=False),
-    **{name: Environment(name, name, holds_package=False) for name in OTHERS},
+    **{name: Environment(name, name, holds_package=False) for name in ("gateway", "docs", *OTHERS)},
 }
 
 
@@ -170,6 +168,8 @@ def set_up(environment: Environment) -> None:
         if environment.holds_package:
             progress.step = "installing lockstep itself"
             pip_install(environment, ["--no-deps", "-e", str(ROOT)], progress=progress, lock_fd=lock_fd)
+            # Left by the build. With the repository on PYTHONPATH Airflow would find its plugin twice, and complain.
+            shutil.rmtree(ROOT / "lockstep.egg-info", ignore_errors=True)
             subprocess.run([environment.python, ROOT / "tools" / "note_lock.py", environment.lock], check=True)
         for old in environment.home.glob(f".installed-{environment.name}-*"):
             old.unlink()

@@ -9,7 +9,7 @@ from lockstep.cli.completion import complete_profiles
 from lockstep.cli.console import Console
 from lockstep.cli.examples import examples
 from lockstep.cli.options import AsJson, settings
-from lockstep.run.profiles import FOLDER, load_profiles, profile_names, properties_text
+from lockstep.run.profiles import load_profiles, profile_folders, profile_names, properties_text
 
 PACKAGE_EXAMPLES = examples(
     "lockstep package --output /mnt/shared/lockstep",
@@ -64,4 +64,4 @@ def profile(
     """Print the properties of Spark profiles laid over each other, for a spark-submit by hand."""
     where = settings()
     wanted = names or profile_names(where.spark_profile)
-    print(properties_text(load_profiles(wanted, where.project_root / FOLDER)), end="", flush=True)
+    print(properties_text(load_profiles(wanted, *profile_folders(where.project_root))), end="", flush=True)

@@ -16,6 +16,7 @@ from lockstep.services.ports import LOOPBACK, Ports
 from lockstep.services.process import Component
 from lockstep.specs.settings import TELEMETRY_OFF, Settings
 from lockstep.specs.settings_file import layered
+from lockstep.specs.shipped import shipped
 
 # Two Spark slots would fight for two cores.
 POOLS = {
@@ -73,8 +74,7 @@ def airflow_env(
     home = airflow_home(settings)
     base = f"http://{LOOPBACK}:{ports.airflow}"
     options = {
-        "CORE__DAGS_FOLDER": settings.project_root / "dags",
-        "CORE__PLUGINS_FOLDER": settings.project_root / "plugins",
+        "CORE__DAGS_FOLDER": shipped("dags"),
         "CORE__LOAD_EXAMPLES": False,
         "CORE__EXECUTOR": "LocalExecutor",
         "CORE__PARALLELISM": PARALLELISM,
