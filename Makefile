@@ -157,7 +157,7 @@ test-publish: setup-dev ## Every warehouse against the same promises: DuckDB, Po
 test-spark: setup-dev java ## On a local Spark session
 	@$(BIN)/python -m pytest tests/spark --timeout 600 $(PYTEST_ARGS)
 
-test-integration: setup java setup-dev setup-gateway ## Real components together
+test-integration: setup java setup-dev setup-gateway setup-docs ## Real components together
 	@$(BIN)/python -m pytest tests/integration --timeout 600 $(PYTEST_ARGS)
 
 test-browser: setup java setup-dev setup-browser setup-docs ## Airflow's pages in Chromium, as an operator uses them

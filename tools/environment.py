@@ -89,9 +89,7 @@ ENVIRONMENTS = {
     "deploy": Environment("deploy", "deploy", pip_arguments=("--no-deps",), holds_package=False),
     "serving-text": Environment("text", "serving", pip_arguments=("--no-deps",), holds_package=False),
     "mlserver-text": Environment("text", "mlserver", pip_arguments=("--no-deps",), holds_package=False),
-    "gateway": Environment("gateway", "gateway", holds_package=False),
-    "docs": Environment("docs", "docs", holds_package=False),
-    **{name: Environment(name, name, holds_package=False) for name in OTHERS},
+    **{name: Environment(name, name, holds_package=False) for name in ("gateway", "docs", *OTHERS)},
 }
 
 

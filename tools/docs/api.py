@@ -25,6 +25,7 @@ class Module:
 
 
 MODULES = (
+    Module("lockstep.airflow"),
     Module("lockstep.client"),
     Module("udfs"),
     Module("lockstep.registry.packaging"),
@@ -33,8 +34,8 @@ MODULES = (
 INTRODUCTION = """\
 # Python API
 
-What other code may import and rely on: the client of the endpoint, the Spark functions, what logs a model for Lockstep,
-and the root of the errors. Everything else is inside, and may change with any release."""
+What other code may import and rely on: the DAGs of a folder of specs, the client of the endpoint, the Spark functions,
+what logs a model for Lockstep, and the root of the errors. Everything else is inside, and may change with a release."""
 
 
 def reference(modules: Sequence[Module] = MODULES) -> str:

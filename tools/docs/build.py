@@ -46,9 +46,7 @@ def main() -> int:
         f"docs: {pages} pages in {time.monotonic() - began:.0f} s: every link and anchor leads somewhere, every page is"
     )
     print("  in the navigation, nothing is fetched from elsewhere. Open build/site/index.html, or `make docs-serve`.")
-    if options.serve:
-        serve(site, port=options.port)
-    return 0
+    return serve(site, port=options.port) if options.serve else 0
 
 
 def build(root: Path, *, sources: Path, site: Path) -> Iterator[str]:
@@ -89,15 +87,24 @@ def complaints(output: str) -> list[str]:
     return [*drawn, *others] or [plain.strip() or "zensical failed, and does not say why"]
 
 
-def serve(site: Path, *, port: int) -> None:
-    """Show the site on 127.0.0.1 until Ctrl-C."""
+def serve(site: Path, *, port: int) -> int:
+    """Show the site on 127.0.0.1 until Ctrl-C; return 1 when the port cannot be had."""
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+    try:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+    except OSError as error:
+        print(
+            f"docs: port {port} of 127.0.0.1 cannot be used: {error.strerror}. make docs-serve DOCS_PORT=8001",
+            file=sys.stderr,
+        )
+        return 1
+    with server:
         print(f"http://127.0.0.1:{server.server_port}/ (Ctrl-C ends it)", flush=True)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
             print()
+    return 0
 
 
 if __name__ == "__main__":

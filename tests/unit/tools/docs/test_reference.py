@@ -95,6 +95,11 @@ def test_every_setting_is_there(pages: dict[str, str]) -> None:
         assert pages["settings.md"].count(f"| `{name}` |") == 1
     for variable in VARIABLES:
         assert f"| `{variable.key}` |" in pages["settings.md"]
+    assert (
+        "| `LOCKSTEP_RUNS` | `runs` | a path, or a URL of an object store | `PROJECT/var/runs` | run folders |"
+        in (pages["settings.md"])
+    )
+    assert "| `LOCKSTEP_AIRFLOW_PORT` | `airflow_port` | a port | `8080` |" in pages["settings.md"]
     assert {variable.kind for variable in VARIABLES} <= set(variables.KINDS)
 
 
