@@ -45,7 +45,8 @@ from lockstep.errors import LockstepError, SettingsError, told
 from lockstep.run.exit_codes import BUG, exit_code
 from lockstep.run.logs import configure_logs, is_json
 from lockstep.specs.settings import TELEMETRY_OFF
-from lockstep.specs.variables import SETTINGS_FILE
+from lockstep.specs.settings_file import FILE
+from lockstep.specs.variables import PROJECT, SETTINGS_FILE
 
 EXIT_CODE_HELP = (
     "Exit codes: 0 ok, 1 bug, 2 usage, 3 spec or settings, 4 environment, 5 model registry, 6 input, 7 check failed, "
@@ -79,7 +80,8 @@ def top(
     settings: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Settings file; also LOCKSTEP_SETTINGS [default: lockstep.toml of the project]."
+            metavar="FILE",
+            help="Settings file; also LOCKSTEP_SETTINGS [default: lockstep.toml of this folder, else of the project].",
         ),
     ] = None,
     _version: Annotated[
@@ -87,6 +89,8 @@ def top(
     ] = False,
 ) -> None:
     """One registered model, scored the same everywhere."""
+    if settings is None and not {SETTINGS_FILE, PROJECT} & os.environ.keys() and Path(FILE).is_file():
+        settings = Path(FILE)
     if settings is not None:
         os.environ[SETTINGS_FILE] = str(settings.absolute())  # children read it too
     lenient = contextlib.suppress(SettingsError) if ctx.invoked_subcommand in FIND_OUT else contextlib.nullcontext()
