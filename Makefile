@@ -45,7 +45,7 @@ export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 	demo up test test-unit test-publish test-spark test-integration test-browser pictures test-gpu test-cluster test-deploy test-dags test-training test-kills test-faults \
 	test-operations test-swaps test-schema test-clients test-overload test-soak test-parity fuzz setup-clients \
 	bench bench-table bench-scaling bench-cores bench-serving bench-serving-table setup-bench setup-bench-serving \
-	lint fmt type lock docs errors hooks clean distclean
+	lint fmt type lock docs errors mistakes hooks clean distclean
 
 help: ## List the targets
 	@printf 'Lockstep. First: make demo\n\n'
@@ -276,6 +276,9 @@ docs: setup-dev ## Check that every file that a page points to is there
 
 errors: setup-dev ## Bring the errors index and docs/errors.md up to date with the classes
 	@$(BIN)/python -m tools.errors_page
+
+mistakes: setup setup-dev ## Make every mistake of a newcomer and write docs/mistakes.md anew (root on Linux)
+	@PYTHONPATH=.:tests/integration $(BIN)/python -m newcomers.page
 
 hooks: setup-dev ## Run the checks before every commit
 	@$(BIN)/pre-commit install

@@ -130,7 +130,7 @@ def main() -> None:
         os.environ.setdefault(name, value)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app()
+        app(prog_name="lockstep")  # also as `python -m lockstep`
     except LockstepError as error:
         if "--json" in sys.argv:
             print(json.dumps({**_facts(error), "message": str(error)}))

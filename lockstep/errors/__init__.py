@@ -72,6 +72,7 @@ from lockstep.errors.base import (
 from lockstep.errors.cluster import (
     ArchiveMissing,
     ArtifactUnreachable,
+    DeviceMissing,
     EnvironmentsDiffer,
     PackagingFailed,
     ProfileInvalid,
@@ -99,7 +100,6 @@ from lockstep.errors.stages import (
     AliasMoved,
     ArtifactInvalid,
     CheckFailed,
-    DeviceMissing,
     EnvironmentFault,
     JavaNotFound,
     MemoryExhausted,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.errors import LockstepError, SettingsError
-from lockstep.specs.suggestions import did_you_mean
+from lockstep.errors.suggestions import did_you_mean
 from lockstep.specs.variables import BY_KEY, OF_THE_PROCESS, PREFIX, PROJECT, SETTINGS_FILE, Variable, of_key
 
 FILE = "lockstep.toml"
