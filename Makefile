@@ -38,6 +38,9 @@ export SCARF_ANALYTICS := false
 export SCARF_NO_ANALYTICS := true
 export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 
+# What is wrong with this machine, where a command fails.
+OR_DOCTOR = '$(PYTHON)' tools/or_doctor.py
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift setup-browser setup-foreign \
@@ -57,16 +60,16 @@ help: ## List the targets
 setup: setup-control setup-data setup-training java ## Install all three environments and find a Java
 
 setup-control: python ## Airflow's environment
-	@$(PYTHON) tools/environment.py control
+	@$(OR_DOCTOR) '$(PYTHON)' tools/environment.py control
 
 setup-data: python ## Environment of Spark, torch, MLflow, checks and endpoint
-	@$(PYTHON) tools/environment.py data
+	@$(OR_DOCTOR) '$(PYTHON)' tools/environment.py data
 
 setup-training: python ## Petastorm's environment
-	@$(PYTHON) tools/environment.py training
+	@$(OR_DOCTOR) '$(PYTHON)' tools/environment.py training
 
 setup-dev: python setup-data ## Tools for tests and checks, into the data environment
-	@$(PYTHON) tools/environment.py dev
+	@$(OR_DOCTOR) '$(PYTHON)' tools/environment.py dev
 
 setup-bench: python ## Environment of the benchmarks: the data environment's versions and the peers
 	@$(PYTHON) tools/environment.py bench
@@ -78,13 +81,13 @@ setup-clients: python ## Environments of other people's clients of the endpoint
 	@$(PYTHON) tools/environment.py client-triton client-kserve
 
 setup-text: python setup-data ## Weights of the text model, into the data environment
-	@$(PYTHON) tools/environment.py text
+	@$(OR_DOCTOR) '$(PYTHON)' tools/environment.py text
 
 setup-foreign: python setup-data ## XGBoost and LightGBM, into the data environment, for the tests of the first hour
-	@$(PYTHON) tools/environment.py foreign
+	@$(OR_DOCTOR) '$(PYTHON)' tools/environment.py foreign
 
 setup-drift: python setup-data ## Flights of 2023, into the data environment
-	@$(PYTHON) tools/environment.py drift
+	@$(OR_DOCTOR) '$(PYTHON)' tools/environment.py drift
 
 setup-browser: python ## Find Chromium for the browser tests, or install it (root on Debian), or say what to install
 	@$(PYTHON) tools/browser.py
@@ -97,7 +100,7 @@ setup-deploy: python ## Linters and validators of deploy/; helm and promtool whe
 	@$(PYTHON) tools/deploy_tools.py
 
 java: setup-data ## Say which Java Spark will get, or what to install
-	@$(BIN)/python tools/show_java.py
+	@$(OR_DOCTOR) $(BIN)/python tools/show_java.py
 
 python:
 	@command -v '$(PYTHON)' >/dev/null 2>&1 || { \
@@ -109,22 +112,22 @@ python:
 ## Run
 
 demo: setup ## From nothing to a backfilled week, published and served; ends by itself
-	@$(BIN)/lockstep demo
+	@$(OR_DOCTOR) $(BIN)/lockstep demo
 
 data: setup-data java ## Only the demo's source tables
-	@$(BIN)/lockstep demo --only data
+	@$(OR_DOCTOR) $(BIN)/lockstep demo --only data
 
 train: setup-data setup-training java ## Only the demo's model: train, log, register as champion
-	@$(BIN)/lockstep demo --only train
+	@$(OR_DOCTOR) $(BIN)/lockstep demo --only train
 
 text: setup-data setup-text java ## The text model: write its texts, register the published weights as champion
-	@$(BIN)/lockstep demo --only text
+	@$(OR_DOCTOR) $(BIN)/lockstep demo --only text
 
 drift: setup-data setup-training setup-drift java ## Ten years later: flights of 2023, scored by the model of 2013, and what drifted
-	@$(BIN)/lockstep demo --only drift
+	@$(OR_DOCTOR) $(BIN)/lockstep demo --only drift
 
 up: setup ## MLflow, Airflow and the endpoint together, until Ctrl-C
-	@$(BIN)/lockstep up
+	@$(OR_DOCTOR) $(BIN)/lockstep up
 
 ## Test
 
@@ -140,20 +143,20 @@ test: setup setup-dev setup-text setup-drift setup-foreign setup-browser setup-g
 	.venv/control/bin/python -m pytest tests/dags $(PYTEST_ARGS) || failed="$$failed dags"; \
 	printf '\n== training (training environment)\n'; \
 	.venv/training/bin/python -m pytest tests/training $(PYTEST_ARGS) || failed="$$failed training"; \
-	if [ -n "$$failed" ]; then printf '\ntests failed in:%s\n' "$$failed"; exit 1; fi; \
+	if [ -n "$$failed" ]; then printf '\ntests failed in:%s\n' "$$failed"; $(OR_DOCTOR) false; exit 1; fi; \
 	printf '\nall tests passed\n'
 
 test-unit: setup-dev ## Without JVM, socket or GPU; some minutes
-	@$(BIN)/python -m pytest tests/unit --timeout 60 $(PYTEST_ARGS)
+	@$(OR_DOCTOR) $(BIN)/python -m pytest tests/unit --timeout 60 $(PYTEST_ARGS)
 
 test-publish: setup-dev ## Every warehouse against the same promises: DuckDB, PostgreSQL, Iceberg, Delta, emulators of Snowflake and BigQuery
-	@$(BIN)/python -m pytest tests/publish --timeout 600 $(PYTEST_ARGS)
+	@$(OR_DOCTOR) $(BIN)/python -m pytest tests/publish --timeout 600 $(PYTEST_ARGS)
 
 test-spark: setup-dev java ## On a local Spark session
-	@$(BIN)/python -m pytest tests/spark --timeout 600 $(PYTEST_ARGS)
+	@$(OR_DOCTOR) $(BIN)/python -m pytest tests/spark --timeout 600 $(PYTEST_ARGS)
 
 test-integration: setup java setup-dev setup-gateway ## Real components together
-	@$(BIN)/python -m pytest tests/integration --timeout 600 $(PYTEST_ARGS)
+	@$(OR_DOCTOR) $(BIN)/python -m pytest tests/integration --timeout 600 $(PYTEST_ARGS)
 
 test-browser: setup java setup-dev setup-browser ## Airflow's pages in Chromium, as an operator uses them
 	@$(BIN)/python -m pytest tests/browser --timeout 900 $(PYTEST_ARGS)

@@ -123,7 +123,7 @@ def list_versions(tracking_uri: str, name: str) -> list[tuple[int, list[str]]]:
 def _registry_errors(tracking_uri: str, name: str, wanted: str) -> Iterator["MlflowClient"]:
     """Give a client; turn MLflow's errors into ours."""
     if tracking_uri.startswith(SQLITE) and not Path(tracking_uri.removeprefix(SQLITE)).is_file():
-        raise ModelNotFound(name, wanted=wanted, tracking_uri=f"{tracking_uri}, which is no file yet", models=())
+        raise ModelNotFound(name, wanted=wanted, tracking_uri=f"{tracking_uri} (no such file yet)", models=())
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", HTTP_RETRIES)
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", HTTP_TIMEOUT_S)
     from mlflow import MlflowClient

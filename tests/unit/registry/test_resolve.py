@@ -46,7 +46,7 @@ def test_an_unknown_version_and_an_unknown_model(registry: str) -> None:
 
 
 def test_a_registry_that_does_not_exist_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFound, match=r"none\.db, which is no file yet, has no model .sums.*MLFLOW_TRACKING_URI"):
+    with pytest.raises(ModelNotFound, match=r"none\.db \(no such file yet\) has no model .sums.*MLFLOW_TRACKING_URI"):
         resolve_model(f"sqlite:///{tmp_path}/none.db", "sums", alias="champion")
     assert not list(tmp_path.iterdir())
 
