@@ -17,10 +17,11 @@ from lockstep.serving.formats import decode_json
 from lockstep.serving.infer_json import decode_infer
 from lockstep.serving.rows import to_batch
 
+FLOATS = st.floats(width=32, allow_infinity=False)
 COLUMNS = {
     "city": (Column(name="city", dtype="string"), st.text(max_size=3)),
     "visits": (Column(name="visits", dtype="long"), st.integers(-(2**63), 2**63 - 1)),
-    "vector": (Column(name="vector", dtype="float", shape=(4,)), st.lists(st.floats(width=32, allow_infinity=False), min_size=4, max_size=4)),
+    "vector": (Column(name="vector", dtype="float", shape=(4,)), st.lists(FLOATS, min_size=4, max_size=4)),
     "image": (Column(name="image", dtype="uint8", shape=(2, 3)), st.lists(st.integers(0, 255), min_size=6, max_size=6)),
 }  # fmt: skip
 SIGNATURE = Signature(tuple(column for column, _ in COLUMNS.values()), (Column(name="y", dtype="double"),))
