@@ -141,7 +141,7 @@ test: BACKFILL_DAYS = 3
 test: setup setup-dev setup-text setup-drift setup-foreign setup-browser setup-gateway setup-deploy setup-docs ## All tests; COVERAGE=1 also says what of lockstep/ they run, and takes longer
 	@failed=''; \
 	printf '\n== browser, integration, spark, publish, deploy, package, tutorials, unit (data environment)\n'; \
-	$(BIN)/python -m pytest tests/browser tests/integration tests/spark tests/publish tests/deploy tests/package tests/tutorials tests/unit --timeout 600 \
+	$(BIN)/python -m pytest tests/browser tests/tutorials tests/integration tests/spark tests/publish tests/deploy tests/package tests/unit --timeout 600 \
 		--numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(if $(COVERAGE),--cov --cov-report term) $(PYTEST_ARGS) \
 		|| failed="$$failed data"; \
 	printf '\n== dags (control environment)\n'; \
