@@ -277,8 +277,9 @@ lock: setup-dev ## Write requirements/*.lock from *.in; UPGRADE=1 takes the newe
 docs: setup-dev ## Check that every file that a page points to is there
 	@$(BIN)/python tools/check_links.py
 
-errors: setup-dev ## Bring the errors index and docs/errors.md up to date with the classes
+errors: setup-dev ## Bring the errors index, docs/errors.md and the exit codes of docs/commands.md up to date with the code
 	@$(BIN)/python -m tools.errors_page
+	@$(BIN)/python -m tools.commands_page
 
 mistakes: setup setup-dev ## Make every mistake of a newcomer and write docs/mistakes.md anew (root on Linux)
 	@PYTHONPATH=.:tests/integration $(BIN)/python -m newcomers.page
