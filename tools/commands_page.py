@@ -1,14 +1,27 @@
-"""Write the tables of docs/commands.md that follow from the code; `make errors` runs it."""
+"""Write what of docs/commands.md and docs/json/ follows from the code; `make errors` runs it."""
 
+import json
 import re
 import sys
 from pathlib import Path
 
+from lockstep.cli.outputs import outputs
 from lockstep.errors.index import errors_index
 from lockstep.run.exit_codes import MEANINGS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "commands.md"
 TABLE = re.compile(r"(?<=<!-- exit codes -->\n\n).*?(?=\n\n<!-- end -->)", re.DOTALL)
+
+
+SCHEMAS = PAGE.parent / "json"
+
+
+def schemas() -> dict[Path, str]:
+    """Return the JSON Schema of what each command prints with `--json`, by file."""
+    return {
+        SCHEMAS / f"{name.replace(' ', '-')}.json": json.dumps(kind.json_schema(), indent=2, sort_keys=True) + "\n"
+        for name, kind in outputs().items()
+    }
 
 
 def exit_code_table() -> str:
@@ -29,6 +42,9 @@ def exit_code_table() -> str:
 def main() -> int:
     """Write the page anew."""
     PAGE.write_text(TABLE.sub(lambda _: exit_code_table(), PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    SCHEMAS.mkdir(exist_ok=True)
+    for path, text in schemas().items():
+        path.write_text(text, encoding="utf-8")
     return 0
 
 
