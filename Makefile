@@ -29,6 +29,8 @@ ROWS ?=
 ROUNDS ?= 5
 MODE ?= warm
 SECONDS ?= 3
+# Of `make docs-serve`.
+DOCS_PORT ?= 8000
 
 # No program that is started here reports home.
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -44,11 +46,11 @@ OR_DOCTOR = '$(PYTHON)' tools/or_doctor.py
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift setup-browser setup-foreign \
-	setup-gateway setup-deploy python java data train text drift \
+	setup-gateway setup-deploy setup-docs python java data train text drift \
 	demo up test test-unit test-publish test-spark test-integration test-browser pictures test-gpu test-cluster test-deploy test-dags test-training test-kills test-faults \
 	test-operations test-swaps test-schema test-clients test-overload test-soak test-parity fuzz setup-clients \
 	bench bench-table bench-scaling bench-cores bench-serving bench-serving-table setup-bench setup-bench-serving \
-	lint fmt type lock docs errors mistakes hooks clean distclean
+	lint fmt type lock docs docs-serve errors mistakes hooks clean distclean
 
 help: ## List the targets
 	@printf 'Lockstep. First: make demo\n\n'
@@ -99,6 +101,9 @@ setup-deploy: python ## Linters and validators of deploy/; helm and promtool whe
 	@$(PYTHON) tools/environment.py deploy
 	@$(PYTHON) tools/deploy_tools.py
 
+setup-docs: python ## What builds the site of docs/
+	@$(PYTHON) tools/environment.py docs
+
 java: setup-data ## Say which Java Spark will get, or what to install
 	@$(OR_DOCTOR) $(BIN)/python tools/show_java.py
 
@@ -133,10 +138,10 @@ up: setup ## MLflow, Airflow and the endpoint together, until Ctrl-C
 
 # The browser's backfill of `make test` is short; `make test-browser` has ten days. Long files first: short ones even out.
 test: BACKFILL_DAYS = 3
-test: setup setup-dev setup-text setup-drift setup-foreign setup-browser setup-gateway setup-deploy ## All tests; COVERAGE=1 also says what of lockstep/ they run, and takes longer
+test: setup setup-dev setup-text setup-drift setup-foreign setup-browser setup-gateway setup-deploy setup-docs ## All tests; COVERAGE=1 also says what of lockstep/ they run, and takes longer
 	@failed=''; \
-	printf '\n== browser, integration, spark, publish, deploy, unit (data environment)\n'; \
-	$(BIN)/python -m pytest tests/browser tests/integration tests/spark tests/publish tests/deploy tests/unit --timeout 600 \
+	printf '\n== browser, integration, spark, publish, deploy, package, tutorials, unit (data environment)\n'; \
+	$(BIN)/python -m pytest tests/browser tests/integration tests/spark tests/publish tests/deploy tests/package tests/tutorials tests/unit --timeout 600 \
 		--numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(if $(COVERAGE),--cov --cov-report term) $(PYTEST_ARGS) \
 		|| failed="$$failed data"; \
 	printf '\n== dags (control environment)\n'; \
@@ -155,10 +160,10 @@ test-publish: setup-dev ## Every warehouse against the same promises: DuckDB, Po
 test-spark: setup-dev java ## On a local Spark session
 	@$(OR_DOCTOR) $(BIN)/python -m pytest tests/spark --timeout 600 $(PYTEST_ARGS)
 
-test-integration: setup java setup-dev setup-gateway ## Real components together
+test-integration: setup java setup-dev setup-gateway setup-docs ## Real components together
 	@$(OR_DOCTOR) $(BIN)/python -m pytest tests/integration --timeout 600 $(PYTEST_ARGS)
 
-test-browser: setup java setup-dev setup-browser ## Airflow's pages in Chromium, as an operator uses them
+test-browser: setup java setup-dev setup-browser setup-docs ## Airflow's pages in Chromium, as an operator uses them
 	@$(BIN)/python -m pytest tests/browser --timeout 900 $(PYTEST_ARGS)
 
 pictures: setup java setup-dev setup-browser ## The same, and take the pictures of docs/ anew
@@ -274,8 +279,11 @@ lock: setup-dev ## Write requirements/*.lock from *.in; UPGRADE=1 takes the newe
 	@$(BIN)/python tools/lock.py $(if $(UPGRADE),--upgrade)
 	@$(BIN)/python tools/check_locks.py
 
-docs: setup-dev ## Check that every file that a page points to is there
-	@$(BIN)/python tools/check_links.py
+docs: setup-docs ## Build the site of docs/ into build/site, offline; a link or an anchor that leads nowhere fails it
+	@.venv/docs/bin/python -m tools.docs.build
+
+docs-serve: setup-docs ## The same, and show it on 127.0.0.1 (DOCS_PORT) until Ctrl-C
+	@.venv/docs/bin/python -m tools.docs.build --serve --port $(DOCS_PORT)
 
 errors: setup-dev ## Bring the errors index, docs/errors.md and the exit codes of docs/commands.md up to date with the code
 	@$(BIN)/python -m tools.errors_page

@@ -114,8 +114,6 @@ def parse(file: Path, scratch: Path, *, models: Path, dag_id: str = "") -> Parse
         "LOCKSTEP_MODELS": str(models),
         "PYTHONWARNINGS": "ignore",
     }
-    # As Airflow does: the folder of the file, and that of the plugins.
-    environment["PYTHONPATH"] += os.pathsep.join(["", str(file.parent), str(REPOSITORY / "plugins")])
     command = [sys.executable, "-c", CHILD, str(file), dag_id, ",".join(HEAVY)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     dags, errors, seconds, heavy = done.stdout.splitlines()[-1].split()

@@ -46,7 +46,6 @@ def process(models: Path, scratch: Path, *, airflow: Path | None = None) -> Proc
         "PYTHONWARNINGS": "ignore",
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",

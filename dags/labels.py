@@ -13,15 +13,7 @@ Every night, and when the spec's `labels.asset` is updated: compares the publish
   the asset `retrain/<spec>` is updated: once for each breach, not every night that it goes on.
 """
 
-import os
+from lockstep.airflow import dags_from
+from lockstep.airflow.labels import LABELS
 
-from airflow.sdk import get_parsing_context
-from lockstep_dags import build_all
-from lockstep_labels import LABELS
-
-from lockstep.specs.settings import Settings
-
-dags, _problems = build_all(
-    Settings.from_env(os.environ).models_root, {LABELS: __doc__ or ""}, only=get_parsing_context().dag_id
-)
-globals().update({dag.dag_id: dag for dag in dags})
+globals().update(dags_from(families={LABELS: __doc__}))

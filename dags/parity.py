@@ -12,15 +12,7 @@ Takes a sample of the rows that are live, asks an endpoint to score them, and fa
 * **When?** Every week, or as `parity.cron` of the spec says.
 """
 
-import os
+from lockstep.airflow import dags_from
+from lockstep.airflow.parity import PARITY
 
-from airflow.sdk import get_parsing_context
-from lockstep_dags import build_all
-from lockstep_parity import PARITY
-
-from lockstep.specs.settings import Settings
-
-dags, _problems = build_all(
-    Settings.from_env(os.environ).models_root, {PARITY: __doc__ or ""}, only=get_parsing_context().dag_id
-)
-globals().update({dag.dag_id: dag for dag in dags})
+globals().update(dags_from(families={PARITY: __doc__}))

@@ -11,15 +11,7 @@ Points the model's alias at another version, after a person has agreed.
 * **Undo:** the DAG `rollback_...` moves alias and rows back.
 """
 
-import os
+from lockstep.airflow import dags_from
+from lockstep.airflow.upkeep import PROMOTION
 
-from airflow.sdk import get_parsing_context
-from lockstep_dags import build_all
-from lockstep_upkeep import PROMOTION
-
-from lockstep.specs.settings import Settings
-
-dags, _problems = build_all(
-    Settings.from_env(os.environ).models_root, {PROMOTION: __doc__ or ""}, only=get_parsing_context().dag_id
-)
-globals().update({dag.dag_id: dag for dag in dags})
+globals().update(dags_from(families={PROMOTION: __doc__}))

@@ -11,15 +11,7 @@ that were not known then, or an edited query.
 * **It is red?** The tables are as they were. The log names the query and what is wrong with it.
 """
 
-import os
+from lockstep.airflow import dags_from
+from lockstep.airflow.reporting import REPORTING
 
-from airflow.sdk import get_parsing_context
-from lockstep_dags import build_all
-from lockstep_reporting import REPORTING
-
-from lockstep.specs.settings import Settings
-
-dags, _problems = build_all(
-    Settings.from_env(os.environ).models_root, {REPORTING: __doc__ or ""}, only=get_parsing_context().dag_id
-)
-globals().update({dag.dag_id: dag for dag in dags})
+globals().update(dags_from(families={REPORTING: __doc__}))

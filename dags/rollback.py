@@ -9,15 +9,7 @@ version made.
 * **What did it do?** The XCom of `rollback` lists the days, `lockstep history TABLE` who did it and why.
 """
 
-import os
+from lockstep.airflow import dags_from
+from lockstep.airflow.upkeep import ROLLBACK
 
-from airflow.sdk import get_parsing_context
-from lockstep_dags import build_all
-from lockstep_upkeep import ROLLBACK
-
-from lockstep.specs.settings import Settings
-
-dags, _problems = build_all(
-    Settings.from_env(os.environ).models_root, {ROLLBACK: __doc__ or ""}, only=get_parsing_context().dag_id
-)
-globals().update({dag.dag_id: dag for dag in dags})
+globals().update(dags_from(families={ROLLBACK: __doc__}))

@@ -16,15 +16,7 @@ One run scores one day of data with one model version and publishes it, or publi
   is written all the same; its log names the file. Errors that a retry cannot mend are not retried.
 """
 
-import os
+from lockstep.airflow import dags_from
+from lockstep.airflow.scoring import SCORING
 
-from airflow.sdk import get_parsing_context
-from lockstep_dags import build_all
-from lockstep_scoring import SCORING
-
-from lockstep.specs.settings import Settings
-
-dags, _problems = build_all(
-    Settings.from_env(os.environ).models_root, {SCORING: __doc__ or ""}, only=get_parsing_context().dag_id
-)
-globals().update({dag.dag_id: dag for dag in dags})
+globals().update(dags_from(families={SCORING: __doc__}))

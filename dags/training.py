@@ -13,15 +13,7 @@ Trains the model on other days and registers the result as a challenger. Nothing
 * **It is red?** The log ends with what failed. Killing or clearing the task stops the training at once.
 """
 
-import os
+from lockstep.airflow import dags_from
+from lockstep.airflow.training import TRAINING
 
-from airflow.sdk import get_parsing_context
-from lockstep_dags import build_all
-from lockstep_training import TRAINING
-
-from lockstep.specs.settings import Settings
-
-dags, _problems = build_all(
-    Settings.from_env(os.environ).models_root, {TRAINING: __doc__ or ""}, only=get_parsing_context().dag_id
-)
-globals().update({dag.dag_id: dag for dag in dags})
+globals().update(dags_from(families={TRAINING: __doc__}))

@@ -51,7 +51,6 @@ WORKDIR /opt/lockstep
 ENV AIRFLOW_HOME=/opt/airflow \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/lockstep/dags \
     AIRFLOW__CORE__LOAD_EXAMPLES=False \
-    AIRFLOW__CORE__PLUGINS_FOLDER=/opt/lockstep/plugins \
     AIRFLOW__USAGE_DATA_COLLECTION__ENABLED=False \
     HOME=/opt/airflow \
     LOCKSTEP_HOME=/srv/lockstep \
@@ -64,12 +63,11 @@ COPY dags dags
 COPY deploy/airflow deploy/airflow
 COPY jobs jobs
 COPY models models
-COPY plugins plugins
 COPY spark-conf spark-conf
 
 FROM base AS control
 LABEL org.opencontainers.image.title="lockstep-airflow" \
-      org.opencontainers.image.description="Airflow with Lockstep's DAGs and plugins"
+      org.opencontainers.image.description="Airflow with Lockstep's DAGs and plugin"
 COPY --from=build-control /opt/lockstep /opt/lockstep
 USER 50000:50000
 EXPOSE 8080

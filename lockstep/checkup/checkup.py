@@ -17,7 +17,7 @@ from lockstep.errors import LockstepError
 from lockstep.registry.resolve import resolve_model
 from lockstep.run.folder import RunFolder
 from lockstep.run.plan import Plan
-from lockstep.run.profiles import FOLDER, MASTER, load_profiles, profile_names
+from lockstep.run.profiles import MASTER, load_profiles, profile_folders, profile_names
 from lockstep.specs.loading import LoadedSpec
 from lockstep.specs.settings import Settings
 from lockstep.steps.materialize import materialize
@@ -124,14 +124,16 @@ class Checkup:
         return Finding("input", "ok", text, facts={"rows": facts["rows"], "partition": self.day.isoformat()})
 
     def _scores(self) -> Finding:
+        if not self._folder.scoring_input(step="check").rows:
+            return Finding("scores", "skipped", "the day has no rows")
         sample = score_sample(self._folder, self._where, most=self.rows)
-        self._sample = sample
-        bad, rows = len(sample.scores.reasons), sample.rows.num_rows
+        bad, rows = len(sample.reasons), sample.rows.num_rows + len(sample.unfit)
+        self._sample = sample if bad < rows else None
         facts = {"rows": rows, "without_score": bad}
         text = f"{rows - bad:,} of {rows:,} sampled rows have a score, by {sample.scorer.certificate.backend}"
         if not bad:
             return Finding("scores", "ok", text, facts=facts)
-        told = "; ".join(sorted(set(sample.scores.reasons.values()))[:3])
+        told = "; ".join(sorted(set(sample.reasons))[:3])
         limit = self.loaded.spec.limits.max_quarantined_fraction
         to_do = (
             "mend these rows, raise limits.max_quarantined_fraction, or name a column for the reason (output.errors)"
@@ -165,7 +167,7 @@ class Checkup:
     def _cores(self) -> int | None:
         """Return the cores of a profile on this machine; none: it is a cluster's."""
         where = self.settings
-        found = load_profiles(profile_names(where.spark_profile), where.project_root / FOLDER)
+        found = load_profiles(profile_names(where.spark_profile), *profile_folders(where.project_root))
         master = found[MASTER].value
         if not master.startswith(LOCAL):
             return None

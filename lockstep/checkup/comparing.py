@@ -19,6 +19,7 @@ from lockstep.run.plan import Plan
 from lockstep.scoring.backends import Execution
 from lockstep.serving.batch_scores import BatchScores
 from lockstep.serving.client import EndpointClient
+from lockstep.serving.errors import OutputNotComparable
 from lockstep.serving.local_endpoint import local_endpoint
 from lockstep.serving.parity import compare, require_comparable
 from lockstep.specs.settings import Settings
@@ -38,14 +39,20 @@ def compare_with_mlflow(sample: Scored, plan: Plan, settings: Settings) -> Findi
     code = OwnCode(artifact.path, artifact.flavors)
     with code.in_place():
         backend = OwnCodeBackend(load(artifact, Execution()), code)
-    differing, largest, compared = 0, 0.0, 0
-    for group in backend.encode(sample.batch).groups:
-        places = np.arange(sample.batch.num_rows) if group.rows is None else np.asarray(group.rows)
-        known = np.array([int(place) not in sample.scores.reasons for place in places], bool)
-        compared += int(known.sum())
-        differs = np.zeros(int(known.sum()), bool)
-        for ours, theirs in zip(sample.scores.outputs, backend.run(group.arrays), strict=True):
-            apart = _apart(ours[places][known], theirs[known].reshape(ours[places][known].shape))
+    scored = np.delete(np.arange(sample.batch.num_rows), list(sample.scores.reasons))
+    differing, largest, compared = 0, 0.0, len(scored)
+    try:
+        groups = backend.encode(sample.batch.take(pa.array(scored))).groups
+        answers = [backend.run(group.arrays) for group in groups]
+    except Exception as error:  # noqa: BLE001 - a model's own code may raise anything, and its message quote a row
+        said = f"MLflow's own predict raises {type(error).__name__} when it is given {compared:,} rows at once"
+        to_do = "call predict of the model on these rows, mend what it raises, and log it again"
+        return Finding("mlflow", "problem", said, to_do, PARITY_DIFFERS)
+    for group, answer in zip(groups, answers, strict=True):
+        places = scored if group.rows is None else scored[np.asarray(group.rows)]
+        differs = np.zeros(len(places), bool)
+        for ours, theirs in zip(sample.scores.outputs, answer, strict=True):
+            apart = _apart(ours[places], theirs.reshape(ours[places].shape))
             differs |= apart > 0
             largest = max(largest, float(apart.max(initial=0.0)))
         differing += int(differs.sum())
@@ -87,7 +94,7 @@ def compare_with_endpoint(sample: Scored, plan: Plan, settings: Settings, *, log
     """
     try:
         require_comparable(plan.model)
-    except Exception as error:  # noqa: BLE001 - its output is no number, which is fine
+    except OutputNotComparable as error:  # its output is no number, which is fine
         return Finding("endpoint", "skipped", str(error))
     batch = _as_batch(sample, plan)
     with contextlib.ExitStack() as stack:

@@ -5,12 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lockstep.errors import LockstepError
-from lockstep.run.exit_codes import PARITY_DIFFERS, exit_code
+from lockstep.run.exit_codes import exit_code
 
 State = Literal["ok", "warning", "problem", "skipped"]
 CHECKS_FAILED = 7
-# Parts whose problems have no error of their own.
-CODES = {"gate": CHECKS_FAILED, "scores": CHECKS_FAILED, "audit": CHECKS_FAILED, "mlflow": PARITY_DIFFERS}
 
 
 @dataclass(frozen=True)
@@ -46,4 +44,4 @@ class Finding:
 def worst(findings: Sequence[Finding]) -> int:
     """Return the exit code of a check-up: that of its first problem; 0: there is none."""
     first = next((each for each in findings if each.state == "problem"), None)
-    return 0 if first is None else first.code or CODES.get(first.part, CHECKS_FAILED)
+    return 0 if first is None else first.code

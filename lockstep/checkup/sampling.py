@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from lockstep.data.table_sample import spread_rows
 from lockstep.registry.cache import fetch_artifact
 from lockstep.registry.loading import load_scorer
 from lockstep.run.folder import RunFolder
 from lockstep.scoring.outputs import arrow_array
+from lockstep.scoring.rows import fitting_rows
 from lockstep.scoring.scorer import ScoredBatch, Scorer
-from lockstep.scoring.signature import conform
-from lockstep.scoring.units import read_unit
+from lockstep.scoring.signature import select, widened
 from lockstep.specs.settings import Settings
 
 
@@ -26,6 +27,7 @@ class Scored:
         scorer: Which gave it.
         seconds: That scoring took, once all was loaded.
         total: Rows of the whole day.
+        unfit: Why further rows of the sample are left out: they have no form in the model's types.
     """
 
     rows: pa.Table
@@ -34,6 +36,12 @@ class Scored:
     scorer: Scorer
     seconds: float
     total: int
+    unfit: tuple[str, ...] = ()
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why rows of the sample have no score, one by one."""
+        return (*self.unfit, *self.scores.reasons.values())
 
     def staged(self) -> pa.Table:
         """Return the rows that have a score, with the outputs behind the carried columns."""
@@ -59,20 +67,17 @@ def score_sample(folder: RunFolder, settings: Settings, *, most: int) -> Scored:
     """
     plan, wanted = folder.plan(step="check"), folder.scoring_input(step="check")
     names = list(dict.fromkeys([*plan.spec.carried, *(column.name for column in plan.model.inputs)]))
-    each = -(-most // max(len(wanted.units), 1))
-    parts = []
-    for unit in wanted.units:
-        left = each
-        for batch in read_unit(folder.path, unit, columns=names, batch_rows=each):
-            parts.append(pa.Table.from_batches([batch.slice(0, left)]))
-            left -= batch.num_rows
-            if left <= 0:
-                break
-    rows = pa.concat_tables(parts, promote_options="permissive").slice(0, most).combine_chunks()
+    rows = spread_rows(folder.path, wanted.units, columns=names, most=most)
     scorer = load_scorer(fetch_artifact(plan.model, settings.cache_root))
     inputs = [name for name in scorer.signature.names if name in rows.column_names]
-    batch = conform(rows.select(inputs).combine_chunks().to_batches()[0], scorer.signature, where="the sample")
+    chosen = select(rows.select(inputs).combine_chunks().to_batches()[0], scorer.signature, where="the sample")
+    unfit: tuple[str, ...] = ()
+    try:
+        batch = widened(chosen, scorer.signature)
+    except pa.ArrowInvalid:  # rows that have no form in the signature's types, so that nobody can be asked about them
+        fitting = fitting_rows(chosen, scorer.signature)
+        rows, batch, unfit = rows.take(pa.array(fitting.places)), fitting.batch, tuple(fitting.reasons.values())
     scorer.score(batch.slice(0, scorer.block_rows))  # what is done once is no part of the speed
     began = time.perf_counter()
     scores = scorer.score(batch)
-    return Scored(rows, batch, scores, scorer, time.perf_counter() - began, wanted.rows)
+    return Scored(rows, batch, scores, scorer, time.perf_counter() - began, wanted.rows, unfit)

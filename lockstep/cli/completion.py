@@ -3,7 +3,7 @@
 import os
 
 from lockstep.errors import LockstepError
-from lockstep.run.profiles import FOLDER
+from lockstep.run.profiles import profile_folders
 from lockstep.specs.loading import spec_files
 from lockstep.specs.settings import Settings
 
@@ -20,7 +20,8 @@ def complete_specs(incomplete: str) -> list[str]:
 def complete_profiles(incomplete: str) -> list[str]:
     """Return the names of Spark profiles that begin so."""
     try:
-        files = sorted((Settings.from_env(os.environ).project_root / FOLDER).glob("*.conf"))
+        folders = profile_folders(Settings.from_env(os.environ).project_root)
+        names = sorted({file.stem for folder in folders for file in folder.glob("*.conf")})
     except (LockstepError, OSError):
         return []
-    return [file.stem for file in files if file.stem.startswith(incomplete)]
+    return [name for name in names if name.startswith(incomplete)]

@@ -11,6 +11,7 @@ import typer
 
 from lockstep.cli.console import Console
 from lockstep.cli.examples import examples
+from lockstep.cli.init_choices import WHOLE_DAY, choose_day, choose_key, further_columns, listed, words
 from lockstep.cli.options import AsJson, settings
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from lockstep.specs.settings import Settings
     from lockstep.specs.spec import Table
 
-# The day of a table without days, whose rows are all scored every time.
-WHOLE_DAY = "scored_on"
 SAMPLE_ROWS = 50_000
 # More rows than that say nothing more about scores, and a slow model would keep somebody waiting.
 TRIED_ROWS = 2_000
@@ -71,7 +70,7 @@ def command(
     from lockstep.scaffold.writing import spec_name
 
     chosen = name or spec_name(registered)
-    _check_words(chosen, published, cron=cron, timezone=timezone)
+    _checkwords(chosen, published, cron=cron, timezone=timezone)
     wanted = _Wanted(registered, alias or "champion", table, chosen, set_alias, day, whole, date, key)
     further = {
         "passthrough": passthrough,
@@ -113,19 +112,20 @@ def _begin(wanted: _Wanted, further: dict[str, Any], console: Console, *, asks: 
     console.title(f"init {wanted.name}")
     with console.step("model") as done:
         identity = _resolved(wanted.registered, wanted.alias, where, set_alias=wanted.set_alias)
-        done(f"{_title(identity)}: {len(identity.inputs)} inputs, outputs {_words([o.name for o in identity.outputs])}")
+        done(f"{_title(identity)}: {len(identity.inputs)} inputs, outputs {words([o.name for o in identity.outputs])}")
     with console.step("table") as done:
         found = _table(wanted.input, identity, where)
         done(f"{found.table.format}, {len(found.columns)} columns")
-    column = _day_column(found, given=wanted.day, whole=wanted.whole, asks=asks)
+    column = choose_day(found, given=wanted.day, whole=wanted.whole, asks=asks)
     with console.step("sample") as done:
         declared = found.table.model_copy(update={"whole": column == WHOLE_DAY and column not in found.columns})
         sample, first = _sample(found, declared, column, wanted=wanted.date)
         done(f"{sample.rows.num_rows:,} of the {sample.total:,} rows of {sample.day}")
     keys = likely_keys(sample.rows, day=column, inputs=[each.name for each in identity.inputs])
-    named = _listed(wanted.key, sample, option="--key") or _key(keys, asks=asks)
-    for name in ("passthrough", "sensitive"):
-        further[name] = _listed(further[name], sample, option=f"--{name}")
+    outputs = [output.name for output in identity.outputs]
+    named = choose_key(keys, sample, given=wanted.key, day=column, outputs=outputs, asks=asks)
+    further["passthrough"] = further_columns(further["passthrough"], sample, key=(column, *named), outputs=outputs)
+    further["sensitive"] = listed(further["sensitive"], sample, option="--sensitive")
     with console.step("score") as done:
         scores, tried = _scores(identity, sample, where)
         done(f"{scores.num_rows:,} of {tried:,} rows have a score")
@@ -136,7 +136,7 @@ def _begin(wanted: _Wanted, further: dict[str, Any], console: Console, *, asks: 
         table_label=declared.label,
         day=column,
         first=first,
-        key=tuple(each for each in named if each != column),
+        key=named,
         other_keys=tuple(each for each in keys if set(each) != set(named)) if not wanted.key else (),
         **further,
     )
@@ -177,7 +177,7 @@ def _title(model: "ModelIdentity") -> str:
     return f"{model.name} version {model.version}"
 
 
-def _check_words(name: str, published: str | None, *, cron: str, timezone: str) -> None:
+def _checkwords(name: str, published: str | None, *, cron: str, timezone: str) -> None:
     """Refuse words that a spec could not have, before anything is looked up."""
     from pydantic import TypeAdapter, ValidationError
 
@@ -191,34 +191,6 @@ def _check_words(name: str, published: str | None, *, cron: str, timezone: str) 
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
             raise typer.BadParameter(f"{value!r} {problem}", param_hint=option) from error
-
-
-def _day_column(found: "FoundTable", *, given: str | None, whole: bool, asks: bool) -> str:
-    from lockstep.scaffold.choices import likely_day
-    from lockstep.scaffold.errors import ChoiceNeeded
-
-    if given is not None and whole:
-        raise typer.BadParameter("give --day or --whole, not both")
-    names = [day.name for day in found.days]
-    if given is not None:
-        if given not in found.columns:
-            raise ChoiceNeeded(
-                "the column of the day", found=f"there is no column {given!r}", option=f"--day: {_words(names)}"
-            )
-        return given
-    if whole:
-        return WHOLE_DAY
-    likely = likely_day(found)
-    if asks:
-        shown = f"Column that says the day of a row ({_words(names)}); empty: the table has no days"
-        answer = typer.prompt(shown, default=likely.name if likely else "", show_default=likely is not None)
-        return answer if answer in found.columns else _day_column(found, given=answer or None, whole=True, asks=False)
-    if likely is not None:
-        return likely.name
-    times = f"; {_words(found.times)} hold times, of which a day cannot be selected" if found.times else ""
-    said = f"{_words(names)} could say the day of a row{times}"
-    option = "--day COLUMN (a date, or a text as YYYY-MM-DD), or --whole to score all rows each time"
-    raise ChoiceNeeded("the column of the day", found=said, option=option)
 
 
 def _sample(found: "FoundTable", declared: "Table", column: str, *, wanted: str | None) -> "tuple[Sample, dt.date]":
@@ -238,33 +210,6 @@ def _sample(found: "FoundTable", declared: "Table", column: str, *, wanted: str 
     root = settings().data_root
     sample = read_sample(found, declared, Day(column, day), data_root=root, most=SAMPLE_ROWS)
     return sample, min(known.first, day) if known is not None and known.first is not None else day
-
-
-def _key(keys: "list[tuple[str, ...]]", *, asks: bool) -> tuple[str, ...]:
-    from lockstep.scaffold.errors import ChoiceNeeded
-
-    if asks:
-        shown = "Columns that name a row of a day, separated by commas"
-        answer = typer.prompt(shown, default=",".join(keys[0]) if keys else None)
-        return tuple(each.strip() for each in answer.split(",") if each.strip())
-    if not keys:
-        said = "no three columns without nulls tell the sampled rows apart (or there are rows twice)"
-        raise ChoiceNeeded("the key", found=said, option="--key COLUMN,COLUMN")
-    return keys[0]
-
-
-def _listed(text: str | None, sample: "Sample", *, option: str) -> tuple[str, ...]:
-    from lockstep.errors import ColumnMissing
-
-    names = tuple(each.strip() for each in (text or "").split(",") if each.strip())
-    for each in names:
-        if each not in sample.rows.column_names:
-            raise ColumnMissing(each, where="the table", expected=f"as {option} names it", got=sample.rows.column_names)
-    return names
-
-
-def _words(names: "tuple[str, ...] | list[str]") -> str:
-    return ", ".join(names) or "no column"
 
 
 def _tell(console: Console, folder: Path, choices: "Choices", sample: "Sample") -> None:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -41,11 +41,13 @@ from lockstep.cli import (
     up,
 )
 from lockstep.cli.examples import examples
+from lockstep.cli.installation import check_caller, missing_library
 from lockstep.errors import LockstepError, SettingsError, told
 from lockstep.run.exit_codes import BUG, MEANINGS, exit_code
 from lockstep.run.logs import configure_logs, is_json
 from lockstep.specs.settings import TELEMETRY_OFF
-from lockstep.specs.variables import SETTINGS_FILE
+from lockstep.specs.settings_file import FILE
+from lockstep.specs.variables import PROJECT, SETTINGS_FILE
 
 EXIT_CODE_HELP = f"Exit codes: {', '.join(f'{code} {word}' for code, (word, _) in MEANINGS.items())}."
 FIRST = examples(
@@ -76,7 +78,8 @@ def top(
     settings: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Settings file; also LOCKSTEP_SETTINGS [default: lockstep.toml of the project]."
+            metavar="FILE",
+            help="Settings file; also LOCKSTEP_SETTINGS [default: lockstep.toml of this folder, else of the project].",
         ),
     ] = None,
     _version: Annotated[
@@ -84,6 +87,8 @@ def top(
     ] = False,
 ) -> None:
     """One registered model, scored the same everywhere."""
+    if settings is None and not {SETTINGS_FILE, PROJECT} & os.environ.keys() and Path(FILE).is_file():
+        settings = Path(FILE)
     if settings is not None:
         os.environ[SETTINGS_FILE] = str(settings.absolute())  # children read it too
     lenient = contextlib.suppress(SettingsError) if ctx.invoked_subcommand in FIND_OUT else contextlib.nullcontext()
@@ -127,13 +132,13 @@ def main() -> None:
         os.environ.setdefault(name, value)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        check_caller(os.environ)
         app(prog_name="lockstep")  # also as `python -m lockstep`
     except LockstepError as error:
-        if "--json" in sys.argv:
-            print(json.dumps({**_facts(error), "message": str(error)}))
-        _tell(error)
-        sys.exit(exit_code(error))
-    except Exception as error:  # a bug of ours
+        _end(error)
+    except Exception as error:  # a bug of ours, or a library that is not there
+        if isinstance(error, ModuleNotFoundError) and (missing := missing_library(error, command=_command())):
+            _end(missing)
         if _logs_json():
             log.critical("bug: %s; please report it", type(error).__name__, exc_info=True)
             sys.exit(BUG)
@@ -141,6 +146,17 @@ def main() -> None:
             raise  # a log wants the whole of it
         print(f"lockstep: bug: {type(error).__name__}; please report it with {_keep_traceback()}", file=sys.stderr)
         sys.exit(BUG)
+
+
+def _end(error: LockstepError) -> NoReturn:
+    if "--json" in sys.argv:
+        print(json.dumps({**_facts(error), "message": str(error)}))
+    _tell(error)
+    sys.exit(exit_code(error))
+
+
+def _command() -> str:
+    return next((word for word in sys.argv[1:] if not word.startswith("-")), "")
 
 
 def _tell(error: LockstepError) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from lockstep.cli.completion import complete_profiles, complete_specs
-from lockstep.run.profiles import FOLDER, load_profiles, profile_names
+from lockstep.run.profiles import load_profiles, profile_folders, profile_names
 from lockstep.specs.loading import LoadedSpec, find_spec
 from lockstep.specs.settings import Settings
 
@@ -49,7 +49,7 @@ def spark_settings(profiles: Sequence[str] | None) -> Settings:
     """
     where = settings()
     where = replace(where, spark_profile=",".join(profiles)) if profiles else where
-    load_profiles(profile_names(where.spark_profile), where.project_root / FOLDER)
+    load_profiles(profile_names(where.spark_profile), *profile_folders(where.project_root))
     return where
 
 

@@ -1,5 +1,7 @@
 """Spark profiles: files of `spark-conf/`, laid one over the other into one set of properties.
 
+Those of the project come first, then those that come with this package.
+
 A file may say in a comment `# Builds on: a, b.` which files it is laid over; several profiles (`standalone,gpu`) are
 laid over each other in the order in which they are named. The last one that sets a key decides.
 """
@@ -8,10 +10,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from lockstep.errors import ProfileInvalid, ProfileUnknown
+from lockstep.specs.shipped import shipped
 
-FOLDER = "spark-conf"
+FOLDER: Final = "spark-conf"
 MASTER, DEPLOY_MODE = "spark.master", "spark.submit.deployMode"
 EXECUTOR_RESOURCE = "spark.executor.resource."
 BUILDS_ON = re.compile(r"# Builds on: ([\w, .-]+)\.")
@@ -32,21 +36,28 @@ def profile_names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def load_profiles(names: Sequence[str], folder: Path) -> dict[str, Property]:
+def profile_folders(project_root: Path) -> list[Path]:
+    """Return the folders in which profiles are looked for, the first one first."""
+    ours = shipped(FOLDER)
+    own = project_root / FOLDER
+    return [own, ours] if own.is_dir() and own != ours else [ours]
+
+
+def load_profiles(names: Sequence[str], *folders: Path) -> dict[str, Property]:
     """Return the properties of profiles and of what they build on, in the order of the files.
 
     Args:
         names: Profiles, overlays after what they go over.
-        folder: `spark-conf/`.
+        folders: Each a `spark-conf/`; a profile is taken from the first that has it.
 
     Raises:
         ProfileUnknown: There is no such file.
         ProfileInvalid: A line is no property, a key comes twice in a file, or the profiles make no whole.
     """
     merged: dict[str, Property] = {}
-    for name in dict.fromkeys(part for named in names for part in _with_bases(named, folder, above=())):
-        merged |= {key: Property(value, name) for key, value in read_profile(folder / f"{name}.conf").items()}
-    _check_whole(names, merged, folder)
+    for name in dict.fromkeys(part for named in names for part in _with_bases(named, folders, above=())):
+        merged |= {key: Property(value, name) for key, value in read_profile(_file(name, folders)).items()}
+    _check_whole(names, merged, folders)
     return merged
 
 
@@ -71,22 +82,30 @@ def read_profile(path: Path) -> dict[str, str]:
     return found
 
 
-def _with_bases(name: str, folder: Path, *, above: tuple[str, ...]) -> Iterator[str]:
-    path = folder / f"{name}.conf"
-    if NAME.fullmatch(name) is None or not path.is_file():
-        raise ProfileUnknown(name, folder=str(folder), known=sorted(file.stem for file in folder.glob("*.conf")))
+def _file(name: str, folders: Sequence[Path]) -> Path:
+    files = [folder / f"{name}.conf" for folder in folders]
+    found = [file for file in files if file.is_file()]
+    if NAME.fullmatch(name) is None or not found:
+        known = sorted({file.stem for folder in folders for file in folder.glob("*.conf")})
+        raise ProfileUnknown(name, folder=" or ".join(map(str, folders)), known=known)
+    return found[0]
+
+
+def _with_bases(name: str, folders: Sequence[Path], *, above: tuple[str, ...]) -> Iterator[str]:
+    path = _file(name, folders)
     if name in above:
         raise ProfileInvalid(name, problem=f"it builds on itself by way of {above[-1]}", expected="no circle")
     bases = [base for line in BUILDS_ON.findall(path.read_text(encoding="utf-8")) for base in profile_names(line)]
     for base in bases:
-        yield from _with_bases(base, folder, above=(*above, name))
+        yield from _with_bases(base, folders, above=(*above, name))
     yield name
 
 
-def _check_whole(names: Sequence[str], merged: Mapping[str, Property], folder: Path) -> None:
+def _check_whole(names: Sequence[str], merged: Mapping[str, Property], folders: Sequence[Path]) -> None:
     title = ",".join(names)
     if MASTER not in merged:
-        whole = [path.stem for path in sorted(folder.glob("*.conf")) if MASTER in read_profile(path)]
+        files = [file for folder in folders for file in folder.glob("*.conf")]
+        whole = sorted({file.stem for file in files if MASTER in read_profile(file)})
         expected = f"one of {', '.join(whole)}, first of all"
         raise ProfileInvalid(
             title or "''", problem="no profile in it names a cluster (spark.master)", expected=expected

@@ -2,21 +2,37 @@
 
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from lockstep.errors import RunFolderUnusable
-from lockstep.run.profiles import DEPLOY_MODE, FOLDER, MASTER, Property, load_profiles, profile_names, properties_text
+import lockstep
+from lockstep.errors import RunFolderUnusable, SettingsError
+from lockstep.run.profiles import (
+    DEPLOY_MODE,
+    MASTER,
+    Property,
+    load_profiles,
+    profile_folders,
+    profile_names,
+    properties_text,
+)
 from lockstep.run.shipping import shipped_properties
 from lockstep.specs.settings import TELEMETRY_OFF, WAREHOUSE_VARIABLES, Settings
 from lockstep.specs.settings_file import layered
+from lockstep.specs.shipped import checkout, shipped
 from lockstep.specs.variables import SETTINGS_FILE
 
 GENERATED = "set by lockstep"
+# Which version of this package started a process: not a setting, the child compares (`lockstep.cli.installation`).
+CALLER = "LOCKSTEP_CALLER"
+DATA_PYTHON = "LOCKSTEP_DATA_PYTHON"
+DATA_PYTHONS = "the bin/python of an environment with lockstep[data], on the machine that runs the tasks"
 EVENT_LOG, EVENT_FOLDER = "spark.eventLog.enabled", "spark.eventLog.dir"
+LOGGING = "log4j2.properties"
 # What names a place of this machine alone; what a settings file says is in the other variables.
 OF_THIS_HOST = ("PYTHONPATH", SETTINGS_FILE)
 # How the driver gets a variable where it runs inside the cluster.
@@ -74,16 +90,37 @@ class SparkSubmit:
 
 
 def data_python(settings: Settings, environ: Mapping[str, str]) -> Path:
-    """Return the data-plane interpreter: `LOCKSTEP_DATA_PYTHON`, else that of `make setup`."""
-    return Path(
-        layered(environ).get("LOCKSTEP_DATA_PYTHON", settings.project_root / ".venv" / "data" / "bin" / "python")
-    )
+    """Return the data-plane interpreter: `LOCKSTEP_DATA_PYTHON`, that of `make setup`, or this one if it has Spark.
+
+    Raises:
+        SettingsError: There is none of these.
+    """
+    named = layered(environ).get(DATA_PYTHON)
+    made = settings.project_root / ".venv" / "data" / "bin" / "python"
+    if named or checkout() is not None or made.is_file():
+        return Path(named or made)
+    here = Path(sys.executable)
+    if not here.with_name("spark-submit").is_file():
+        raise SettingsError(DATA_PYTHON, got="nothing", expected=DATA_PYTHONS)
+    return here
+
+
+def check_data_python(python: Path) -> Path:
+    """Return the data-plane interpreter if it is there.
+
+    Raises:
+        SettingsError: It is not.
+    """
+    if not python.is_file():
+        raise SettingsError(DATA_PYTHON, got=f"{python}, which is no file", expected=DATA_PYTHONS)
+    return python
 
 
 def step_env(settings: Settings) -> dict[str, str]:
     """Return the variables by which a child process sees the same settings as this one."""
     return {
         **TELEMETRY_OFF,
+        CALLER: lockstep.__version__,
         "LOCKSTEP_PROJECT": str(settings.project_root),
         "LOCKSTEP_HOME": str(settings.home),
         "LOCKSTEP_DATA": str(settings.data_root),
@@ -99,10 +136,15 @@ def step_env(settings: Settings) -> dict[str, str]:
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
         **({"LOCKSTEP_DEVICE": settings.device} if settings.device != "auto" else {}),
         **({SETTINGS_FILE: settings.settings_file} if settings.settings_file else {}),
-        "PYTHONPATH": str(settings.project_root),
+        # A project of one's own is no place of modules, and what is on Airflow's path is not for another interpreter.
+        "PYTHONPATH": str(settings.project_root) if _has_code(settings.project_root) else "",
         "PYTHONUNBUFFERED": "1",
         "OMP_NUM_THREADS": "1",
     }
+
+
+def _has_code(project_root: Path) -> bool:
+    return (project_root / "lockstep" / "__init__.py").is_file()
 
 
 def spark_submit(settings: Settings, job: str, args: Sequence[str], *, python: Path, java_home: Path) -> SparkSubmit:
@@ -120,13 +162,13 @@ def spark_submit(settings: Settings, job: str, args: Sequence[str], *, python: P
         ProfileInvalid: The profiles cannot be used together.
         ArchiveMissing: The executors are to get an archive that is not there.
     """
-    profiles = settings.project_root / FOLDER
-    properties = load_profiles(profile_names(settings.spark_profile), profiles)
+    folders = profile_folders(settings.project_root)
+    properties = load_profiles(profile_names(settings.spark_profile), *folders)
     is_local = properties[MASTER].value.startswith("local")
     env = step_env(settings)
     return SparkSubmit(
         binary=python.parent / "spark-submit",
-        application=settings.project_root / "jobs" / f"{job}.py",
+        application=shipped("jobs") / f"{job}.py",
         args=tuple(args),
         properties={**_generated(settings, properties, env, python=python), **properties}
         if not is_local
@@ -139,7 +181,7 @@ def spark_submit(settings: Settings, job: str, args: Sequence[str], *, python: P
             "PYSPARK_DRIVER_PYTHON": str(python),
             "SPARK_LOCAL_DIRS": str(settings.home / "spark"),
             **({"SPARK_LOCAL_IP": "127.0.0.1"} if is_local else {}),
-            "SPARK_CONF_DIR": str(profiles),
+            "SPARK_CONF_DIR": str(next((folder for folder in folders if (folder / LOGGING).is_file()), folders[-1])),
         },
     )
 

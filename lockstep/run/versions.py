@@ -58,8 +58,10 @@ def code_digest(root: Path) -> str:
 def add_code(digest: "hashlib._Hash", name: str, folder: Path) -> None:
     """Add the paths and contents of a package's modules to a digest."""
     for path in sorted(folder.rglob("*.py"), key=lambda path: path.relative_to(folder).as_posix()):
-        # A checkout and an unpacked wheel have the same, whatever else lies about.
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
+        # A checkout and an unpacked wheel have the same, whatever else lies about; the wheel's copies of other folders
+        # are in `share`.
+        parts = path.relative_to(folder).parts
+        if parts[0] != "share" and not any(part.startswith(".") for part in parts):
             digest.update(f"{name}/{path.relative_to(folder).as_posix()}\0".encode())
             digest.update(hashlib.sha256(path.read_bytes()).digest())
 

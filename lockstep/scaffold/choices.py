@@ -41,7 +41,7 @@ def likely_keys(rows: pa.Table, *, day: str | None, inputs: Sequence[str], most:
         for columns in itertools.combinations(among, size):
             if any(set(smaller) <= set(columns) for smaller in found):
                 continue
-            if _tells_apart(rows, columns):
+            if tells_apart(rows, columns):
                 found.append(columns)
                 if len(found) == most:
                     return found
@@ -55,7 +55,8 @@ def _can_be_key(column: pa.ChunkedArray, name: str) -> bool:
     return (plain or dated) and column.null_count == 0 and IDENTIFIER.fullmatch(name) is not None
 
 
-def _tells_apart(rows: pa.Table, columns: Sequence[str]) -> bool:
+def tells_apart(rows: pa.Table, columns: Sequence[str]) -> bool:
+    """Whether no two rows have the same values in these columns."""
     if len(columns) == 1:
         return bool(pc.count_distinct(rows.column(columns[0])).as_py() == rows.num_rows)
     grouped = rows.select(columns).group_by(list(columns)).aggregate([])

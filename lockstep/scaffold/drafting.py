@@ -14,7 +14,6 @@ from lockstep.scaffold.starter_checks import StarterCheck, audit_checks, gate_ch
 from lockstep.scaffold.writing import render
 from lockstep.scoring.outputs import arrow_array
 from lockstep.scoring.scorer import Scorer
-from lockstep.scoring.signature import conform
 from lockstep.specs.fields import IDENTIFIER
 from lockstep.specs.spec import Table
 
@@ -64,7 +63,7 @@ def try_model(scorer: Scorer, sample: Sample, *, title: str) -> pa.Table:
     """
     wanted = [name for name in scorer.signature.names if name in sample.rows.column_names]
     batch = sample.rows.select(wanted).combine_chunks().to_batches()[0]
-    scored = scorer.score(conform(batch, scorer.signature, where="the sample"))
+    scored = scorer.score(batch, where="the sample")
     if len(scored.reasons) == batch.num_rows:
         raise NothingScored(title, rows=batch.num_rows, reason=next(iter(scored.reasons.values())))
     known = pa.array([row not in scored.reasons for row in range(batch.num_rows)])

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from lockstep.data.table_input import mapped
+from lockstep.data.table_sample import spread_rows
 from lockstep.data.table_scan import Day, scan_table
 from lockstep.errors import EmptyPartition
 from lockstep.scaffold.tables import FoundTable
 from lockstep.scoring.pieces import read_footer
-from lockstep.scoring.units import plan_units, read_unit
+from lockstep.scoring.units import plan_units
 from lockstep.specs.spec import Table
 from lockstep.storage.files import Location
 
@@ -52,14 +53,5 @@ def read_sample(found: FoundTable, table: Table, day: Day, *, data_root: Locatio
     if not total:
         raise EmptyPartition("table", path=scan.label, partition=str(day.value))
     names = list(dict.fromkeys([*found.columns, day.column]))
-    each = -(-most // len(units))
-    parts = []
-    for unit in units:
-        left = each
-        for batch in read_unit(None, unit, columns=names, batch_rows=each):
-            parts.append(pa.Table.from_batches([batch.slice(0, left)]))
-            left -= batch.num_rows
-            if left <= 0:
-                break
-    rows = pa.concat_tables(parts, promote_options="permissive").slice(0, most).combine_chunks()
+    rows = spread_rows(None, units, columns=names, most=most)
     return Sample(rows, day.value, total)

@@ -174,6 +174,8 @@ def _usual(name: str, column: pa.ChunkedArray, *, what: str) -> Iterator[Starter
 def _classes(name: str, column: pa.ChunkedArray, *, what: str) -> Iterator[StarterCheck]:
     """The values of a column that holds a few, again and again."""
     known = column.drop_null()
+    if pa.types.is_temporal(column.type) or pa.types.is_binary(column.type):
+        return  # no classes, and no values that a suite can list
     values = sorted(pc.unique(known).to_pylist())
     if 0 < len(values) <= min(MOST_VALUES, max(len(known) * CODE_SHARE, 2)):
         yield StarterCheck(

@@ -115,6 +115,11 @@ def _path(text: str, *, data_root: Location, here: Path) -> str:
             full = candidate.resolve()
             below = isinstance(data_root, Path) and full.is_relative_to(data_root.resolve())
             return str(full.relative_to(data_root.resolve())) if below and isinstance(data_root, Path) else str(full)
+    if not isinstance(data_root, Path):
+        place = storage.place(text, root=data_root)
+        [info] = place.filesystem.get_file_info([place.path])
+        if info.type != pafs.FileType.NotFound:
+            return text
     places = f"looked for {here / given} and, below the data root, {data_root / text}"
     raise TableNotFound(text, kind="Parquet, Iceberg or Delta", reason=f"there is no such file or folder ({places})")
 

@@ -1,15 +1,84 @@
 """Which rows of a batch cannot be given to the model, found before it runs."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lockstep.run.plan import Column
-from lockstep.scoring.reasons import INVALID_UTF8, NULL_REFUSED, WRONG_LENGTH
-from lockstep.scoring.signature import WITHOUT_NULL, Signature, described
+from lockstep.scoring.reasons import INEXACT, INVALID_UTF8, NULL_REFUSED, WRONG_LENGTH
+from lockstep.scoring.signature import WITHOUT_NULL, Signature, described, widened
+
+
+@dataclass(frozen=True)
+class FittingRows:
+    """The rows of a batch that can be given to a model.
+
+    Attributes:
+        batch: These rows, in the signature's own types.
+        places: Where they were; None: all of them fit.
+        reasons: Row to reason, of the others.
+    """
+
+    batch: pa.RecordBatch
+    places: npt.NDArray[np.int64] | None
+    reasons: dict[int, str]
+
+
+def fitting_rows(chosen: pa.RecordBatch, signature: Signature) -> FittingRows:
+    """Widen the rows that the signature's types can hold, and say why the others do not fit.
+
+    Args:
+        chosen: Selected columns of the signature (see `signature.select`).
+        signature: What the model declares.
+    """
+    reasons = bad_rows(chosen, signature)
+    fit, places = _without(chosen, reasons)
+    try:
+        return FittingRows(widened(fit, signature), places, reasons)
+    except pa.ArrowInvalid:
+        inexact = _inexact_rows(fit, signature)
+        reasons |= {row if places is None else int(places[row]): reason for row, reason in inexact.items()}
+        fit, places = _without(chosen, reasons)
+        return FittingRows(widened(fit, signature), places, reasons)
+
+
+def _without(batch: pa.RecordBatch, reasons: Mapping[int, str]) -> tuple[pa.RecordBatch, npt.NDArray[np.int64] | None]:
+    if not reasons:
+        return batch, None
+    places = np.delete(np.arange(batch.num_rows), list(reasons))
+    return batch.take(pa.array(places)), places
+
+
+def _inexact_rows(batch: pa.RecordBatch, signature: Signature) -> dict[int, str]:
+    """Find rows with a value that its wider type would change."""
+    reasons: dict[int, str] = {}
+    for place, (column, field) in enumerate(zip(signature.inputs, signature.schema, strict=True)):
+        array = batch.column(place)
+        if array.type == field.type:
+            continue
+        reason = INEXACT.format(column=column.name, got=array.type, dtype=described(column))
+        one = Signature((column,), ())
+        for row in _refused(pa.RecordBatch.from_arrays([array], names=[column.name]), one):
+            reasons.setdefault(row, reason)
+    return reasons
+
+
+def _refused(batch: pa.RecordBatch, signature: Signature, *, first: int = 0) -> Iterator[int]:
+    """Halve a batch of one column down to the rows that Arrow does not widen."""
+    try:
+        widened(batch, signature)
+    except pa.ArrowInvalid:
+        if batch.num_rows == 1:
+            yield first
+            return
+        half = batch.num_rows // 2
+        yield from _refused(batch.slice(0, half), signature, first=first)
+        yield from _refused(batch.slice(half), signature, first=first + half)
 
 
 def bad_rows(batch: pa.RecordBatch, signature: Signature) -> dict[int, str]:

@@ -23,8 +23,8 @@ from lockstep.scoring.ladders import block_size
 from lockstep.scoring.memory import MemoryWatch, is_out_of_memory
 from lockstep.scoring.outputs import OutputArrays
 from lockstep.scoring.reasons import MODEL_RAISED, OUT_OF_MEMORY
-from lockstep.scoring.rows import bad_rows
-from lockstep.scoring.signature import Signature, select, widened
+from lockstep.scoring.rows import fitting_rows
+from lockstep.scoring.signature import Signature, select
 from lockstep.scoring.trials import same_bits
 
 log = logging.getLogger(__name__)
@@ -146,11 +146,10 @@ class Scorer:
         """
         chosen = select(batch, self.signature, where=where)
         outputs = OutputArrays(self.signature.outputs, rows=batch.num_rows)
-        outputs.reasons.update(bad_rows(chosen, self.signature))
-        good = np.delete(np.arange(batch.num_rows), list(outputs.reasons)) if outputs.reasons else None
-        fit = widened(chosen if good is None else chosen.take(pa.array(good)), self.signature)
-        if fit.num_rows:
-            self._score_rows(fit, outputs, places=good)
+        fitting = fitting_rows(chosen, self.signature)
+        outputs.reasons.update(fitting.reasons)
+        if fitting.batch.num_rows:
+            self._score_rows(fitting.batch, outputs, places=fitting.places)
         outputs.refuse_not_finite()
         return ScoredBatch(outputs.finished(), dict(sorted(outputs.reasons.items())), outputs.bare_s)
 

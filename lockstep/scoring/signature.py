@@ -157,20 +157,13 @@ def select(batch: pa.RecordBatch, signature: Signature, *, where: str) -> pa.Rec
     return pa.RecordBatch.from_arrays(arrays, names=[column.name for column in signature.inputs])
 
 
-def conform(batch: pa.RecordBatch, signature: Signature, *, where: str) -> pa.RecordBatch:
-    """Select the columns of a batch (see `select`) and widen them to the signature's own types.
+def widened(chosen: pa.RecordBatch, signature: Signature) -> pa.RecordBatch:
+    """Widen selected columns to the signature's own types.
 
     Raises:
-        ColumnMissing: A required column is not there.
-        ColumnTypeMismatch: A column has a type that does not fit.
-        pyarrow.ArrowInvalid: A row does not fit: a list of another length, text that is no UTF-8. Such rows are
-            found by `lockstep.scoring.rows`.
+        pyarrow.ArrowInvalid: A row does not fit: a list of another length, a value that the type cannot hold, text that
+            is no UTF-8. Such rows are found by `lockstep.scoring.rows`.
     """
-    return widened(select(batch, signature, where=where), signature)
-
-
-def widened(chosen: pa.RecordBatch, signature: Signature) -> pa.RecordBatch:
-    """Widen selected columns to the signature's own types; raises what `conform` does for rows that do not fit."""
     schema = signature.schema
     if chosen.schema.equals(schema):
         return chosen

@@ -26,7 +26,11 @@ def build_code(settings: Settings, target: Path) -> None:
     missing = [name for name in SOURCES if not (root / name).exists()]
     if missing:
         problem = f"{root} has no {', '.join(missing)}"
-        raise PackagingFailed("the code", problem=problem, to_do="Run `lockstep package` in a checkout.")
+        raise PackagingFailed(
+            "the code",
+            problem=problem,
+            to_do="Run `lockstep package` in a checkout of the repository, or name one in LOCKSTEP_PROJECT.",
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".packing-") as scratch:
         wheel = _build_wheel(root, Path(scratch))

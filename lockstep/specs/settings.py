@@ -52,7 +52,7 @@ class Settings:
 
     Attributes:
         home: State folder; everything below is beneath it unless set apart.
-        project_root: Folder of `jobs/`, `spark-conf/` and `models/`.
+        project_root: Folder of `models/`, and of `spark-conf/` with profiles of your own: the repository, or yours.
         data_root: Source tables, on a disk or in an object store.
         runs_root: Run folders, likewise.
         warehouses: Location of each kind of warehouse, where it is known.
@@ -63,7 +63,7 @@ class Settings:
         models_root: Scoring specs.
         tracking_uri: MLflow tracking and registry URI.
         mlflow_pages: Where MLflow's web pages are; empty: nobody said so.
-        spark_profile: Names of files in `spark-conf/`, separated by commas; overlays come last.
+        spark_profile: Names of files in a `spark-conf/`, separated by commas; overlays come last.
         spark_archive: Folder or URL of what executors get (`lockstep package`); empty: each has the environment.
         spark_history: Where Spark's history server is; empty: there is none.
         actor: Who is at work, for the ledger.

@@ -13,6 +13,7 @@ from typing import Any
 
 from lockstep.errors import LockstepError, SettingsError
 from lockstep.errors.suggestions import did_you_mean
+from lockstep.specs.shipped import checkout
 from lockstep.specs.variables import BY_KEY, OF_THE_PROCESS, PREFIX, PROJECT, SETTINGS_FILE, Variable, of_key
 
 FILE = "lockstep.toml"
@@ -110,8 +111,8 @@ def settings_file(environ: Mapping[str, str]) -> Path | None:
 
 
 def project_root(environ: Mapping[str, str]) -> Path:
-    """Return the project folder: LOCKSTEP_PROJECT, else the folder of this package."""
-    return Path(environ.get(PROJECT, Path(__file__).parents[2])).absolute()
+    """Return the project folder: LOCKSTEP_PROJECT, else the repository that this code is of, else this folder."""
+    return Path(environ.get(PROJECT) or checkout() or Path.cwd()).absolute()
 
 
 def _read(path: Path) -> str:

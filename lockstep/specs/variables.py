@@ -70,7 +70,7 @@ BY_NAME = {variable.name: variable for variable in VARIABLES}
 # Set where a process is started, never in a file: they say which file is read.
 OF_THE_PROCESS = {
     PROJECT: "folder of jobs/, models/, spark-conf/ and of the settings file",
-    SETTINGS_FILE: "settings file; without it, lockstep.toml in the project folder, if there is one",
+    SETTINGS_FILE: "settings file; without it, lockstep.toml where a command is started, else in the project folder",
 }
 
 

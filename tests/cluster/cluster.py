@@ -122,7 +122,7 @@ class Cluster:
     def _start_spark(self) -> None:
         project = self.scratch / "project"
         project.mkdir()
-        for part in ("dags", "jobs", "lockstep", "models", "plugins", "requirements", "udfs"):
+        for part in ("dags", "jobs", "lockstep", "models", "requirements", "udfs"):
             (project / part).symlink_to(ROOT / part)
         (project / "spark-conf").mkdir()
         for file in (ROOT / "spark-conf").iterdir():

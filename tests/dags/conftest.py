@@ -12,11 +12,9 @@ REPOSITORY = Path(__file__).parents[2]
 # Airflow reads its configuration when it is imported: a folder of its own, no examples, no database.
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="lockstep-dags-"))
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
-os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(REPOSITORY / "plugins")
 os.environ["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] = "False"
-for folder in (REPOSITORY, REPOSITORY / "dags"):
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+if str(REPOSITORY) not in sys.path:
+    sys.path.insert(0, str(REPOSITORY))
 
 
 @pytest.fixture
@@ -34,14 +32,14 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def data_plane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Install a shell script as the data plane's Python, and another one as its spark-submit."""
-    import lockstep_spark
+    from lockstep.airflow import spark
 
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("LOCKSTEP_DATA_PYTHON", str(folder / "python"))
     monkeypatch.setenv("LOCKSTEP_HOME", str(tmp_path / "var"))
     monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", '{"conn_type": "spark", "host": "local[2]"}')
-    monkeypatch.setattr(lockstep_spark, "find_java_home", lambda *_, **__: tmp_path)
+    monkeypatch.setattr(spark, "find_java_home", lambda *_, **__: tmp_path)
 
     def install(script: str) -> None:
         for name in ("python", "spark-submit"):

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from lockstep_operators import PinModelOperator
-from lockstep_step import StepOperator
-
+from lockstep.airflow.operators import PinModelOperator
+from lockstep.airflow.step import StepOperator
 from lockstep.specs.spec import Schedule
 
 SCHEDULE = Schedule(cron="0 6 * * *", timezone="UTC", start=dt.date(2013, 1, 1))

@@ -11,9 +11,9 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 from airflow.serialization.serialized_objects import DagSerialization
-from lockstep_alerts import alert_callbacks, event_of, reason_of
-from lockstep_step import StepOperator, Told, failure
 
+from lockstep.airflow.alerts import alert_callbacks, event_of, reason_of
+from lockstep.airflow.step import StepOperator, Told, failure
 from lockstep.run.pins import Pin, write_pin
 from lockstep.specs.loading import load_spec
 from lockstep.specs.spec import ScoringSpec

@@ -19,10 +19,10 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 from airflow.utils.types import DagRunType
-from lockstep_arrivals import days_of
-from lockstep_operators import asked_partition
 from sqlalchemy import select
 
+from lockstep.airflow.arrivals import days_of
+from lockstep.airflow.operators import asked_partition
 from tests.dags.bags import parse
 from tests.dags.tasks import SCHEDULE
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from airflow.listeners.listener import get_listener_manager
 from airflow.models.backfill import Backfill, BackfillDagRun
-from airflow.models.dag import DagModel
+from airflow.models.dag import DagModel, DagTag
 from airflow.models.dagbundle import DagBundleModel
 from airflow.models.dagrun import DagRun
 from airflow.utils.db import initdb
@@ -35,7 +35,14 @@ def session(tables: None, models: Path) -> Iterator[Any]:
         opened.add(DagBundleModel(name="dags-folder"))
         opened.flush()
         opened.add(
-            DagModel(dag_id=DAG_ID, bundle_name="dags-folder", max_active_tasks=4, is_paused=False, is_stale=False)
+            DagModel(
+                dag_id=DAG_ID,
+                tags=[DagTag(name="lockstep")],
+                bundle_name="dags-folder",
+                max_active_tasks=4,
+                is_paused=False,
+                is_stale=False,
+            )
         )
         opened.flush()
         yield opened

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from airflow.listeners.listener import get_listener_manager
-from airflow.models.dag import DagModel
+from airflow.models.dag import DagModel, DagTag
 from airflow.models.dagbundle import DagBundleModel
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
@@ -17,9 +17,9 @@ from airflow.models.xcom import XComModel
 from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
-from lockstep_canary import CanaryOperator
 from sqlalchemy import insert
 
+from lockstep.airflow.canary import CanaryOperator
 from tests.dags.bags import parse
 from tests.dags.tasks import DataPlane, context
 
@@ -77,7 +77,15 @@ def run(models: Path) -> Iterator[tuple[Any, DagRun]]:
     with create_session() as session:
         session.add(DagBundleModel(name="dags-folder"))
         session.flush()
-        session.add(DagModel(dag_id=DAG_ID, bundle_name="dags-folder", is_paused=False, is_stale=False))
+        session.add(
+            DagModel(
+                dag_id=DAG_ID,
+                tags=[DagTag(name="lockstep")],
+                bundle_name="dags-folder",
+                is_paused=False,
+                is_stale=False,
+            )
+        )
         session.flush()
         now = dt.datetime(2013, 8, 1, 4, tzinfo=dt.UTC)
         made = DagRun(

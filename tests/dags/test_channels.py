@@ -5,10 +5,10 @@ import logging
 import socket
 import time
 
-import lockstep_channels
 import pytest
-from lockstep_channels import Message, send
 
+from lockstep.airflow import channels
+from lockstep.airflow.channels import Message, send
 from lockstep.specs.alerts_spec import Alert
 from tests.dags.receivers import silent, smtp, web
 
@@ -80,7 +80,7 @@ def test_a_server_that_stumbles_is_asked_again_and_one_that_refuses_is_not(monke
 def test_a_receiver_that_is_down_or_silent_costs_a_warning_and_little_time(
     channel: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(lockstep_channels, "SEND_TIMEOUT_S", 0.6 if channel == "webhook" else 15.0)
+    monkeypatch.setattr(channels, "SEND_TIMEOUT_S", 0.6 if channel == "webhook" else 15.0)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         closed = unused.getsockname()[1]

@@ -79,7 +79,7 @@ def test_a_late_run_is_told_of_once_with_its_owner(
     session: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = queued(session, DagRunType.MANUAL)
-    with web() as receiver, caplog.at_level(logging.ERROR, logger="lockstep_deadlines"):
+    with web() as receiver, caplog.at_level(logging.ERROR, logger="lockstep.airflow.deadlines"):
         monkeypatch.setenv("OPS_URL", receiver.url("/ops"))
         data = missed(session, run)
         assert [told(data), told(data)] == [(True, None)] * 2
@@ -91,7 +91,7 @@ def test_a_late_run_is_told_of_once_with_its_owner(
 
 
 def test_a_day_of_a_backfill_may_wait(session: Any, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.ERROR, logger="lockstep_deadlines"):
+    with caplog.at_level(logging.ERROR, logger="lockstep.airflow.deadlines"):
         assert told(missed(session, queued(session, DagRunType.BACKFILL_JOB))) == (True, None)
     assert caplog.messages == []
 

@@ -10,7 +10,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 LOOK = """
 import sys
-import lockstep_scoring
+from lockstep.airflow import scoring
 print("openlineage.client" in sys.modules)
 import airflow.providers.openlineage.utils.spark
 """
@@ -22,7 +22,7 @@ def test_openlineage_is_imported_where_it_is_on(tmp_path: Path, is_on: bool) -> 
     env = {
         **{name: value for name, value in os.environ.items() if "OPENLINEAGE" not in name},
         "AIRFLOW_HOME": str(tmp_path),
-        "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'dags'}",
+        "PYTHONPATH": str(REPOSITORY),
         **({"AIRFLOW__OPENLINEAGE__TRANSPORT": '{"type": "console"}'} if is_on else {}),
     }
     done = subprocess.run([sys.executable, "-c", LOOK], env=env, capture_output=True, text=True, check=False)

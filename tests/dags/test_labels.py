@@ -8,8 +8,8 @@ import pytest
 from airflow.sdk import DAG, Asset
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow.serialization.serialized_objects import DagSerialization
-from lockstep_labels import MeasureOperator, RetrainOperator, measure_options
 
+from lockstep.airflow.labels import MeasureOperator, RetrainOperator, measure_options
 from tests.dags.bags import parse
 from tests.dags.tasks import DataPlane, Ti, context
 

@@ -78,13 +78,12 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Events:
             "AIRFLOW_HOME": str(root / "airflow"),
             "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
             "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps({"type": "composite", "transports": transports}),
             "AIRFLOW__OPENLINEAGE__NAMESPACE": "ours",
             "LOCKSTEP_MODELS": str(root / "models"),
             "LOCKSTEP_HOME": str(root),
             "LOCKSTEP_DATA_PYTHON": str(python),
-            "PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'dags'}",
+            "PYTHONPATH": str(REPOSITORY),
         }
         command = [sys.executable, "-m", "tests.dags.lineage_run", "score_flight_delay"]
         done = subprocess.run(

@@ -14,10 +14,10 @@ from airflow.sdk._shared.observability.metrics import stats as sdk_stats
 from airflow.sdk.configuration import conf
 from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics import stats_utils
-from lockstep_callbacks import task_callbacks
-from lockstep_metrics import metric_callbacks
-from lockstep_step import StepOperator, failure
 
+from lockstep.airflow.callbacks import task_callbacks
+from lockstep.airflow.metrics import metric_callbacks
+from lockstep.airflow.step import StepOperator, failure
 from lockstep.specs.loading import load_spec
 from lockstep.specs.spec import ScoringSpec
 from tests.dags.receivers import statsd, web

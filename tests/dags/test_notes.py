@@ -5,14 +5,17 @@ from typing import Any
 
 import pytest
 from airflow.listeners.listener import get_listener_manager
+from airflow.models.dag import DagTag
+from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.utils.state import DagRunState, TaskInstanceState
-from lockstep_notes import KEY
-from lockstep_retries import telling
+from sqlalchemy import delete
 
-from tests.dags.test_breaker import backfill, fail, session, tables
+from lockstep.airflow.notes import KEY
+from lockstep.airflow.retries import telling
+from tests.dags.test_breaker import DAG_ID, backfill, fail, session, tables
 
 __all__ = ["session", "tables"]
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -88,3 +91,20 @@ def test_the_task_leaves_the_reason_and_only_tasks_of_ours_do() -> None:
     assert pushed == {}
     hook(previous_state=TaskInstanceState.RUNNING, task_instance=ti("lockstep"), error=error)
     assert pushed == {KEY: "3 rows are null"}
+
+
+def test_runs_of_other_dags_are_left_alone(session: Any) -> None:
+    """A team's Airflow has DAGs of its own, which may well be called score_something."""
+    _, (run, *_) = backfill(session, 2)
+    failed_task(session, run, "audit", None)
+    session.execute(delete(DagTag))
+    fail(session, run)
+    assert run.note is None
+    run.note = "Failed: says their own code"
+    get_listener_manager().hook.on_dag_run_success(dag_run=run, msg="")
+    assert run.note == "Failed: says their own code"
+
+
+def test_a_run_outside_of_any_session_is_no_error() -> None:
+    """As `airflow dags test` tells of it."""
+    get_listener_manager().hook.on_dag_run_failed(dag_run=DagRun(dag_id=DAG_ID, run_id="test"), msg="")

@@ -13,11 +13,11 @@ from typing import IO, Any
 import pytest
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, DownstreamTasksSkipped
-from lockstep_operators import PlanOperator, PublishOperator, ReportOperator
-from lockstep_retries import TryLater, reason_of
-from lockstep_spark import SparkStepOperator, told_by_job
-from lockstep_step import StepOperator
 
+from lockstep.airflow.operators import PlanOperator, PublishOperator, ReportOperator
+from lockstep.airflow.retries import TryLater, reason_of
+from lockstep.airflow.spark import SparkStepOperator, told_by_job
+from lockstep.airflow.step import StepOperator
 from lockstep.run.folder import RunFolder
 from lockstep.run.partition_lock import lease_folder
 from tests.dags.tasks import SCHEDULE, DataPlane, Ti, context, pin

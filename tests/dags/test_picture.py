@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
-from lockstep_picture import drawn
 
+from lockstep.airflow.picture import drawn
 from tests.dags.bags import parse
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
-from lockstep_operators import CheckOperator, ReportOperator
 
+from lockstep.airflow.operators import CheckOperator, ReportOperator
 from tests.dags.tasks import DataPlane, Ti, context, pin, resolves
 
 

@@ -2,14 +2,17 @@
 
 import datetime as dt
 import importlib
+import pkgutil
 import re
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from airflow.sdk import DAG
-from lockstep_dags import Family
 
+import lockstep.airflow
+from lockstep.airflow.dags import Family
+from lockstep.airflow.families import FAMILIES
 from lockstep.run.pools import WRITERS
 from lockstep.services.airflow import POOLS
 from lockstep.specs.spec import Publish
@@ -68,8 +71,8 @@ def test_every_kind_of_warehouse_has_a_pool() -> None:
     assert set(WRITERS) == set(get_args(Publish.model_fields["warehouse"].annotation))
 
 
-@pytest.mark.usefixtures("models")
 def test_problems_are_looked_for_in_every_family() -> None:
-    names = [file.stem for file in DAGS.glob("lockstep_*.py")]
+    names = [info.name for info in pkgutil.iter_modules(lockstep.airflow.__path__, "lockstep.airflow.")]
     families = {each for name in names for each in vars(importlib.import_module(name)).values() if type(each) is Family}
-    assert families == set(importlib.import_module("invalid_specs").FAMILIES)
+    assert families == set(FAMILIES)
+    assert {family.file for family in families} | {"invalid_specs.py"} == {file.name for file in DAGS.glob("*.py")}

@@ -6,7 +6,8 @@ from itertools import pairwise
 import pytest
 from airflow.sdk.definitions.retry_policy import RetryAction, RetryDecision
 from airflow.sdk.exceptions import AirflowException
-from lockstep_retries import (
+
+from lockstep.airflow.retries import (
     CRASH_RETRIES,
     FIRST_DELAY,
     LONGEST_DELAY,

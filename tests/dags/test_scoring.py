@@ -12,9 +12,9 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
-from lockstep_retries import RETRIES, Patience
-from lockstep_step import StepOperator
 
+from lockstep.airflow.retries import RETRIES, Patience
+from lockstep.airflow.step import StepOperator
 from lockstep.errors import ModelChoiceInvalid
 from lockstep.specs.model_choice import ModelChoice
 from tests.dags.bags import parse

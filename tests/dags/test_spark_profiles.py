@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
-from lockstep_spark import SparkStepOperator
 
+from lockstep.airflow.spark import SparkStepOperator
 from tests.dags.tasks import DataPlane, context
 
 

@@ -7,8 +7,8 @@ import pytest
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import TimeRestriction
-from lockstep_timetable import BoundedCron
 
+from lockstep.airflow.timetable import BoundedCron
 from tests.dags.bags import parse
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -8,8 +8,8 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.serialization.serialized_objects import DagSerialization
 from jinja2 import Environment
-from lockstep_trials import CHALLENGERS, ShadowOperator
 
+from lockstep.airflow.trials import CHALLENGERS, ShadowOperator
 from tests.dags.bags import parse
 from tests.dags.tasks import DataPlane, Ti, context, pin
 

@@ -8,8 +8,8 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
-from lockstep_upkeep import rollback_options
 
+from lockstep.airflow.upkeep import rollback_options
 from tests.dags.bags import parse
 
 pytestmark = pytest.mark.filterwarnings("ignore")

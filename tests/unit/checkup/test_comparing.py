@@ -16,6 +16,7 @@ from lockstep.checkup.sampling import Scored
 from lockstep.errors import CheckFailed
 from lockstep.registry.artifact import artifact_digest, read_artifact
 from lockstep.registry.loading import load_scorer
+from lockstep.run.exit_codes import PARITY_DIFFERS
 from lockstep.run.plan import ModelIdentity
 from lockstep.specs.settings import Settings
 
@@ -88,3 +89,9 @@ def test_the_first_problem_gives_the_exit_code() -> None:
     well, odd = Finding("spec", "ok", ""), Finding("model", "warning", "")
     assert worst([well, odd]) == 0
     assert worst([well, odd, failed, Finding("mlflow", "problem", "", code=10)]) == 7
+
+
+def test_a_model_that_raises_for_so_many_rows_is_a_problem_which_quotes_none(tmp_path: Path) -> None:
+    found = looked_at(tmp_path, f"x * 2 if len(x) != {ROWS} else [][str(x[0])]")
+    assert (found.state, worst([found])) == ("problem", PARITY_DIFFERS)
+    assert f"raises TypeError when it is given {ROWS} rows at once" in found.text

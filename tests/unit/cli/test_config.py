@@ -59,3 +59,17 @@ def test_the_option_names_a_file_for_children_too(project: Path, monkeypatch: py
     (project / "other.toml").write_text("partition_wait_s = 3\n")
     result = CliRunner().invoke(app, ["--settings", str(project / "other.toml"), "config", "show", "--origin"])
     assert f"partition_wait_s = 3  # {project}/other.toml, line 1" in result.stdout
+
+
+def test_a_file_in_the_current_folder_counts_where_no_project_is_named(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCKSTEP_SETTINGS", "")  # so that it is as before, after the test
+    monkeypatch.delenv("LOCKSTEP_SETTINGS")
+    here = project / "here"
+    here.mkdir()
+    (here / "lockstep.toml").write_text("partition_wait_s = 4\n")
+    monkeypatch.chdir(here)
+    assert "partition_wait_s = 60  # default" in shown("--origin")
+    monkeypatch.delenv("LOCKSTEP_PROJECT")
+    assert f"partition_wait_s = 4  # {here}/lockstep.toml, line 1" in shown("--origin")

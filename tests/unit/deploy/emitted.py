@@ -8,7 +8,7 @@ import yaml
 
 ROOT = Path(__file__).parents[3]
 MONITORING = ROOT / "deploy" / "monitoring"
-SOURCE = ROOT / "dags" / "lockstep_metrics.py"
+SOURCE = ROOT / "lockstep" / "airflow" / "metrics.py"
 MAPPING: dict[str, Any] = yaml.safe_load((MONITORING / "statsd-mapping.yaml").read_text(encoding="utf-8"))
 # Method of the meter → what the exporter calls its kind.
 KINDS = {"count": "counter", "gauge": "gauge", "time": "observer"}

@@ -13,7 +13,7 @@ from lockstep.services.ports import VARIABLES
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy" / "airflow"
 PAGE = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
-CODE = ("lockstep", "dags", "plugins", "jobs", "udfs", "models")
+CODE = ("lockstep", "dags", "jobs", "udfs", "models")
 # A prefix of tables in a warehouse, no variable of the environment.
 NO_VARIABLES = {"LOCKSTEP_LOCK"}
 
@@ -70,6 +70,6 @@ def test_the_pod_has_what_a_task_needs() -> None:
     home = re.search(r"^LOCKSTEP_HOME=(.+)$", (DEPLOY / "common.env").read_text(encoding="utf-8"), re.MULTILINE)
     assert home is not None
     assert mounts["state"] == home.group(1)
-    assert pod["spec"]["terminationGracePeriodSeconds"] > 2 * 10  # dags/lockstep_step.py stops in two steps of 10 s
+    assert pod["spec"]["terminationGracePeriodSeconds"] > 2 * 10  # lockstep/airflow/step.py stops in two steps of 10 s
     values = yaml.safe_load((DEPLOY / "kubernetes" / "values.yaml").read_text(encoding="utf-8"))
     assert values["volumeMounts"][0]["mountPath"] == home.group(1)

@@ -97,3 +97,9 @@ def test_a_drafted_folder_is_a_spec(tmp_path: Path) -> None:
         suite = Suite.model_validate(yaml.safe_load(texts[f"checks/{name}.yaml"]))
         assert all(check.why for check in suite.checks)
     assert "Oslo" not in "".join(texts.values())  # city is sensitive
+
+
+def test_times_and_bytes_are_no_classes() -> None:
+    for scores in (pa.array([0] * 50, pa.timestamp("us")), pa.array([b"a"] * 50)):
+        names = [each.expectation for each in audit_checks("y", pa.chunked_array([scores]))]
+        assert names == ["expect_column_values_to_not_be_null"]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockstep.run.plan import Column
-from lockstep.scoring.rows import bad_rows
+from lockstep.scoring.rows import bad_rows, fitting_rows
 from lockstep.scoring.signature import Signature, select
 
 
@@ -78,3 +78,40 @@ def test_a_null_where_the_type_has_no_place_for_it(dtype: str) -> None:
 @pytest.mark.parametrize("array", [pa.array([1.0, None]), pa.array([np.nan]), pa.nulls(3)])
 def test_floats_take_nulls(array: pa.Array) -> None:
     assert found(Column(name="x", dtype="double"), array) == {}
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1), st.sampled_from([2**53, 2**53 + 1])), max_size=40)
+)
+def test_whole_numbers_that_a_double_cannot_hold(values: list[int | None]) -> None:
+    """Arrow lets a whole number become a double up to 2^53, whatever lies beyond."""
+    column = Column(name="x", dtype="double")
+    signature = Signature((column,), (column,))
+    chosen = select(pa.record_batch({"x": pa.array(values, pa.int64())}), signature, where="a test")
+    fitting = fitting_rows(chosen, signature)
+    bad = [row for row, value in enumerate(values) if value is not None and abs(value) > 2**53]
+    assert list(fitting.reasons) == bad
+    assert all(reason.startswith("inexact: column x is int64") for reason in fitting.reasons.values())
+    kept = range(len(values)) if fitting.places is None else fitting.places.tolist()
+    assert fitting.batch.column(0).to_pylist() == [values[row] for row in kept]
+
+
+def test_times_that_a_signature_cannot_hold() -> None:
+    column = Column(name="t", dtype="datetime")
+    signature = Signature((column,), (column,))
+    times = pa.array([1_000, 1_001, None, -2_000, -1], pa.timestamp("ns"))
+    fitting = fitting_rows(select(pa.record_batch({"t": times}), signature, where="a test"), signature)
+    assert list(fitting.reasons) == [1, 4]
+    assert fitting.batch.column(0).cast(pa.int64()).to_pylist() == [1, None, -2]
+
+
+def test_a_row_that_is_bad_twice_is_named_once() -> None:
+    columns = (Column(name="n", dtype="long"), Column(name="t", dtype="datetime"))
+    signature = Signature(columns, columns)
+    batch = pa.record_batch({"n": pa.array([None, 1, 2], pa.int32()), "t": pa.array([1, 1, 1_000], pa.timestamp("ns"))})
+    fitting = fitting_rows(select(batch, signature, where="a test"), signature)
+    assert {row: reason.partition(":")[0] for row, reason in fitting.reasons.items()} == {
+        0: "null_refused",
+        1: "inexact",
+    }
+    assert fitting.batch.column(0).to_pylist() == [2]

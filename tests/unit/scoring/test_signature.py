@@ -5,7 +5,7 @@ import pytest
 
 from lockstep.errors import ColumnMissing
 from lockstep.run.plan import Column
-from lockstep.scoring.signature import Signature, conform, fits
+from lockstep.scoring.signature import Signature, fits, select, widened
 
 OPTIONAL = Signature(
     (Column(name="a", dtype="double"), Column(name="b", dtype="long", required=False)),
@@ -37,12 +37,12 @@ def test_fits(got: pa.DataType, wanted: pa.DataType, expected: bool) -> None:
 
 def test_columns_are_selected_ordered_and_widened() -> None:
     batch = pa.RecordBatch.from_pydict({"z": [1], "b": pa.array([2], pa.int32()), "a": pa.array([3], pa.int16())})
-    result = conform(batch, OPTIONAL, where="t")
+    result = widened(select(batch, OPTIONAL, where="t"), OPTIONAL)
     assert result.schema == pa.schema([("a", pa.float64()), ("b", pa.int64())])
     assert result.to_pylist() == [{"a": 3.0, "b": 2}]
 
 
 def test_only_an_optional_column_may_be_absent() -> None:
-    assert conform(pa.RecordBatch.from_pydict({"a": [1.0]}), OPTIONAL, where="t").column("b").null_count == 1
+    assert select(pa.RecordBatch.from_pydict({"a": [1.0]}), OPTIONAL, where="t").column("b").null_count == 1
     with pytest.raises(ColumnMissing):
-        conform(pa.RecordBatch.from_pydict({"b": [1]}), OPTIONAL, where="t")
+        select(pa.RecordBatch.from_pydict({"b": [1]}), OPTIONAL, where="t")
