@@ -285,8 +285,9 @@ docs: setup-docs ## Build the site of docs/ into build/site, offline; a link or 
 docs-serve: setup-docs ## The same, and show it on 127.0.0.1 (DOCS_PORT) until Ctrl-C
 	@.venv/docs/bin/python -m tools.docs.build --serve --port $(DOCS_PORT)
 
-errors: setup-dev ## Bring the errors index and docs/errors.md up to date with the classes
+errors: setup-dev ## Bring the errors index, docs/errors.md and the exit codes of docs/commands.md up to date with the code
 	@$(BIN)/python -m tools.errors_page
+	@$(BIN)/python -m tools.commands_page
 
 mistakes: setup setup-dev ## Make every mistake of a newcomer and write docs/mistakes.md anew (root on Linux)
 	@PYTHONPATH=.:tests/integration $(BIN)/python -m newcomers.page

@@ -24,7 +24,8 @@ def lines_in_fences(page: Path) -> Iterator[str]:
 WHOLE = [
     (page.relative_to(PROJECT).as_posix(), line)
     for page in PAGES
-    if page.name != "errors.md"  # made of messages, which shorten their commands
+    # Made of messages, which shorten their commands; and of mistakes.
+    if page.name not in {"errors.md", "mistakes.md"}
     for line in lines_in_fences(page)
     if line.startswith("lockstep ")
 ]
