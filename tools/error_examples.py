@@ -52,6 +52,11 @@ ENVIRONMENT = (
         "host-b", python="3.11.9", differences="  torch: the driver has 2.9.1, the executor 2.8.0"
     ),
     errors.ExtraMissing("iceberg", module="pyiceberg", extra="iceberg"),
+    errors.CheckoutNeeded(
+        "lockstep demo", project="/srv/scoring", instead="With a model of your own, begin with `lockstep init`."
+    ),
+    errors.LibraryMissing("pyspark", extra="data", environment="/srv/airflow"),
+    errors.VersionsDiffer(here="0.1.0", environment="/srv/data", caller="0.2.0"),
     online.OnlineClientMissing("redis", module="redis"),
 )
 REGISTRY = (

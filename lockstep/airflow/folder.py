@@ -4,12 +4,14 @@ The families, and Airflow's Spark operator with them, are imported when DAGs are
 """
 
 import ast
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from lockstep.errors import LockstepError, SettingsError, SpecError
+from lockstep.errors import LibraryMissing, LockstepError, SettingsError, SpecError
 from lockstep.specs.loading import SPEC_FILE, spec_files
 from lockstep.specs.settings import Settings
 from lockstep.specs.shipped import shipped
@@ -43,10 +45,12 @@ def dags_from(
         SettingsError: `LOCKSTEP_MODELS` names no folder.
         SpecError: There is no spec below the folder.
         LockstepError: All of them are wrong.
+        LibraryMissing: Airflow, or a provider of it, is not installed.
     """
-    from airflow.sdk import get_parsing_context
+    with _library_named():
+        from airflow.sdk import get_parsing_context
 
-    from lockstep.airflow.dags import build_all
+        from lockstep.airflow.dags import build_all
 
     root = models_folder(models)
     if families is None:
@@ -69,8 +73,9 @@ def raise_for_missing_dags(models: str | Path | None = None) -> None:
     Raises:
         LockstepError: A spec has no DAGs.
     """
-    from lockstep.airflow.dags import build_all
-    from lockstep.airflow.families import FAMILIES
+    with _library_named():
+        from lockstep.airflow.dags import build_all
+        from lockstep.airflow.families import FAMILIES
 
     _, problems = build_all(models_folder(models), dict.fromkeys(FAMILIES, ""))
     if problems:
@@ -89,9 +94,19 @@ def page_of(family: "Family") -> str:
 
 
 def _all_pages() -> "dict[Family, str]":
-    from lockstep.airflow.families import FAMILIES
+    with _library_named():
+        from lockstep.airflow.families import FAMILIES
 
     return {family: page_of(family) for family in FAMILIES}
+
+
+@contextlib.contextmanager
+def _library_named() -> Iterator[None]:
+    """Say which extra has the library that an import lacks."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise LibraryMissing(str(error.name), extra="control", environment=sys.prefix) from error
 
 
 def _raise(problems: Sequence[Exception]) -> NoReturn:

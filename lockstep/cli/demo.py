@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lockstep.cli.examples import examples
+from lockstep.cli.installation import need_checkout
 from lockstep.demo.backfill import Backfill, Days
 from lockstep.demo.learning import SPEC, load_data, train_model
 from lockstep.demo.story import Story, disk_bytes
@@ -21,6 +22,7 @@ from lockstep.specs.loading import find_spec
 from lockstep.specs.settings import Settings
 from lockstep.specs.spec import ScoringSpec
 
+INSTEAD = "With a model of your own, begin with `lockstep init` (docs/first-hour.md)."
 EXAMPLES = examples(
     "lockstep demo",
     "lockstep demo --only train",
@@ -49,6 +51,7 @@ def command(
     by the model of 2013 and shows what drifted.
     """
     settings = Settings.from_env(os.environ)
+    need_checkout("lockstep demo", settings, instead=INSTEAD)
     story = Story()
     log = FileLog(settings.home / "services" / "demo.log")
     try:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -41,6 +41,7 @@ from lockstep.cli import (
     up,
 )
 from lockstep.cli.examples import examples
+from lockstep.cli.installation import check_caller, missing_library
 from lockstep.errors import LockstepError, SettingsError, told
 from lockstep.run.exit_codes import BUG, exit_code
 from lockstep.run.logs import configure_logs, is_json
@@ -134,13 +135,13 @@ def main() -> None:
         os.environ.setdefault(name, value)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        check_caller(os.environ)
         app()
     except LockstepError as error:
-        if "--json" in sys.argv:
-            print(json.dumps({**_facts(error), "message": str(error)}))
-        _tell(error)
-        sys.exit(exit_code(error))
-    except Exception as error:  # a bug of ours
+        _end(error)
+    except Exception as error:  # a bug of ours, or a library that is not there
+        if isinstance(error, ModuleNotFoundError) and (missing := missing_library(error, command=_command())):
+            _end(missing)
         if _logs_json():
             log.critical("bug: %s; please report it", type(error).__name__, exc_info=True)
             sys.exit(BUG)
@@ -148,6 +149,17 @@ def main() -> None:
             raise  # a log wants the whole of it
         print(f"lockstep: bug: {type(error).__name__}; please report it with {_keep_traceback()}", file=sys.stderr)
         sys.exit(BUG)
+
+
+def _end(error: LockstepError) -> NoReturn:
+    if "--json" in sys.argv:
+        print(json.dumps({**_facts(error), "message": str(error)}))
+    _tell(error)
+    sys.exit(exit_code(error))
+
+
+def _command() -> str:
+    return next((word for word in sys.argv[1:] if not word.startswith("-")), "")
 
 
 def _tell(error: LockstepError) -> None:

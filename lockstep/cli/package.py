@@ -8,9 +8,14 @@ import typer
 from lockstep.cli.completion import complete_profiles
 from lockstep.cli.console import Console
 from lockstep.cli.examples import examples
+from lockstep.cli.installation import need_checkout
 from lockstep.cli.options import AsJson, settings
 from lockstep.run.profiles import load_profiles, profile_folders, profile_names, properties_text
 
+INSTEAD = (
+    "Or install the same wheel, with lockstep[data], on each node of the cluster (docs/own-airflow.md), and leave "
+    "LOCKSTEP_SPARK_ARCHIVE unset."
+)
 PACKAGE_EXAMPLES = examples(
     "lockstep package --output /mnt/shared/lockstep",
     "lockstep package --output s3://bucket/ship --driver",
@@ -35,9 +40,10 @@ def command(
     The environment is named after its lock, the code after its modules: a change of code moves a megabyte. Then set
     LOCKSTEP_SPARK_ARCHIVE to the same folder or URL, and jobs on a cluster bring both along (docs/cluster.md).
     """
+    where, console = settings(), Console(machine=as_json)
+    need_checkout("lockstep package", where, instead=INSTEAD)
     from lockstep.shipping.delivery import deliver
 
-    where, console = settings(), Console(machine=as_json)
     place = output or str(where.home / "shipping")
     place = place if "://" in place else str(Path(place).absolute())
     console.title(f"package for {place}")

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from lockstep.cli.completion import complete_specs
 from lockstep.cli.examples import examples
+from lockstep.cli.installation import need_checkout
 from lockstep.services.credentials import ADMIN
 from lockstep.services.log import TerminalLog
 from lockstep.services.ports import DEFAULTS, VARIABLES, choose_ports
@@ -18,6 +19,7 @@ from lockstep.services.stack import Stack, start_stack, supervised
 from lockstep.services.supervisor import StopRequested
 from lockstep.specs.settings import Settings
 
+INSTEAD = "Beside an Airflow of your own, `lockstep serve` starts the endpoint (docs/own-airflow.md)."
 EXAMPLES = examples(
     "lockstep up",
     "lockstep up --serve text_embedding --airflow-port 8181",
@@ -41,6 +43,7 @@ def command(
     options = {"airflow": airflow_port, "mlflow": mlflow_port, "endpoint": endpoint_port}
     environ = {**os.environ, **{VARIABLES[name]: str(port) for name, port in options.items() if port is not None}}
     settings = Settings.from_env(environ)
+    need_checkout("lockstep up", settings, instead=INSTEAD)
     try:
         with supervised(settings, sink=TerminalLog()) as supervisor:
             ports = choose_ports(environ, only_defaults=True)

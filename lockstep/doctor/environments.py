@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import lockstep
 from lockstep.doctor.asking import NoAnswer
 from lockstep.doctor.finding import Finding, ok, problem, warning
 from lockstep.doctor.world import NAMES, World
@@ -22,9 +23,29 @@ def check_environments(world: World) -> Iterator[Finding]:
     """Compare each environment with its lock; without a checkout, look at the one that this runs in."""
     if not world.is_checkout:
         yield ok(CHECK, f"no checkout, so no locks to compare with: Python {sys.version.split()[0]} of {sys.prefix}")
+        for name in ("control", "data"):
+            yield from _other(world, name)
         return
     for name in NAMES:
         yield _environment(world, name)
+
+
+def _other(world: World, name: str) -> Iterator[Finding]:
+    """Compare the version of this package in another environment with the one that runs here."""
+    python, variable = world.python(name), f"LOCKSTEP_{name.upper()}_PYTHON"
+    if python.parent == Path(sys.executable).parent:
+        return
+    try:
+        packages = world.asking.ask([str(python), "-c", ASK])["packages"]
+    except NoAnswer as error:
+        yield problem(CHECK, f"{name}: {python}: {error}", f"correct {variable}")
+        return
+    found = packages.get("lockstep", "missing")
+    if found != lockstep.__version__:
+        advice = f"{python} -m pip install 'lockstep[{name}]=={lockstep.__version__}'; both must be of one version"
+        yield problem(CHECK, f"{name}: lockstep {found} in {python}, and {lockstep.__version__} here", advice)
+    else:
+        yield ok(CHECK, f"{name}: lockstep {found} in {python}, as here")
 
 
 def _environment(world: World, name: str) -> Finding:

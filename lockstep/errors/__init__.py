@@ -14,6 +14,9 @@
     │   ├── PackagingFailed        ... or that cannot be made
     │   ├── EnvironmentsDiffer     an executor has other versions than the driver
     │   ├── ExtraMissing           a warehouse's libraries are not installed
+    │   ├── LibraryMissing         ... or those of a command
+    │   ├── CheckoutNeeded         a command works in the repository only
+    │   ├── VersionsDiffer         two environments have different versions of this package
     │   ├── MemoryExhausted        (retryable) not even the smallest block fits
     │   ├── PartitionBusy          (retryable) another run computes the same partition
     │   ├── PartitionLost          (retryable) another process took over
@@ -95,6 +98,7 @@ from lockstep.errors.inputs import (
     TableNotFound,
     TableUnsupported,
 )
+from lockstep.errors.installation import CheckoutNeeded, LibraryMissing, VersionsDiffer
 from lockstep.errors.stages import (
     AliasMoved,
     ArtifactInvalid,
@@ -141,6 +145,7 @@ __all__ = [
     "ArtifactInvalid",
     "ArtifactUnreachable",
     "CheckFailed",
+    "CheckoutNeeded",
     "ColumnMissing",
     "ColumnTypeMismatch",
     "CommitConflict",
@@ -157,6 +162,7 @@ __all__ = [
     "InputError",
     "JavaNotFound",
     "LabelsUnusable",
+    "LibraryMissing",
     "LockstepError",
     "MemoryExhausted",
     "ModelChoiceInvalid",
@@ -194,6 +200,7 @@ __all__ = [
     "TooManyBadRows",
     "TrialError",
     "TrialIncomplete",
+    "VersionsDiffer",
     "WarehouseBusy",
     "WarehouseLocked",
     "WarehouseUnreachable",

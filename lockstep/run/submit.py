@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+import lockstep
 from lockstep.errors import RunFolderUnusable, SettingsError
 from lockstep.run.profiles import (
     DEPLOY_MODE,
@@ -26,6 +27,8 @@ from lockstep.specs.shipped import checkout, shipped
 from lockstep.specs.variables import SETTINGS_FILE
 
 GENERATED = "set by lockstep"
+# Which version of this package started a process: not a setting, the child compares (`lockstep.cli.installation`).
+CALLER = "LOCKSTEP_CALLER"
 DATA_PYTHON = "LOCKSTEP_DATA_PYTHON"
 DATA_PYTHONS = "the bin/python of an environment with lockstep[data], on the machine that runs the tasks"
 EVENT_LOG, EVENT_FOLDER = "spark.eventLog.enabled", "spark.eventLog.dir"
@@ -117,6 +120,7 @@ def step_env(settings: Settings) -> dict[str, str]:
     """Return the variables by which a child process sees the same settings as this one."""
     return {
         **TELEMETRY_OFF,
+        CALLER: lockstep.__version__,
         "LOCKSTEP_PROJECT": str(settings.project_root),
         "LOCKSTEP_HOME": str(settings.home),
         "LOCKSTEP_DATA": str(settings.data_root),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lockstep.run.pools import GPU_POOL, GPU_PROFILE, SPARK_POOL, TRAINING_POOL, WRITERS, warehouse_pool
 from lockstep.run.profiles import profile_names
-from lockstep.run.submit import data_python, step_env
+from lockstep.run.submit import CALLER, data_python, step_env
 from lockstep.services.credentials import ADMIN, Credentials
 from lockstep.services.errors import EnvironmentMissing
 from lockstep.services.ports import LOOPBACK, Ports
@@ -102,7 +102,7 @@ def airflow_env(
         **({} if "AIRFLOW__OPENLINEAGE__TRANSPORT" in os.environ else {"OPENLINEAGE__DISABLED": True}),
     }
     # Who is at work is the DAG run, which each task finds out, and not whoever started the services.
-    shared = {name: value for name, value in step_env(settings).items() if name != "LOCKSTEP_ACTOR"}
+    shared = {name: value for name, value in step_env(settings).items() if name not in {"LOCKSTEP_ACTOR", CALLER}}
     return {
         **os.environ,
         **shared,

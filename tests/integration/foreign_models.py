@@ -1,7 +1,7 @@
 """Six models as other people have them, logged by plain MLflow without our code, and what their own predict says.
 
-Run as a script in a folder of its own, `foreign_models.py TRACKING_URI`, it leaves there the table `customers` of three
-days, and `expected/NAME.parquet`: what `mlflow.pyfunc` predicts for each row of the last day.
+Run as a script in a folder of its own, `foreign_models.py TRACKING_URI [NAME...]`, it leaves there the table
+`customers` of three days, and `expected/NAME.parquet`: what `mlflow.pyfunc` predicts for each row of the last day.
 """
 
 import datetime as dt
@@ -62,16 +62,6 @@ def customers(seed: int) -> pd.DataFrame:
     )
 
 
-def log_all(rows: pd.DataFrame) -> None:
-    """Log and register the six models, as their users do."""
-    inputs, late = rows[FEATURES], (rows["age"] > 50) ^ (rows["income"] > 45_000)
-    _sklearn(inputs, late)
-    _xgboost(inputs, late)
-    _lightgbm(inputs, late)
-    _torch_and_onnx(inputs)
-    _pyfunc(inputs)
-
-
 def _sklearn(inputs: pd.DataFrame, late: Any) -> None:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -98,7 +88,7 @@ def _lightgbm(inputs: pd.DataFrame, late: Any) -> None:
     mlflow.lightgbm.log_model(model, name="model", signature=signature, registered_model_name="lgbm")
 
 
-def _torch_and_onnx(inputs: pd.DataFrame) -> None:
+def _torch_and_onnx(inputs: pd.DataFrame, _late: Any) -> None:
     import onnx
     import torch
     from onnx import TensorProto, helper
@@ -132,7 +122,7 @@ def _torch_and_onnx(inputs: pd.DataFrame) -> None:
     )
 
 
-def _pyfunc(inputs: pd.DataFrame) -> None:
+def _pyfunc(inputs: pd.DataFrame, _late: Any) -> None:
     code = Path("code")
     (code / "models").mkdir(parents=True)
     (code / "models" / "__init__.py").touch()
@@ -150,6 +140,24 @@ def _pyfunc(inputs: pd.DataFrame) -> None:
     )
 
 
+# As their users log them; one logs both networks.
+LOG = {
+    "histgb": _sklearn,
+    "xgb": _xgboost,
+    "lgbm": _lightgbm,
+    "net": _torch_and_onnx,
+    "onnx": _torch_and_onnx,
+    "own_code": _pyfunc,
+}
+
+
+def log_all(rows: pd.DataFrame, names: list[str]) -> None:
+    """Log and register models."""
+    inputs, late = rows[FEATURES], (rows["age"] > 50) ^ (rows["income"] > 45_000)
+    for log in dict.fromkeys(LOG[name] for name in names):
+        log(inputs, late)
+
+
 def main() -> None:
     """Write the table, log the models, and note what their own predict says."""
     warnings.filterwarnings("ignore")
@@ -161,12 +169,13 @@ def main() -> None:
         folder.mkdir(parents=True)
         matrix = (frame[FEATURES].to_numpy(np.float32) / np.array([100, 1e5, 10, 1], np.float32)).astype(np.float32)
         frame.assign(input=list(matrix), vector=list(matrix)).to_parquet(folder / "part-0.parquet", index=False)
-    log_all(frames[DAYS[0]])
+    names = sys.argv[2:] or list(LOG)
+    log_all(frames[DAYS[0]], names)
     client, last = mlflow.MlflowClient(), frames[DAYS[-1]]
     matrix = (last[FEATURES].to_numpy(np.float32) / np.array([100, 1e5, 10, 1], np.float32)).astype(np.float32)
     questions: dict[str, Any] = {"net": matrix, "onnx": {"vector": matrix}}
     Path("expected").mkdir()
-    for name in ("histgb", "xgb", "lgbm", "net", "onnx", "own_code"):
+    for name in names:
         client.set_registered_model_alias(name, "champion", "1")
         found = mlflow.pyfunc.load_model(f"models:/{name}/1").predict(questions.get(name, last[FEATURES]))
         values = found["risk"] if isinstance(found, dict) else found

