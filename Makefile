@@ -29,6 +29,8 @@ ROWS ?=
 ROUNDS ?= 5
 MODE ?= warm
 SECONDS ?= 3
+# Of `make docs-serve`.
+DOCS_PORT ?= 8000
 
 # No program that is started here reports home.
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -38,14 +40,17 @@ export SCARF_ANALYTICS := false
 export SCARF_NO_ANALYTICS := true
 export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
 
+# What is wrong with this machine, where a command fails.
+OR_DOCTOR = '$(PYTHON)' tools/or_doctor.py
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift setup-browser setup-foreign \
-	setup-gateway setup-deploy python java data train text drift \
+	setup-gateway setup-deploy setup-docs python java data train text drift \
 	demo up test test-unit test-publish test-spark test-integration test-browser pictures test-gpu test-cluster test-deploy test-package test-dags test-training test-kills test-faults \
 	test-operations test-swaps test-schema test-clients test-overload test-soak test-parity fuzz setup-clients \
 	bench bench-table bench-scaling bench-cores bench-serving bench-serving-table setup-bench setup-bench-serving \
-	lint fmt type lock docs errors hooks clean distclean
+	lint fmt type lock docs docs-serve errors mistakes hooks clean distclean
 
 help: ## List the targets
 	@printf 'Lockstep. First: make demo\n\n'
@@ -57,16 +62,16 @@ help: ## List the targets
 setup: setup-control setup-data setup-training java ## Install all three environments and find a Java
 
 setup-control: python ## Airflow's environment
-	@$(PYTHON) tools/environment.py control
+	@$(OR_DOCTOR) '$(PYTHON)' tools/environment.py control
 
 setup-data: python ## Environment of Spark, torch, MLflow, checks and endpoint
-	@$(PYTHON) tools/environment.py data
+	@$(OR_DOCTOR) '$(PYTHON)' tools/environment.py data
 
 setup-training: python ## Petastorm's environment
-	@$(PYTHON) tools/environment.py training
+	@$(OR_DOCTOR) '$(PYTHON)' tools/environment.py training
 
 setup-dev: python setup-data ## Tools for tests and checks, into the data environment
-	@$(PYTHON) tools/environment.py dev
+	@$(OR_DOCTOR) '$(PYTHON)' tools/environment.py dev
 
 setup-bench: python ## Environment of the benchmarks: the data environment's versions and the peers
 	@$(PYTHON) tools/environment.py bench
@@ -78,13 +83,13 @@ setup-clients: python ## Environments of other people's clients of the endpoint
 	@$(PYTHON) tools/environment.py client-triton client-kserve
 
 setup-text: python setup-data ## Weights of the text model, into the data environment
-	@$(PYTHON) tools/environment.py text
+	@$(OR_DOCTOR) '$(PYTHON)' tools/environment.py text
 
 setup-foreign: python setup-data ## XGBoost and LightGBM, into the data environment, for the tests of the first hour
-	@$(PYTHON) tools/environment.py foreign
+	@$(OR_DOCTOR) '$(PYTHON)' tools/environment.py foreign
 
 setup-drift: python setup-data ## Flights of 2023, into the data environment
-	@$(PYTHON) tools/environment.py drift
+	@$(OR_DOCTOR) '$(PYTHON)' tools/environment.py drift
 
 setup-browser: python ## Find Chromium for the browser tests, or install it (root on Debian), or say what to install
 	@$(PYTHON) tools/browser.py
@@ -96,8 +101,11 @@ setup-deploy: python ## Linters and validators of deploy/; helm and promtool whe
 	@$(PYTHON) tools/environment.py deploy
 	@$(PYTHON) tools/deploy_tools.py
 
+setup-docs: python ## What builds the site of docs/
+	@$(PYTHON) tools/environment.py docs
+
 java: setup-data ## Say which Java Spark will get, or what to install
-	@$(BIN)/python tools/show_java.py
+	@$(OR_DOCTOR) $(BIN)/python tools/show_java.py
 
 python:
 	@command -v '$(PYTHON)' >/dev/null 2>&1 || { \
@@ -109,53 +117,53 @@ python:
 ## Run
 
 demo: setup ## From nothing to a backfilled week, published and served; ends by itself
-	@$(BIN)/lockstep demo
+	@$(OR_DOCTOR) $(BIN)/lockstep demo
 
 data: setup-data java ## Only the demo's source tables
-	@$(BIN)/lockstep demo --only data
+	@$(OR_DOCTOR) $(BIN)/lockstep demo --only data
 
 train: setup-data setup-training java ## Only the demo's model: train, log, register as champion
-	@$(BIN)/lockstep demo --only train
+	@$(OR_DOCTOR) $(BIN)/lockstep demo --only train
 
 text: setup-data setup-text java ## The text model: write its texts, register the published weights as champion
-	@$(BIN)/lockstep demo --only text
+	@$(OR_DOCTOR) $(BIN)/lockstep demo --only text
 
 drift: setup-data setup-training setup-drift java ## Ten years later: flights of 2023, scored by the model of 2013, and what drifted
-	@$(BIN)/lockstep demo --only drift
+	@$(OR_DOCTOR) $(BIN)/lockstep demo --only drift
 
 up: setup ## MLflow, Airflow and the endpoint together, until Ctrl-C
-	@$(BIN)/lockstep up
+	@$(OR_DOCTOR) $(BIN)/lockstep up
 
 ## Test
 
 # The browser's backfill of `make test` is short; `make test-browser` has ten days. Long files first: short ones even out.
 test: BACKFILL_DAYS = 3
-test: setup setup-dev setup-text setup-drift setup-foreign setup-browser setup-gateway setup-deploy ## All tests; COVERAGE=1 also says what of lockstep/ they run, and takes longer
+test: setup setup-dev setup-text setup-drift setup-foreign setup-browser setup-gateway setup-deploy setup-docs ## All tests; COVERAGE=1 also says what of lockstep/ they run, and takes longer
 	@failed=''; \
-	printf '\n== browser, integration, spark, publish, deploy, unit (data environment)\n'; \
-	$(BIN)/python -m pytest tests/browser tests/integration tests/spark tests/publish tests/deploy tests/package tests/unit --timeout 600 \
+	printf '\n== browser, integration, spark, publish, deploy, package, tutorials, unit (data environment)\n'; \
+	$(BIN)/python -m pytest tests/browser tests/integration tests/spark tests/publish tests/deploy tests/package tests/tutorials tests/unit --timeout 600 \
 		--numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(if $(COVERAGE),--cov --cov-report term) $(PYTEST_ARGS) \
 		|| failed="$$failed data"; \
 	printf '\n== dags (control environment)\n'; \
 	.venv/control/bin/python -m pytest tests/dags $(PYTEST_ARGS) || failed="$$failed dags"; \
 	printf '\n== training (training environment)\n'; \
 	.venv/training/bin/python -m pytest tests/training $(PYTEST_ARGS) || failed="$$failed training"; \
-	if [ -n "$$failed" ]; then printf '\ntests failed in:%s\n' "$$failed"; exit 1; fi; \
+	if [ -n "$$failed" ]; then printf '\ntests failed in:%s\n' "$$failed"; $(OR_DOCTOR) false; exit 1; fi; \
 	printf '\nall tests passed\n'
 
 test-unit: setup-dev ## Without JVM, socket or GPU; some minutes
-	@$(BIN)/python -m pytest tests/unit --timeout 60 $(PYTEST_ARGS)
+	@$(OR_DOCTOR) $(BIN)/python -m pytest tests/unit --timeout 60 $(PYTEST_ARGS)
 
 test-publish: setup-dev ## Every warehouse against the same promises: DuckDB, PostgreSQL, Iceberg, Delta, emulators of Snowflake and BigQuery
-	@$(BIN)/python -m pytest tests/publish --timeout 600 $(PYTEST_ARGS)
+	@$(OR_DOCTOR) $(BIN)/python -m pytest tests/publish --timeout 600 $(PYTEST_ARGS)
 
 test-spark: setup-dev java ## On a local Spark session
-	@$(BIN)/python -m pytest tests/spark --timeout 600 $(PYTEST_ARGS)
+	@$(OR_DOCTOR) $(BIN)/python -m pytest tests/spark --timeout 600 $(PYTEST_ARGS)
 
-test-integration: setup java setup-dev setup-gateway ## Real components together
-	@$(BIN)/python -m pytest tests/integration --timeout 600 $(PYTEST_ARGS)
+test-integration: setup java setup-dev setup-gateway setup-docs ## Real components together
+	@$(OR_DOCTOR) $(BIN)/python -m pytest tests/integration --timeout 600 $(PYTEST_ARGS)
 
-test-browser: setup java setup-dev setup-browser ## Airflow's pages in Chromium, as an operator uses them
+test-browser: setup java setup-dev setup-browser setup-docs ## Airflow's pages in Chromium, as an operator uses them
 	@$(BIN)/python -m pytest tests/browser --timeout 900 $(PYTEST_ARGS)
 
 pictures: setup java setup-dev setup-browser ## The same, and take the pictures of docs/ anew
@@ -274,11 +282,17 @@ lock: setup-dev ## Write requirements/*.lock from *.in; UPGRADE=1 takes the newe
 	@$(BIN)/python tools/lock.py $(if $(UPGRADE),--upgrade)
 	@$(BIN)/python tools/check_locks.py
 
-docs: setup-dev ## Check that every file that a page points to is there
-	@$(BIN)/python tools/check_links.py
+docs: setup-docs ## Build the site of docs/ into build/site, offline; a link or an anchor that leads nowhere fails it
+	@.venv/docs/bin/python -m tools.docs.build
+
+docs-serve: setup-docs ## The same, and show it on 127.0.0.1 (DOCS_PORT) until Ctrl-C
+	@.venv/docs/bin/python -m tools.docs.build --serve --port $(DOCS_PORT)
 
 errors: setup-dev ## Bring the errors index and docs/errors.md up to date with the classes
 	@$(BIN)/python -m tools.errors_page
+
+mistakes: setup setup-dev ## Make every mistake of a newcomer and write docs/mistakes.md anew (root on Linux)
+	@PYTHONPATH=.:tests/integration $(BIN)/python -m newcomers.page
 
 hooks: setup-dev ## Run the checks before every commit
 	@$(BIN)/pre-commit install

@@ -28,7 +28,7 @@ def plot_ratios(races: Sequence[Sequence[Record]], path: Path) -> None:
             axes.bar_label(bars, [f"{ratio:.2f}" for ratio in ratios], padding=3)
             axes.axvline(1, color=TEXT, linewidth=0.8, linestyle=":")
             axes.set_title(f"{records[0].workload}, {records[0].rows:,} rows: × the bare loop's time", loc="left")
-            _clean(axes)
+            clean(axes)
         figure.savefig(path, metadata={"Date": None})
 
 
@@ -46,10 +46,11 @@ def plot_memory(records: Sequence[Record], path: Path) -> None:
         axes.set_ylabel("MB resident, all processes")
         axes.set_ylim(bottom=0)
         axes.legend(frameon=False)
-        _clean(axes)
+        clean(axes)
         figure.savefig(path, metadata={"Date": None})
 
 
-def _clean(axes: Any) -> None:
+def clean(axes: Any) -> None:
+    """Leave out what says nothing."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(length=0, colors=TEXT)

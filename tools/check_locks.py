@@ -24,6 +24,7 @@ NAMES = (
     "fuzz",
     "gateway",
     "deploy",
+    "docs",
 )
 # What the wheel asks for in environments of one's own; the locks are the one combination that all tests run with.
 EXTRAS = {
@@ -37,12 +38,14 @@ EXTRAS = {
 PIN = re.compile(r"[a-z0-9][a-z0-9.-]*==[0-9][0-9a-z.!]*")
 # What scores the benchmarks' models: the peers must not be faster or slower for another version of it.
 COMPUTE = ("torch", "numpy", "pandas", "scikit-learn", "tokenizers", "safetensors", "pyarrow", "pydantic")
-# dev, text and drift are installed into the data environment, bench on top of the same versions; torch and MLflow must
-# be the same where a model is made and where it runs.
+# dev, text and drift are installed into the data environment, bench on top of the same versions; docs imports the same
+# code; torch and MLflow must be the same where a model is made and where it runs.
 MUST_AGREE = (
     ("dev", "data", None),
     ("bench", "data", None),
     ("bench", "text", None),
+    ("docs", "data", None),
+    ("docs", "dev", ("griffelib", "markdown-it-py")),
     ("training", "data", ("torch", "mlflow", "pandas", "scikit-learn")),
     ("serving", "data", COMPUTE),
     ("mlserver", "data", ("mlflow", *COMPUTE)),

@@ -52,6 +52,11 @@ class Environment:
         return ROOT / ".venv" / self.folder
 
     @property
+    def packages(self) -> Path:
+        """The folder that pip installs into."""
+        return self.home / "lib" / "python3.11" / "site-packages"
+
+    @property
     def lock(self) -> Path:
         """The lock file."""
         return ROOT / "requirements" / f"{self.name}.lock"
@@ -84,8 +89,7 @@ ENVIRONMENTS = {
     "deploy": Environment("deploy", "deploy", pip_arguments=("--no-deps",), holds_package=False),
     "serving-text": Environment("text", "serving", pip_arguments=("--no-deps",), holds_package=False),
     "mlserver-text": Environment("text", "mlserver", pip_arguments=("--no-deps",), holds_package=False),
-    "gateway": Environment("gateway", "gateway", holds_package=False),
-    **{name: Environment(name, name, holds_package=False) for name in OTHERS},
+    **{name: Environment(name, name, holds_package=False) for name in ("gateway", "docs", *OTHERS)},
 }
 
 
@@ -160,8 +164,8 @@ def set_up(environment: Environment) -> None:
         locks = " and ".join(str(lock.relative_to(ROOT)) for lock in environment.locks)
         print(f"{environment.name}: {goal} packages of {locks} into {where}", flush=True)
         make_venv(environment)
-        remove_remains(packages_folder(environment))
-        progress = Progress(environment.name, goal, packages_folder(environment))
+        remove_remains(environment.packages)
+        progress = Progress(environment.name, goal, environment.packages)
         for lock in environment.locks:
             own = environment.pip_arguments if lock == environment.lock else ()
             pip_install(environment, [*own, "-r", str(lock)], progress=progress, lock_fd=lock_fd)
@@ -253,7 +257,7 @@ def pip_install(environment: Environment, arguments: Sequence[str], *, progress:
 
 def compile_modules(environment: Environment, progress: Progress) -> None:
     """Compile what was installed, on all cores where pip would use one; imports may be forbidden to write."""
-    command = [str(environment.python), "-m", "compileall", "-q", "-j", "0", str(packages_folder(environment))]
+    command = [str(environment.python), "-m", "compileall", "-q", "-j", "0", str(environment.packages)]
     progress.step = "compiling"
     with ticking(progress):
         subprocess.run(command, capture_output=True, check=False)  # what is no Python after all may stay as it is
@@ -289,11 +293,6 @@ def exclusive(environment: Environment) -> Iterator[int]:
             print(f"{environment.name}: another set-up is at work on it; waiting for its end", flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield file.fileno()
-
-
-def packages_folder(environment: Environment) -> Path:
-    """Return the folder that pip installs into."""
-    return environment.home / "lib" / "python3.11" / "site-packages"
 
 
 if __name__ == "__main__":

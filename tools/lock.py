@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
-# In this order: dev and bench agree with data.
+# In this order: dev, bench and docs agree with data.
 NAMES = (
     "control",
     "data",
@@ -30,8 +30,9 @@ NAMES = (
     "fuzz",
     "gateway",
     "deploy",
+    "docs",
 )
-CONSTRAINED_BY = {"dev": "data", "bench": "data"}
+CONSTRAINED_BY = {"dev": "data", "bench": "data", "docs": "data"}
 
 # Not resolved at all, with what only they would bring. `pyspark-client` is a requirement of the Spark provider that the
 # operator does not use; it installs the module `pyspark` a second time. The packaged text model and the flights of 2023

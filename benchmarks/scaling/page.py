@@ -16,7 +16,8 @@ from benchmarks.scaling.fitting import exponent, grouped
 
 BEGIN, END = "<!-- results: written by benchmarks/scaling/page.py -->", "<!-- end of results -->"
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "scaling.md"
-# Step to what it does; those of `NOT_IN_A_RUN` are for comparison.
+PLOT = ROOT / "docs" / "scaling" / "steps.svg"
+# Step to what it does; those in brackets are no part of a run, but for comparison.
 TITLES = {
     "snapshot": "plan: list the files of the day",
     "plan_file": "plan: digest the files, write and read `plan.json`",
@@ -49,6 +50,11 @@ def main() -> int:
     before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN, 1)
     _, after = rest.split(END, 1)
     PAGE.write_text(f"{before}{BEGIN}\n\n{chapters(prices)}\n\n{END}{after}", encoding="utf-8")
+    from benchmarks.scaling.plot import plot_steps
+
+    PLOT.parent.mkdir(exist_ok=True)
+    measured = json.loads((RESULTS / "scaling.json").read_text(encoding="utf-8"))["measured"]
+    plot_steps(measured, {step: title for step, title in TITLES.items() if not title.startswith("(")}, PLOT)
     print(f"{PAGE}: written")
     return 0
 
@@ -57,7 +63,8 @@ def chapters(prices: Prices) -> str:
     """Return all tables as markdown."""
     known = json.loads((RESULTS / "scaling.json").read_text(encoding="utf-8"))
     measured = known["measured"]
-    parts = ["### Steps around Spark, by work units", steps_table(measured), bytes_line(measured)]
+    plot = f"![Processor seconds of the costliest steps over work units]({PLOT.parent.name}/{PLOT.name})"
+    parts = ["### Steps around Spark, by work units", plot, steps_table(measured), bytes_line(measured)]
     parts += ["### The ledger, by partitions (days)", ledger_table(measured)]
     parts += ["### From one core to two", cores_table(), "### Capacity"]
     parts += capacity_tables(measured, RESULTS, prices)

@@ -1,4 +1,4 @@
-"""Write what was measured into `docs/benchmarks-endpoint.md`: `python -m benchmarks.serving.page`."""
+"""Write what was measured into `docs/benchmarks-endpoint.md`, with plots: `python -m benchmarks.serving.page`."""
 
 import argparse
 import json
@@ -24,19 +24,29 @@ def main() -> int:
     records = [Record(**facts) for facts in json.loads(options.results.read_text(encoding="utf-8"))]
     before, rest = options.page.read_text(encoding="utf-8").split(BEGIN, 1)
     _, after = rest.split(END, 1)
-    options.page.write_text(f"{before}{BEGIN}\n\n{chapters(records)}\n\n{END}{after}", encoding="utf-8")
+    plots = options.page.with_suffix("")
+    plots.mkdir(exist_ok=True)
+    options.page.write_text(f"{before}{BEGIN}\n\n{chapters(records, plots)}\n\n{END}{after}", encoding="utf-8")
     print(f"{options.page}: {len(records)} results")
     return 0
 
 
-def chapters(records: Sequence[Record]) -> str:
-    """Return a table for each workload and load, and what it was measured on."""
+def chapters(records: Sequence[Record], plots: Path) -> str:
+    """Draw a plot for each workload; return it and a table for each load, and what it was measured on."""
+    from benchmarks.serving.plot import plot_answers
+
     bare = {(r.workload, r.load, r.clients): r for r in records if r.system == BARE}
     parts = []
-    for workload, of_workload in groupby(sorted(records, key=_place), key=lambda r: r.workload):
+    for workload, group in groupby(sorted(records, key=_place), key=lambda r: r.workload):
+        of_workload = list(group)
         parts.append(f"### {workload}")
-        for (load, clients), group in groupby(of_workload, key=lambda r: (r.load, r.clients)):
-            fastest = sorted(group, key=lambda r: -(r.rps or 0.0))
+        if any(r.load == CLOSED and r.rps for r in of_workload):
+            plot_answers(of_workload, plots / f"{workload}.svg")
+            parts.append(
+                f"![{workload}: answers per second over the bare app's, closed loops]({plots.name}/{workload}.svg)"
+            )
+        for (load, clients), of_load in groupby(of_workload, key=lambda r: (r.load, r.clients)):
+            fastest = sorted(of_load, key=lambda r: -(r.rps or 0.0))
             parts += [f"**{title(load, clients)}**", table(fastest, bare.get((workload, load, clients)))]
     return "\n\n".join([*parts, measured_on(records)])
 

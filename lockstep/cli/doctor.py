@@ -14,8 +14,8 @@ from lockstep.doctor.asking import Asker
 from lockstep.doctor.diagnosis import CHECKS, diagnose
 from lockstep.doctor.finding import Diagnosis, Finding
 from lockstep.doctor.world import child_environ, look_around
+from lockstep.errors.suggestions import did_you_mean
 from lockstep.run.exit_codes import ENVIRONMENT
-from lockstep.specs.suggestions import did_you_mean
 
 EXAMPLES = examples("lockstep doctor", "lockstep doctor java mlflow --json")
 STYLES = {"ok": "green", "warning": "yellow", "problem": "red"}

@@ -136,7 +136,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         check_caller(os.environ)
-        app()
+        app(prog_name="lockstep")  # also as `python -m lockstep`
     except LockstepError as error:
         _end(error)
     except Exception as error:  # a bug of ours, or a library that is not there

@@ -118,6 +118,7 @@ class Refusal(LockstepError):
     """
 
     code = "LS1030"
+    advice = ""
 
     def __init__(
         self,
@@ -133,7 +134,9 @@ class Refusal(LockstepError):
         self.rows, self.retry_after_s = rows, retry_after_s
         what = "" if rows is None else f" rows {rows[0]} to {rows[1] - 1} of the input"
         note = f"; its rows count from row {rows[0]} of the input" if rows is not None and rows[0] else ""
-        super().__init__(f"the endpoint at {url} refused{what}: {said} (status {status}, request {request_id}{note})")
+        super().__init__(
+            f"the endpoint at {url} refused{what}: {said} (status {status}, request {request_id}{note}){self.advice}"
+        )
 
     def about(self, first: int, count: int) -> "Refusal":
         """Return the same error, of so many rows of the input from `first` on."""
@@ -157,6 +160,7 @@ class AccessRefused(Refusal, EnvironmentFault):
     """Credentials are missing, not accepted, or do not allow this."""
 
     code = "LS4037"
+    advice = " `lockstep predict` sends credentials with --key-file FILE or --token-env VARIABLE."
 
 
 class ModelNotServed(Refusal, RegistryError):

@@ -1,6 +1,7 @@
 """Some rows of a table's day, to try a model on without reading all of it."""
 
 import datetime as dt
+import math
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -48,7 +49,7 @@ def first_rows(
 
 
 def spread_rows(root: Location | None, units: Sequence[Unit], *, columns: Sequence[str], most: int) -> pa.Table:
-    """Read as many rows from each unit, so that a sample is from all parts of a day.
+    """Read the same share of the rows of each unit, so that a sample is from all parts of a day.
 
     Args:
         root: Folder that relative file names start from.
@@ -59,11 +60,11 @@ def spread_rows(root: Location | None, units: Sequence[Unit], *, columns: Sequen
     Raises:
         InputError: What reading a unit raises.
     """
-    each = -(-most // len(units))
+    share = min(most / sum(unit.rows for unit in units), 1)
     parts = []
     for unit in units:
-        left = each
-        for batch in read_unit(root, unit, columns=columns, batch_rows=each):
+        left = math.ceil(unit.rows * share)
+        for batch in read_unit(root, unit, columns=columns, batch_rows=left):
             parts.append(pa.Table.from_batches([batch.slice(0, left)]))
             left -= batch.num_rows
             if left <= 0:

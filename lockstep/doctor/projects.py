@@ -6,8 +6,8 @@ from pathlib import Path
 from lockstep.doctor.finding import Finding, ok, problem, warning
 from lockstep.doctor.world import World
 from lockstep.errors import JavaNotFound
+from lockstep.errors.suggestions import nearest
 from lockstep.run.java import find_java_home, probe, site_packages
-from lockstep.specs.suggestions import nearest
 from lockstep.specs.variables import BY_NAME, OF_THE_PROCESS, ONLINE_STORE, PREFIX
 
 SURE = 0.7

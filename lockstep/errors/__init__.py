@@ -75,6 +75,7 @@ from lockstep.errors.base import (
 from lockstep.errors.cluster import (
     ArchiveMissing,
     ArtifactUnreachable,
+    DeviceMissing,
     EnvironmentsDiffer,
     PackagingFailed,
     ProfileInvalid,
@@ -103,7 +104,6 @@ from lockstep.errors.stages import (
     AliasMoved,
     ArtifactInvalid,
     CheckFailed,
-    DeviceMissing,
     EnvironmentFault,
     JavaNotFound,
     MemoryExhausted,

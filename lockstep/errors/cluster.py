@@ -74,3 +74,16 @@ class ArtifactUnreachable(RegistryError):
             "scores fetches it once, so it needs access to that folder, store or server (credentials by the "
             "platform's own chain, docs/cluster.md). Then run the same command again."
         )
+
+
+class DeviceMissing(EnvironmentFault):
+    """A GPU was asked for, and there is none that the library which scores can use."""
+
+    code = "LS4009"
+
+    def __init__(self, wanted: str, *, found: str, library: str = "torch") -> None:
+        super().__init__(
+            f"LOCKSTEP_DEVICE asks for {wanted}, but {library} sees {found}. Check the driver (`nvidia-smi`), that the "
+            f"installed {library} is a CUDA build and that the Spark profile hands out GPUs (spark-conf/gpu.conf), "
+            "or set LOCKSTEP_DEVICE=auto to score on the processor where there is no GPU."
+        )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from lockstep.errors.base import LockstepError
+from lockstep.errors.suggestions import did_you_mean
 
 
 class InputError(LockstepError):
@@ -112,8 +113,8 @@ class ColumnMissing(InputError):
 
     def __init__(self, column: str, *, where: str, expected: str, got: Sequence[str]) -> None:
         super().__init__(
-            f"column {column!r} is missing in {where}; expected {expected}, got the columns {', '.join(got)}. "
-            "Nothing was published. Fix the source or the spec."
+            f"column {column!r} is missing in {where}; expected {expected}, got the columns {', '.join(got)}."
+            f"{did_you_mean(column, got)} Nothing was published. Fix the source or the spec."
         )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from lockstep.errors.base import LockstepError
+from lockstep.errors.suggestions import did_you_mean
 
 
 class SpecError(LockstepError):
@@ -22,7 +23,8 @@ class SettingsError(LockstepError):
     code = "LS3002"
 
     def __init__(self, variable: str, *, got: str, expected: str) -> None:
-        super().__init__(f"environment variable {variable} is {got!r}; expected {expected}")
+        held = f"is {got!r}" if got else "is not set"
+        super().__init__(f"environment variable {variable} {held}; expected {expected}")
 
 
 class EnvironmentFault(LockstepError):
@@ -127,19 +129,6 @@ class PartitionLost(EnvironmentFault):
         )
 
 
-class DeviceMissing(EnvironmentFault):
-    """A GPU was asked for, and there is none that the library which scores can use."""
-
-    code = "LS4009"
-
-    def __init__(self, wanted: str, *, found: str, library: str = "torch") -> None:
-        super().__init__(
-            f"LOCKSTEP_DEVICE asks for {wanted}, but {library} sees {found}. Check the driver (`nvidia-smi`), that the "
-            f"installed {library} is a CUDA build and that the Spark profile hands out GPUs (spark-conf/gpu.conf), "
-            "or set LOCKSTEP_DEVICE=auto to score on the processor where there is no GPU."
-        )
-
-
 class RegistryError(LockstepError):
     """The model registry cannot give the model."""
 
@@ -151,12 +140,26 @@ class ModelNotFound(RegistryError):
 
     code = "LS5002"
 
-    def __init__(self, name: str, *, wanted: str, tracking_uri: str, known: Sequence[str] = ()) -> None:
-        has = f" It has: {', '.join(known)}." if known else ""
-        super().__init__(
-            f"model {name!r} has no {wanted} in the registry at {tracking_uri}.{has} "
-            "Register the version or set the alias (`lockstep model list` shows what there is)."
+    def __init__(
+        self,
+        name: str,
+        *,
+        wanted: str,
+        tracking_uri: str,
+        known: Sequence[str] = (),
+        models: Sequence[str] | None = None,
+    ) -> None:
+        has = (
+            f" It has: {', '.join(known if models is None else models) or 'none'}."
+            if known or models is not None
+            else ""
         )
+        problem = f"model {name!r} has no {wanted} in the registry at {tracking_uri}.{has}"
+        advice = "Register the version or set the alias (`lockstep model list` shows what there is)."
+        if models is not None:
+            problem = f"the registry at {tracking_uri} has no model {name!r}.{did_you_mean(name, models)}{has}"
+            advice = "Correct the name, register the model, or set MLFLOW_TRACKING_URI to the registry that has it."
+        super().__init__(f"{problem} {advice}")
 
 
 class AliasMoved(RegistryError):

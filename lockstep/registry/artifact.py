@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ MLMODEL = "MLmodel"
 # Written by MLflow when somebody downloads the model; not part of it.
 NOT_CONTENT = {"registered_model_meta"}
 DEFAULT_BLOCK_ROWS = 64
+DIGEST = re.compile(r"[0-9a-f]{64}")
 BASELINE_FILE = "baseline.json"
 
 
@@ -46,9 +48,19 @@ class Artifact:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def title(self) -> str:
+        """What errors call the model; a folder knows no name of the registry, and in a cache it tells the digest."""
+        return title_of(self.path)
+
+    @property
     def files(self) -> Path:
         """Folder of the artifact's own files (network, encoding, baseline)."""
         return self.path / "artifacts"
+
+
+def title_of(path: Path) -> str:
+    """Return what errors call the model of a folder, which in the node cache is `<digest>/model`."""
+    return f"with digest {path.parent.name[:12]}" if DIGEST.fullmatch(path.parent.name) else path.name
 
 
 def read_artifact(path: Path, *, model: str) -> Artifact:

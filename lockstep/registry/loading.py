@@ -8,7 +8,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 
 from lockstep.errors import ArtifactInvalid, PrecisionUnsupported
-from lockstep.registry.artifact import BASELINE_FILE, Artifact, read_artifact
+from lockstep.registry.artifact import BASELINE_FILE, Artifact, read_artifact, title_of
 from lockstep.registry.own_code import OwnCode, OwnCodeBackend
 from lockstep.run.identity import canonical_digest
 from lockstep.scoring.backends import BACKENDS, Backend, Execution, load_backend
@@ -58,7 +58,7 @@ def load_scorer(path: Path, *, execution: Execution | None = None, search: bool 
         DeviceMissing: A GPU is asked for and there is none.
         PrecisionUnsupported: The model's kind does not know the precision.
     """
-    artifact = read_artifact(path, model=path.name)
+    artifact = read_artifact(path, model=title_of(path))
     chosen = replace(execution or Execution(), cache=path.parent / "networks")
     code = OwnCode(path, artifact.flavors)
     with code.in_place():
@@ -83,7 +83,7 @@ def flavor_of(artifact: Artifact) -> str:
 
 
 def _backend(artifact: Artifact, execution: Execution) -> Backend:
-    title = artifact.path.name
+    title = artifact.title
     if artifact.backend is not None:
         if artifact.backend not in BACKENDS:
             known = ", ".join(BACKENDS)
@@ -133,5 +133,5 @@ def hardware(device: str) -> str:
 
 def baseline(path: Path) -> Profile | None:
     """Return the training baseline profile of an artifact, or none when the model was logged without one."""
-    file = read_artifact(path, model=path.name).files / BASELINE_FILE
+    file = read_artifact(path, model=title_of(path)).files / BASELINE_FILE
     return Profile.from_json(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None

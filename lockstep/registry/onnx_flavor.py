@@ -36,7 +36,7 @@ def load(artifact: Artifact, execution: Execution) -> ArrayBackend:
         DeviceMissing: A GPU is asked for and there is none.
         PrecisionUnsupported: `int8` is asked for, and the graph has no product with a constant matrix.
     """
-    title = artifact.path.name
+    title = artifact.title
     declared = artifact.flavors[FLAVOR]
     model = artifact.path / (declared.get("data") or DEFAULT_FILE)
     if not model.is_file():
@@ -79,7 +79,7 @@ def _encode(artifact: Artifact, inputs: tuple[GraphInput, ...]) -> Encode:
     missing = [given.name for given in inputs if given.name not in names]
     if missing:
         problem = f"its graph takes {', '.join(missing)}, which the signature does not have ({', '.join(names)})"
-        raise ArtifactInvalid(artifact.path.name, problem)
+        raise ArtifactInvalid(artifact.title, problem)
     places = [names.index(given.name) for given in inputs]
 
     def by_name(batch: pa.RecordBatch) -> Arrays:
@@ -109,6 +109,6 @@ def _quantized(artifact: Artifact, model: Path) -> Path:
             if not target.is_file():
                 if not quantize(model, partial):
                     reason = "its graph has no product with a constant float32 matrix"
-                    raise PrecisionUnsupported(artifact.path.name, wanted="int8", reason=reason)
+                    raise PrecisionUnsupported(artifact.title, wanted="int8", reason=reason)
                 partial.replace(target)
     return target

@@ -9,9 +9,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lockstep.errors import ArtifactInvalid
 from lockstep.registry.artifact import Artifact
 from lockstep.registry.model_arrays import column_arrays, match_names, tensor_arrays
+from lockstep.registry.unloadable import unloadable
 from lockstep.run.plan import Column
 from lockstep.scoring.backends import Arrays, Encoded, Execution, Group
 from lockstep.scoring.outputs import numpy_dtype
@@ -132,5 +132,5 @@ def load(artifact: Artifact, execution: Execution) -> PyfuncBackend:
     try:
         model = mlflow.pyfunc.load_model(str(artifact.path))
     except Exception as error:  # a model's own code may raise anything
-        raise ArtifactInvalid(artifact.path.name, f"MLflow cannot load it: {type(error).__name__}: {error}") from error
+        raise unloadable(artifact, error) from error
     return PyfuncBackend(model.predict, artifact)

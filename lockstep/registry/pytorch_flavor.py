@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lockstep.errors import ArtifactInvalid, PrecisionUnsupported
+from lockstep.errors import PrecisionUnsupported
 from lockstep.registry.artifact import Artifact
 from lockstep.registry.model_arrays import column_arrays, match_names, matrix, split_columns, tensor_arrays
+from lockstep.registry.unloadable import unloadable
 from lockstep.scoring.array_backend import ArrayBackend, Encode, in_calls_of
 from lockstep.scoring.backends import Arrays, Backend, Execution
 from lockstep.scoring.int8_linear import quantize
@@ -47,7 +48,7 @@ def load(artifact: Artifact, execution: Execution) -> Backend:
             reason = (
                 "it is an exported program, whose layers cannot be exchanged; log it with serialization_format='pickle'"
             )
-            raise PrecisionUnsupported(artifact.path.name, wanted="int8", reason=reason)
+            raise PrecisionUnsupported(artifact.title, wanted="int8", reason=reason)
         network = load_exported(exported, device)
         rows = fixed_rows(network)
     else:
@@ -57,7 +58,7 @@ def load(artifact: Artifact, execution: Execution) -> Backend:
 
             return load_pyfunc(artifact, execution)
         if execution.precision == "int8" and not quantize(module):
-            raise PrecisionUnsupported(artifact.path.name, wanted="int8", reason="it has no linear layer")
+            raise PrecisionUnsupported(artifact.title, wanted="int8", reason="it has no linear layer")
         parallel = _is_the_librarys(module)
         network = _in_order(module.to(device), artifact)
     runner = TorchRunner(network, device, precision=execution.precision)
@@ -93,7 +94,7 @@ def _load_module(artifact: Artifact, device: torch.device) -> torch.nn.Module:
         # MLflow itself adds the code that was logged with the model, and refuses pickles where these are not allowed.
         module = mlflow.pytorch.load_model(str(artifact.path), map_location=device, weights_only=False)
     except Exception as error:  # a model's own code may raise anything
-        raise ArtifactInvalid(artifact.path.name, f"MLflow cannot load it: {type(error).__name__}: {error}") from error
+        raise unloadable(artifact, error) from error
     module.eval()
     loaded: torch.nn.Module = module
     return loaded

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
-from lockstep.errors import ArtifactInvalid, ModelNotFound, RegistryUnavailable
+from lockstep.errors import ArtifactInvalid, LockstepError, ModelNotFound, RegistryUnavailable, SettingsError
 from lockstep.registry.artifact import artifact_digest, read_artifact
 from lockstep.registry.cache import fetch_unknown
 from lockstep.registry.sources import local_folder, public_location
 from lockstep.run.plan import ModelIdentity
+from lockstep.specs.secrets import without_secrets
 from lockstep.specs.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 NOT_FOUND_CODES = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}
+REGISTRIES = "the URI of an MLflow registry, such as http://HOST:5000, sqlite:////PATH/mlflow.db or databricks"
+# No message lists more.
+MOST_MODELS = 50
 SQLITE = "sqlite:///"
 # MLflow's own defaults retry a refused connection for four minutes.
 HTTP_RETRIES, HTTP_TIMEOUT_S = "2", "20"
@@ -119,7 +123,7 @@ def list_versions(tracking_uri: str, name: str) -> list[tuple[int, list[str]]]:
 def _registry_errors(tracking_uri: str, name: str, wanted: str) -> Iterator["MlflowClient"]:
     """Give a client; turn MLflow's errors into ours."""
     if tracking_uri.startswith(SQLITE) and not Path(tracking_uri.removeprefix(SQLITE)).is_file():
-        raise ModelNotFound(name, wanted=wanted, tracking_uri=f"{tracking_uri} (no such file yet)")
+        raise ModelNotFound(name, wanted=wanted, tracking_uri=f"{tracking_uri} (no such file yet)", models=())
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", HTTP_RETRIES)
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", HTTP_TIMEOUT_S)
     from mlflow import MlflowClient
@@ -127,15 +131,43 @@ def _registry_errors(tracking_uri: str, name: str, wanted: str) -> Iterator["Mlf
     from sqlalchemy.exc import SQLAlchemyError
 
     client: MlflowClient | None = None
+    shown = without_secrets(tracking_uri)
     try:
         client = MlflowClient(tracking_uri, tracking_uri)
         yield client
     except SQLAlchemyError as error:
-        raise RegistryUnavailable(tracking_uri, _first_line(str(error))) from error
+        raise RegistryUnavailable(shown, _first_line(str(error))) from error
     except MlflowException as error:
         if error.error_code in NOT_FOUND_CODES:
-            raise ModelNotFound(name, wanted=wanted, tracking_uri=tracking_uri, known=_known(client, name)) from error
-        raise RegistryUnavailable(tracking_uri, _first_line(str(error))) from error
+            raise _not_found(client, tracking_uri, name, wanted=wanted) from error
+        raise RegistryUnavailable(shown, _reason(error)) from error
+
+
+def _not_found(client: "MlflowClient | None", tracking_uri: str, name: str, *, wanted: str) -> LockstepError:
+    """Return the error of what a registry does not have: a model of that name, a version, or it is no registry."""
+    from mlflow.exceptions import MlflowException
+
+    if client is None:
+        return SettingsError("MLFLOW_TRACKING_URI", got=without_secrets(tracking_uri), expected=REGISTRIES)
+    try:
+        models = sorted(model.name for model in client.search_registered_models(max_results=MOST_MODELS))
+    except MlflowException:
+        models = [name]
+    shown, unknown = without_secrets(tracking_uri), name not in models and len(models) < MOST_MODELS
+    listed = models if unknown else None
+    return ModelNotFound(name, wanted=wanted, tracking_uri=shown, known=_known(client, name), models=listed)
+
+
+def _reason(error: BaseException) -> str:
+    """Return why a registry did not answer: what the system said, where it did, else how MLflow puts it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        reason = cause.args[0] if cause.args else None
+        inner = getattr(reason, "reason", reason)
+        cause = cause.__cause__ or cause.__context__ or (inner if isinstance(inner, BaseException) else None)
+    return without_secrets(_first_line(str(error)))
 
 
 def _known(client: "MlflowClient | None", name: str) -> list[str]:

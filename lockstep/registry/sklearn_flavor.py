@@ -18,6 +18,7 @@ from lockstep.registry.artifact import Artifact
 from lockstep.registry.model_arrays import column_arrays, matrix
 from lockstep.registry.pyfunc_backend import Predict, PyfuncBackend, find_outputs
 from lockstep.registry.pyfunc_backend import load as load_pyfunc
+from lockstep.registry.unloadable import unloadable
 from lockstep.scoring.backends import Arrays, Backend, Encoded, Execution, Group
 from lockstep.scoring.outputs import numpy_dtype
 from lockstep.scoring.signature import WITHOUT_NULL
@@ -96,7 +97,7 @@ def load(artifact: Artifact, execution: Execution) -> Backend:
     estimator = _load_estimator(artifact)
     method = (artifact.flavors.get("python_function") or {}).get("predict_fn", "predict")
     if not callable(getattr(estimator, method, None)):
-        raise ArtifactInvalid(artifact.path.name, f"its {type(estimator).__name__} has no method {method}")
+        raise ArtifactInvalid(artifact.title, f"its {type(estimator).__name__} has no method {method}")
     plain = len({column.dtype for column in inputs}) == 1 and inputs[0].dtype in FLOATS
     reads_numbers = plain and _reads_numbers(estimator, [column.name for column in inputs])
     predict = OnThreads(getattr(estimator, method), execution.threads)
@@ -110,7 +111,7 @@ def _load_estimator(artifact: Artifact) -> Any:
         # MLflow itself adds the code that was logged with the model, and refuses pickles where these are not allowed.
         return mlflow.sklearn.load_model(str(artifact.path))
     except Exception as error:  # a model's own code may raise anything
-        raise ArtifactInvalid(artifact.path.name, f"MLflow cannot load it: {type(error).__name__}: {error}") from error
+        raise unloadable(artifact, error) from error
 
 
 def _reads_numbers(estimator: Any, names: list[str]) -> bool:

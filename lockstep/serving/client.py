@@ -136,8 +136,11 @@ def _tensors(rows: Rows, inputs: Sequence[Column]) -> dict[str, Any]:
 
 
 def _tensor(column: Column, values: Sequence[Any], *, rows: int) -> dict[str, Any]:
+    shape = [rows, *(column.shape or ())]
+    if column.shape is not None:  # a row is a flat list; one without a value makes the data too short, and is refused
+        values = [element for row in values for element in (row or ())]
     plain = [None if isinstance(value, float) and math.isnan(value) else value for value in values]
-    return {"name": column.name, "shape": [rows], "datatype": DATATYPES[column.dtype][0], "data": plain}
+    return {"name": column.name, "shape": shape, "datatype": DATATYPES[column.dtype][0], "data": plain}
 
 
 # How the same rows are written; floats as Python writes them: the shortest text that reads back to the same bits.

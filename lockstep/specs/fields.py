@@ -3,14 +3,26 @@
 import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator
+
+from lockstep.errors.suggestions import did_you_mean
 
 ColumnType = Literal["string", "int", "long", "double", "boolean", "date", "timestamp"]
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 CRON_FIELDS = 5
+MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
+WEEKDAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
+# Of each field: lowest and highest number, and the words that stand for numbers.
+CRON: dict[str, tuple[int, int, list[str]]] = {
+    "minute": (0, 59, []),
+    "hour": (0, 23, []),
+    "day": (1, 31, []),
+    "month": (1, 12, MONTHS),
+    "weekday": (0, 7, WEEKDAYS),
+}
 
 
 def _identifier(value: str) -> str:
@@ -26,8 +38,15 @@ def _relative_path(value: str) -> str:
 
 
 def _cron(value: str) -> str:
-    if len(value.split()) != CRON_FIELDS:
-        raise ValueError(f"must be a cron expression of {CRON_FIELDS} fields, such as '0 6 * * *'")
+    fields = value.split()
+    if len(fields) != CRON_FIELDS:
+        raise ValueError(f"must be a cron expression of {CRON_FIELDS} fields, such as '0 6 * * *', not {value!r}")
+    for text, (name, (lowest, highest, words)) in zip(fields, CRON.items(), strict=True):
+        numbers = [int(word) for word in re.findall(r"(?<![/\w#])\d+", text)]
+        if wrong := [number for number in numbers if not lowest <= number <= highest]:
+            raise ValueError(f"has {wrong[0]} as {name}, in {value!r}; expected {lowest} to {highest}")
+        if words and (strange := [word for word in re.findall(r"[A-Za-z]{2,}", text) if word.upper() not in words]):
+            raise ValueError(f"has {strange[0]!r} as {name}, in {value!r}; expected one of {', '.join(words)}")
     return value
 
 
@@ -35,7 +54,10 @@ def _timezone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (KeyError, ValueError, OSError) as error:
-        raise ValueError("must be an IANA time zone, such as 'America/New_York' or 'UTC'") from error
+        meant = did_you_mean(value, available_timezones())
+        raise ValueError(
+            f"must be an IANA time zone, such as 'America/New_York' or 'UTC', not {value!r}.{meant}"
+        ) from error
     return value
 
 

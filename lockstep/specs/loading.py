@@ -10,9 +10,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from lockstep.errors import SpecError
+from lockstep.errors.suggestions import did_you_mean
 from lockstep.specs.missing import why_missing
 from lockstep.specs.spec import ScoringSpec
-from lockstep.specs.suggestions import did_you_mean
 
 SPEC_FILE = "scoring.yaml"
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lockstep.specs.suggestions import did_you_mean
+from lockstep.errors.suggestions import did_you_mean
 
 YAML = (".yaml", ".yml")
 NEAR = 3  # folders below models/ that are looked into
@@ -28,12 +28,20 @@ def why_missing(models_root: Path, name: str, *, known: Sequence[str], file: str
     if elsewhere is not None:
         advice = f"move it to {models_root / bare}, or set LOCKSTEP_MODELS={elsewhere.parent}"
         return f"no spec of the name {name!r} below {models_root}, and one is in {elsewhere}: {advice}"
+    flat = next((path for path in _flat(models_root, bare) if bare and path.is_file()), None)
+    if flat is not None:
+        return f"each spec has a folder of its own, and {flat} is in none: move it to {models_root / bare / file}"
     folder = models_root / bare
     if bare and folder.is_dir():
         found = ", ".join(sorted(path.name for path in folder.iterdir() if path.suffix in YAML)) or "no YAML file"
         return f"the folder {folder} has no {file}; in it: {found}"
     listed = ", ".join(known) or "none"
     return f"no spec of the name {name!r}.{did_you_mean(bare, known)} Specs below {models_root}: {listed}"
+
+
+def _flat(models_root: Path, bare: str) -> list[Path]:
+    """Return where a spec may be of somebody who thinks that a spec is a file."""
+    return [models_root / f"{bare}{suffix}" for suffix in YAML]
 
 
 def _elsewhere(models_root: Path, given: Path, bare: str, *, file: str) -> Iterator[Path]:

@@ -158,7 +158,7 @@ class Settings:
         found = self.warehouses.get(kind)
         if not found:
             expected = f"where the warehouse is, such as {EXAMPLES.get(kind, 'a path')} (docs/publishing.md)"
-            raise SettingsError(WAREHOUSE_VARIABLES[kind], got="nothing", expected=expected)
+            raise SettingsError(WAREHOUSE_VARIABLES[kind], got="", expected=expected)
         return found
 
     def online_store(self, name: str) -> str:
@@ -169,7 +169,7 @@ class Settings:
         """
         found = self.online_stores.get(name.lower())
         if not found:
-            raise SettingsError(f"{ONLINE_STORE}_{name.upper()}", got="nothing", expected=ONLINE_STORES)
+            raise SettingsError(f"{ONLINE_STORE}_{name.upper()}", got="", expected=ONLINE_STORES)
         return found
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.errors import LockstepError, SettingsError
+from lockstep.errors.suggestions import did_you_mean
 from lockstep.specs.shipped import checkout
-from lockstep.specs.suggestions import did_you_mean
 from lockstep.specs.variables import BY_KEY, OF_THE_PROCESS, PREFIX, PROJECT, SETTINGS_FILE, Variable, of_key
 
 FILE = "lockstep.toml"

@@ -14,10 +14,10 @@ from lockstep.run.identity import input_digest, run_key, spec_hash
 from lockstep.run.plan import Claim, ModelIdentity, Plan, SourceFile
 from lockstep.specs.loading import SPEC_FILE, LoadedSpec
 from lockstep.specs.settings import Settings
-from lockstep.specs.shadows import check_shadow_tables
 from lockstep.steps.canary_plan import plan_canary
 from lockstep.steps.model_checks import check_environment, check_outputs, check_precision
 from lockstep.steps.request import warehouse_of
+from lockstep.steps.spec_files import check_files
 from lockstep.steps.trial_plan import TrialPlanner, Versions
 
 SPEC_FOLDER = "spec"
@@ -68,15 +68,14 @@ def plan_run(
         dry_run: Resolve and check all, write nothing.
 
     Raises:
-        SpecError: A shadow table is a table of another spec.
+        SpecError: A file of the spec is missing or wrong, or a shadow table is a table of another spec.
         RegistryError: The model cannot be had.
         InputError: The input cannot be scored.
         PrecisionRefused: Reduced precision moves the scores too far.
         PublishError: The warehouse cannot be opened.
         RunFolderUnusable: The run folder cannot be written.
     """
-    spec = loaded.spec
-    texts = spec_texts(loaded)
+    spec, texts = loaded.spec, checked_texts(loaded)
     model = _chosen(loaded, settings, pinned)
     sources = take_snapshot(spec, partition, settings.data_root)
     hashed = spec_hash(spec, {name: text for name, text in texts.items() if name not in spec.reporting.values()})
@@ -112,7 +111,6 @@ def plan_run(
 
 def _chosen(loaded: LoadedSpec, settings: Settings, pinned: Pinned) -> ModelIdentity:
     spec, wanted = loaded.spec, loaded.spec.model
-    check_shadow_tables(loaded)
     if spec.online is not None:
         settings.online_store(spec.online.store)
     model = resolve_model(
@@ -120,6 +118,16 @@ def _chosen(loaded: LoadedSpec, settings: Settings, pinned: Pinned) -> ModelIden
     )
     check_outputs(spec.output.columns, model)
     return model
+
+
+def checked_texts(loaded: LoadedSpec) -> dict[str, str]:
+    """Return what `spec_texts` does, of files that are what they have to be.
+
+    Raises:
+        SpecError: One is not.
+    """
+    check_files(loaded)
+    return spec_texts(loaded)
 
 
 def spec_texts(loaded: LoadedSpec) -> dict[str, str]:

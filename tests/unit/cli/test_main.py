@@ -18,7 +18,7 @@ class Terminal(io.StringIO):
 
 
 def fail_with(error: Exception, monkeypatch: pytest.MonkeyPatch) -> int:
-    def app() -> None:
+    def app(**_: object) -> None:
         raise error
 
     monkeypatch.setattr(cli, "app", app)
@@ -53,7 +53,7 @@ def test_a_bug_is_one_line_on_a_terminal_and_a_file(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_bug_is_whole_in_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    def app() -> None:
+    def app(**_: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(cli, "app", app)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.errors import ArtifactInvalid, ModelNotFound, RegistryUnavailable
+from lockstep.errors import ArtifactInvalid, ModelNotFound, RegistryUnavailable, SettingsError
 from lockstep.registry.resolve import list_versions, local_path, move_alias, resolve_model
 
 
@@ -39,12 +39,14 @@ def test_an_unknown_alias_says_what_there_is(registry: str) -> None:
 def test_an_unknown_version_and_an_unknown_model(registry: str) -> None:
     with pytest.raises(ModelNotFound, match="has no version 9"):
         resolve_model(registry, "sums", version=9)
-    with pytest.raises(ModelNotFound, match="'none' has no alias"):
+    with pytest.raises(ModelNotFound, match=r"has no model 'none'\. It has: .*sums"):
         resolve_model(registry, "none", alias="champion")
+    with pytest.raises(ModelNotFound, match="Did you mean 'sums'"):
+        resolve_model(registry, "suns", alias="champion")
 
 
 def test_a_registry_that_does_not_exist_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFound, match="no such file yet"):
+    with pytest.raises(ModelNotFound, match=r"none\.db \(no such file yet\) has no model .sums.*MLFLOW_TRACKING_URI"):
         resolve_model(f"sqlite:///{tmp_path}/none.db", "sums", alias="champion")
     assert not list(tmp_path.iterdir())
 
@@ -53,6 +55,17 @@ def test_a_registry_that_is_no_registry(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_bytes(b"this is not a database" * 100)
     with pytest.raises(RegistryUnavailable):
         resolve_model(f"sqlite:///{tmp_path}/x.db", "sums", alias="champion")
+
+
+def test_a_scheme_of_no_registry_is_a_wrong_setting() -> None:
+    with pytest.raises(SettingsError, match=r"MLFLOW_TRACKING_URI is 'sqllite://me:\*\*\*@host'; expected .*sqlite:"):
+        resolve_model("sqllite://me:hunter2@host", "sums", alias="champion")
+
+
+def test_a_server_that_is_not_there_is_told_without_a_trace_and_secrets() -> None:
+    with pytest.raises(RegistryUnavailable, match="did not answer: Connection refused") as caught:
+        resolve_model("http://me:hunter2@127.0.0.1:9", "sums", alias="champion")
+    assert "hunter2" not in str(caught.value)
 
 
 def test_artifacts_elsewhere_are_refused_clearly(tmp_path: Path) -> None:

@@ -68,3 +68,10 @@ def test_a_key_that_is_nearly_right(spec_folder: Path) -> None:
     file.write_text(file.read_text().replace("alias:", "alais:"))
     with pytest.raises(SpecError, match=r"key model.alais: unknown key; known keys .*\. Did you mean 'alias'\?"):
         find_spec(spec_folder.parent, "churn")
+
+
+def test_a_spec_without_a_folder_of_its_own(spec_folder: Path) -> None:
+    (spec_folder / "scoring.yaml").rename(spec_folder.parent / "flights.yaml")
+    problem = told(spec_folder.parent, "flights")
+    assert problem.startswith("each spec has a folder of its own")
+    assert problem.endswith(f"move it to {spec_folder.parent}/flights/scoring.yaml")

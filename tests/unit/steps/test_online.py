@@ -285,5 +285,5 @@ def test_the_command_shows_loads_and_forgets(tmp_path: Path) -> None:
 def test_a_store_that_nobody_named_is_found_out_before_anything_is_computed(tmp_path: Path) -> None:
     settings = make_settings(tmp_path)
     folder = run(tmp_path, online={"store": "fast"})
-    with pytest.raises(LockstepError, match="LOCKSTEP_ONLINE_STORE_FAST is 'nothing'"):
+    with pytest.raises(LockstepError, match="LOCKSTEP_ONLINE_STORE_FAST is not set"):
         publish(folder, settings)

@@ -50,11 +50,44 @@ def test_harmless_text_passes(tmp_path: Path, text: str) -> None:
     assert not list(check_text.forbidden_in(path))
 
 
-def test_broken_link_is_found_and_code_is_not_read(tmp_path: Path) -> None:
-    (tmp_path / "there.md").write_text("")
+def test_broken_links_are_found_and_code_is_not_read(tmp_path: Path) -> None:
+    there, page = tmp_path / "there.md", tmp_path / "page.md"
+    there.write_text("# Part one\n\n```\n# no heading\n```\n")
+    page.write_text(
+        "# Here\n\n[a](there.md#part-one) [b](gone.md) `[c](code.md)` [d](https://example.org/x#y) [e](#here)\n\n"
+        "| table |\n|---|\n| ![f](gone.svg) [g](there.md#no-heading) |\n\n"
+        "```\n[h](code.md)\n```\n[i](#gone) [j](mailto:x@example.org)\n"
+    )
+    assert list(check_links.broken_links(page)) == [
+        f"{page}:3: gone.md: does not exist",
+        f"{page}:7: gone.svg: does not exist",
+        f"{page}:7: there.md#no-heading: {there} has no such heading",
+        f"{page}:12: #gone: {page} has no such heading",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("heading", "anchor"),
+    [
+        ("Plain words", "plain-words"),
+        ("`lockstep init MODEL[@ALIAS] INPUT`", "lockstep-init-modelalias-input"),
+        ("Operations: what happens when *something* dies", "operations-what-happens-when-something-dies"),
+        ("A [link](https://example.org) in it", "a-link-in-it"),
+        ("snake_case & co - done", "snake_case--co---done"),
+        ("Größe", "größe"),
+    ],
+)
+def test_anchors_are_those_of_code_hosts(tmp_path: Path, heading: str, anchor: str) -> None:
     page = tmp_path / "page.md"
-    page.write_text("[a](there.md#part) [b](gone.md) `[c](code.md)` [d](https://example.org) [e](#here)")
-    assert list(check_links.broken_links(page)) == [f"{page}: gone.md does not exist"]
+    page.write_text(f"## {heading}\n\n## {heading}\n\n<a id='own'></a>\n")
+    assert check_links.anchors(page) == {anchor, f"{anchor}-1", "own"}
+
+
+def test_environments_and_what_was_built_are_not_entered(tmp_path: Path) -> None:
+    for name in (".venv/data", "var/runs", "build/docs", ".git", "docs/sub"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "page.md").write_text("[gone](gone.md)")
+    assert list(check_links.pages_below(tmp_path)) == [tmp_path / "docs" / "sub" / "page.md"]
 
 
 def test_lock_keeps_nothing_of_the_machine_that_resolved_it() -> None:

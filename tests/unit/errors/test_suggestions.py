@@ -2,7 +2,7 @@
 
 import pytest
 
-from lockstep.specs.suggestions import did_you_mean, nearest
+from lockstep.errors.suggestions import did_you_mean, nearest
 
 
 @pytest.mark.parametrize("name", ["chrun", "Churn", "churn2", "chur-n"])

@@ -1,7 +1,7 @@
 """The doctor, in a sound world and in broken ones; other interpreters answer from here."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +13,9 @@ from lockstep.doctor.asking import Asker, NoAnswer
 from lockstep.doctor.diagnosis import CHECKS, diagnose
 from lockstep.doctor.environments import differences, pins_of
 from lockstep.doctor.finding import Finding
-from lockstep.doctor.world import World, look_around
+from lockstep.doctor.world import World
 from lockstep.specs.settings import Settings
-
-SPEC = Path(__file__).parents[3] / "models"
-
-
-class Answers:
-    """Answers a probe by its name, or not at all."""
-
-    def __init__(self, **told: Any) -> None:
-        self.told = told
-
-    def ask(self, command: Sequence[str]) -> Any:
-        answer = next((self.told[word] for word in command if word in self.told), None)
-        if answer is None:
-            raise NoAnswer("no answer within 1 s")
-        return answer
-
-
-def world(home: Path, **told: Any) -> World:
-    environ = {"LOCKSTEP_HOME": str(home), "LOCKSTEP_MODELS": str(SPEC)}
-    return look_around(environ | told.pop("environ", {}), Answers(**told))
-
-
-def states(found: Iterator[Finding]) -> list[str]:
-    return [one.state for one in found]
+from tests.unit.doctor.worlds import MODELS, states, world
 
 
 def test_every_bad_setting_is_told_and_the_rest_still_holds(tmp_path: Path) -> None:
@@ -130,7 +107,9 @@ def test_who_does_not_answer_is_ended_and_says_no_secret() -> None:
 
 
 def test_the_settings_are_those_of_the_commands(tmp_path: Path) -> None:
-    assert world(tmp_path).settings == Settings.from_env({"LOCKSTEP_HOME": str(tmp_path), "LOCKSTEP_MODELS": str(SPEC)})
+    assert world(tmp_path).settings == Settings.from_env(
+        {"LOCKSTEP_HOME": str(tmp_path), "LOCKSTEP_MODELS": str(MODELS)}
+    )
 
 
 def test_the_other_environment_must_have_the_same_version_of_us(tmp_path: Path) -> None:
