@@ -47,7 +47,7 @@ OR_DOCTOR = '$(PYTHON)' tools/or_doctor.py
 .NOTPARALLEL:
 .PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift setup-browser setup-foreign \
 	setup-gateway setup-deploy setup-docs python java data train text drift \
-	demo up test test-unit test-publish test-spark test-integration test-browser pictures test-gpu test-cluster test-deploy test-dags test-training test-kills test-faults \
+	demo up test test-unit test-publish test-spark test-integration test-browser pictures test-gpu test-cluster test-deploy test-package test-dags test-training test-kills test-faults \
 	test-operations test-swaps test-schema test-clients test-overload test-soak test-parity fuzz setup-clients \
 	bench bench-table bench-scaling bench-cores bench-serving bench-serving-table setup-bench setup-bench-serving \
 	lint fmt type lock docs docs-serve errors mistakes hooks clean distclean
@@ -220,6 +220,9 @@ test-deploy: setup-dev setup-deploy ## Images, manifests and alert rules by thei
 
 test-dags: setup-control ## Airflow's view of the generated DAGs
 	@.venv/control/bin/python -m pytest tests/dags $(PYTEST_ARGS)
+
+test-package: setup java setup-dev ## The built wheel in environments of its own, beside a plain Airflow: a whole night
+	@$(BIN)/python -m pytest tests/package --timeout 600 $(PYTEST_ARGS)
 
 test-training: setup-training ## Petastorm and the training script
 	@.venv/training/bin/python -m pytest tests/training $(PYTEST_ARGS)
