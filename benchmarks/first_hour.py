@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import httpx
 import numpy as np
 import pandas as pd
+import requests
 
 from benchmarks.machine import describe
 
@@ -112,7 +112,8 @@ class Trial:
             try:
                 seen = (re.search(r"http://127\S+", line) for line in server.stdout or ())
                 url = next(match[0] for match in seen if match)
-                answer = httpx.post(f"{url}/invocations", json=body, timeout=30).raise_for_status()
+                answer = requests.post(f"{url}/invocations", json=body, timeout=30)
+                answer.raise_for_status()
                 scores = answer.json()["predictions"]
                 seconds = time.perf_counter() - began
             finally:
