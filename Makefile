@@ -47,7 +47,7 @@ OR_DOCTOR = '$(PYTHON)' tools/or_doctor.py
 .NOTPARALLEL:
 .PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift setup-browser setup-foreign \
 	setup-gateway setup-deploy setup-docs python java data train text drift \
-	demo up test test-unit test-publish test-spark test-integration test-browser pictures recording test-gpu test-cluster test-deploy test-dags test-training test-kills test-faults \
+	demo up test test-unit test-publish test-spark test-integration test-browser pictures recording test-gpu test-cluster test-deploy test-package test-dags test-training test-kills test-faults \
 	test-operations test-swaps test-schema test-clients test-overload test-soak test-parity fuzz setup-clients \
 	bench bench-table bench-scaling bench-cores bench-serving bench-serving-table setup-bench setup-bench-serving \
 	lint fmt type lock docs docs-serve errors mistakes hooks clean distclean
@@ -141,7 +141,7 @@ test: BACKFILL_DAYS = 3
 test: setup setup-dev setup-text setup-drift setup-foreign setup-browser setup-gateway setup-deploy setup-docs ## All tests; COVERAGE=1 also says what of lockstep/ they run, and takes longer
 	@failed=''; \
 	printf '\n== browser, integration, spark, publish, deploy, package, tutorials, unit (data environment)\n'; \
-	$(BIN)/python -m pytest tests/browser tests/integration tests/spark tests/publish tests/deploy tests/package tests/tutorials tests/unit --timeout 600 \
+	$(BIN)/python -m pytest tests/browser tests/tutorials tests/integration tests/spark tests/publish tests/deploy tests/package tests/unit --timeout 600 \
 		--numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(if $(COVERAGE),--cov --cov-report term) $(PYTEST_ARGS) \
 		|| failed="$$failed data"; \
 	printf '\n== dags (control environment)\n'; \
@@ -224,6 +224,9 @@ test-deploy: setup-dev setup-deploy ## Images, manifests and alert rules by thei
 test-dags: setup-control ## Airflow's view of the generated DAGs
 	@.venv/control/bin/python -m pytest tests/dags $(PYTEST_ARGS)
 
+test-package: setup java setup-dev ## The built wheel in environments of its own, beside a plain Airflow: a whole night
+	@$(BIN)/python -m pytest tests/package --timeout 600 $(PYTEST_ARGS)
+
 test-training: setup-training ## Petastorm and the training script
 	@.venv/training/bin/python -m pytest tests/training $(PYTEST_ARGS)
 
@@ -288,8 +291,9 @@ docs: setup-docs ## Build the site of docs/ into build/site, offline; a link or 
 docs-serve: setup-docs ## The same, and show it on 127.0.0.1 (DOCS_PORT) until Ctrl-C
 	@.venv/docs/bin/python -m tools.docs.build --serve --port $(DOCS_PORT)
 
-errors: setup-dev ## Bring the errors index and docs/errors.md up to date with the classes
+errors: setup-dev ## Bring the errors index, docs/errors.md and the exit codes of docs/commands.md up to date with the code
 	@$(BIN)/python -m tools.errors_page
+	@$(BIN)/python -m tools.commands_page
 
 mistakes: setup setup-dev ## Make every mistake of a newcomer and write docs/mistakes.md anew (root on Linux)
 	@PYTHONPATH=.:tests/integration $(BIN)/python -m newcomers.page

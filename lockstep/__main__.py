@@ -1,6 +1,25 @@
-"""`python -m lockstep`: the same command line as the `lockstep` console script."""
+"""`lockstep`, and `python -m lockstep`: the command line."""
 
-from lockstep.cli.main import main
+import os
+import signal
+from types import FrameType
+
+INTERRUPTED = 130  # lockstep.run.exit_codes, which is not imported yet
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C while it is imported ends it as it does later, without a stack trace."""
+    before = signal.signal(signal.SIGINT, _end)
+    from lockstep.cli.main import main as run
+
+    signal.signal(signal.SIGINT, before)
+    run()
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    os._exit(INTERRUPTED)
+
 
 if __name__ == "__main__":
     main()

@@ -35,6 +35,8 @@ def compare_with_mlflow(sample: Scored, plan: Plan, settings: Settings) -> Findi
     Raises:
         ArtifactInvalid: MLflow cannot load it.
     """
+    if (precision := plan.spec.model.precision) != "float32":
+        return Finding("mlflow", "skipped", f"scores are in {precision}: what that changes was measured for the plan")
     artifact = read_artifact(fetch_artifact(plan.model, settings.cache_root), model=plan.model.name)
     code = OwnCode(artifact.path, artifact.flavors)
     with code.in_place():

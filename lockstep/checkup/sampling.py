@@ -9,6 +9,7 @@ from lockstep.data.table_sample import spread_rows
 from lockstep.registry.cache import fetch_artifact
 from lockstep.registry.loading import load_scorer
 from lockstep.run.folder import RunFolder
+from lockstep.scoring.backends import Execution
 from lockstep.scoring.outputs import arrow_array
 from lockstep.scoring.rows import fitting_rows
 from lockstep.scoring.scorer import ScoredBatch, Scorer
@@ -68,7 +69,8 @@ def score_sample(folder: RunFolder, settings: Settings, *, most: int) -> Scored:
     plan, wanted = folder.plan(step="check"), folder.scoring_input(step="check")
     names = list(dict.fromkeys([*plan.spec.carried, *(column.name for column in plan.model.inputs)]))
     rows = spread_rows(folder.path, wanted.units, columns=names, most=most)
-    scorer = load_scorer(fetch_artifact(plan.model, settings.cache_root))
+    execution = Execution(device=settings.device, precision=plan.spec.model.precision)
+    scorer = load_scorer(fetch_artifact(plan.model, settings.cache_root), execution=execution)
     inputs = [name for name in scorer.signature.names if name in rows.column_names]
     chosen = select(rows.select(inputs).combine_chunks().to_batches()[0], scorer.signature, where="the sample")
     unfit: tuple[str, ...] = ()

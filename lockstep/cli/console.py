@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rich.console import Console as Rich
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from lockstep.cli.terminal import rich_console
 from lockstep.run.logs import is_json
 
 STATE_LEVELS = {
@@ -47,7 +47,7 @@ class Console:
     def __init__(self, *, machine: bool) -> None:
         self.machine = machine
         self._logs = is_json(os.environ)
-        self._rich = Rich(stderr=machine, highlight=False, soft_wrap=True)
+        self._rich = rich_console(stderr=machine, soft_wrap=True)
         self._bar: Progress | None = None
 
     def title(self, text: str) -> None:

@@ -4,12 +4,12 @@ import os
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 import lockstep
 from lockstep.cli.examples import examples
 from lockstep.cli.options import AsJson
+from lockstep.cli.terminal import rich_console
 from lockstep.doctor.asking import Asker
 from lockstep.doctor.diagnosis import CHECKS, diagnose
 from lockstep.doctor.finding import Diagnosis, Finding
@@ -58,7 +58,7 @@ def command(
 
 
 def _tell(findings: list[Finding]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = rich_console(soft_wrap=True)
     for one in findings:
         line = Text(f"{one.state:<8}", style=STYLES[one.state])
         advice = f" -> {one.advice}" if one.advice else ""

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from lockstep.cli.examples import examples
+from lockstep.cli.options import AsJson
 from lockstep.errors.index import FAMILIES, Entry, ErrorsIndex, errors_index
 
 EXAMPLES = examples("lockstep explain", "lockstep explain LS5002", "lockstep explain ModelNotFound --json")
@@ -21,7 +22,7 @@ def command(
     code: Annotated[
         str | None, typer.Argument(metavar="[CODE]", help="Such as LS5002, 5002 or ModelNotFound; none: list them all.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what an error means, why it happens and what to do. Needs no network."""
     index = errors_index()

@@ -167,9 +167,10 @@ def _scores(model: "ModelIdentity", sample: "Sample", where: "Settings") -> "tup
     from lockstep.registry.cache import fetch_artifact
     from lockstep.registry.loading import load_scorer
     from lockstep.scaffold.drafting import try_model
+    from lockstep.scoring.backends import Execution
 
     tried = replace(sample, rows=sample.rows.slice(0, TRIED_ROWS))
-    scorer = load_scorer(fetch_artifact(model, where.cache_root))
+    scorer = load_scorer(fetch_artifact(model, where.cache_root), execution=Execution(device=where.device))
     return try_model(scorer, tried, title=_title(model)), tried.rows.num_rows
 
 

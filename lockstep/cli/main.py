@@ -43,16 +43,13 @@ from lockstep.cli import (
 from lockstep.cli.examples import examples
 from lockstep.cli.installation import check_caller, missing_library
 from lockstep.errors import LockstepError, SettingsError, told
-from lockstep.run.exit_codes import BUG, exit_code
+from lockstep.run.exit_codes import BUG, MEANINGS, exit_code
 from lockstep.run.logs import configure_logs, is_json
 from lockstep.specs.settings import TELEMETRY_OFF
 from lockstep.specs.settings_file import FILE
 from lockstep.specs.variables import PROJECT, SETTINGS_FILE
 
-EXIT_CODE_HELP = (
-    "Exit codes: 0 ok, 1 bug, 2 usage, 3 spec or settings, 4 environment, 5 model registry, 6 input, 7 check failed, "
-    "8 publish, 9 step out of order, 10 parity differs, 75 temporary (run the same command again), 130 interrupted."
-)
+EXIT_CODE_HELP = f"Exit codes: {', '.join(f'{code} {word}' for code, (word, _) in MEANINGS.items())}."
 FIRST = examples(
     "lockstep demo",
     "lockstep run flight_delay --date 2013-08-01",

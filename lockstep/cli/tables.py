@@ -30,9 +30,9 @@ def print_table(name: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...
         rows: Values.
         more: Whether there are more rows than these.
     """
-    from rich.console import Console
+    from lockstep.cli.terminal import rich_console
 
-    console = Console(highlight=False)
+    console = rich_console()
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [_width(column, [row[index] for row in cells]) for index, column in enumerate(columns)]
     needed = sum(widths) + 3 * len(widths) + 1
@@ -42,7 +42,7 @@ def print_table(name: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...
             console.print(*(f"  {column}: {value}" for column, value in zip(columns, row, strict=True)), "", sep="\n")
     else:
         numeric = [all(isinstance(value, int | float | None) for value in column) for column in zip(*rows, strict=True)]
-        Console(width=max(needed, console.width)).print(
+        rich_console(width=max(needed, console.width)).print(
             _grid(columns, cells, widths=widths, numeric=numeric or [False] * len(columns))
         )
     if not rows:

@@ -6,12 +6,12 @@ import time
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from lockstep.cli.completion import complete_specs
 from lockstep.cli.examples import examples
 from lockstep.cli.installation import need_checkout
+from lockstep.cli.terminal import rich_console
 from lockstep.services.credentials import ADMIN
 from lockstep.services.log import TerminalLog
 from lockstep.services.ports import DEFAULTS, VARIABLES, choose_ports
@@ -68,5 +68,5 @@ def _show(stack: Stack, settings: Settings, *, seconds: float) -> None:
     table.add_row("", f"(also in {settings.home / 'airflow' / 'passwords.json'})")
     if not stack.has_mlflow:
         table.add_row("MLflow", "the server of MLFLOW_TRACKING_URI")
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 100)
+    console = rich_console(file=sys.stdout, width=None if sys.stdout.isatty() else 100)
     console.print(table)

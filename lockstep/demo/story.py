@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+
+from lockstep.cli.terminal import rich_console
 
 PLAIN_WIDTH = 120
 PROGRESS_EVERY_S = 5.0
@@ -19,7 +20,7 @@ class Story:
 
     def __init__(self) -> None:
         terminal = sys.stdout.isatty()
-        self._console = Console(highlight=False, soft_wrap=True, width=None if terminal else PLAIN_WIDTH)
+        self._console = rich_console(soft_wrap=True, width=None if terminal else PLAIN_WIDTH)
         self._number = 0
         self._last = ("", 0.0)
         self.began = time.monotonic()

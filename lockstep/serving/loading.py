@@ -64,12 +64,13 @@ def load_version(
     Raises:
         RegistryError: The registry cannot give it, or it cannot be loaded.
         ArtifactInvalid: It cannot score its own input example.
+        DeviceMissing: A GPU is asked for and there is none.
         PrecisionRefused: The spec's reduced precision moves the scores too far.
     """
     path = fetch_artifact(identity, settings.cache_root)
     title = f"{identity.name} version {identity.version}"
     require_environment(path, declared.environment, title=title)
-    scorer = load_scorer(path, execution=_execution(path, declared, title=title))
+    scorer = load_scorer(path, execution=_execution(path, declared, settings, title=title))
     on_scored = listen(identity, scorer) if listen is not None else None
     parameters = read_artifact(path, model=identity.name).parameters
     lane = ScoringLane(scorer, limits, on_scored=on_scored)
@@ -87,9 +88,9 @@ def resolve(settings: Settings, declared: ModelRef, *, version: int | None = Non
     return resolve_model(settings.tracking_uri, declared.name, alias=alias, version=version)
 
 
-def _execution(path: Path, declared: ModelRef, *, title: str) -> Execution:
+def _execution(path: Path, declared: ModelRef, settings: Settings, *, title: str) -> Execution:
     """Return how the batch scores too; reduced precision is measured first, as it is when a run is planned."""
-    execution = Execution(precision=declared.precision)
+    execution = Execution(device=settings.device, precision=declared.precision)
     if declared.precision != "float32":
         from lockstep.registry.precision import measure_precision
 

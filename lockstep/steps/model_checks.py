@@ -66,7 +66,7 @@ def check_precision(
         sample = (batch, f"the first {batch.num_rows:,} rows of table {spec.input.table.label}")
     return measure_precision(
         fetch_artifact(model, settings.cache_root),
-        Execution(precision=spec.model.precision),
+        Execution(device=settings.device, precision=spec.model.precision),
         title=_title(model),
         limit=spec.model.max_precision_difference,
         outputs=spec.output.columns,

@@ -39,10 +39,19 @@ def install_beside(name: Literal["control", "data"], home: Path, *, wheel: Path)
     for entry in locked.iterdir():
         if not entry.name.startswith(OURS) and entry.suffix != ".pth" and not (packages / entry.name).exists():
             (packages / entry.name).symlink_to(entry)
+    for script in made(name).joinpath("bin").glob("*spark*"):
+        shutil.copy(script, home / "bin")  # `spark-submit` finds Spark by the interpreter that it is told
     python = home / "bin" / "python"
     command = [python, *PIP, "install", "--quiet", "--no-deps", "--no-index", wheel]
     subprocess.run(command, check=True, timeout=60, env={"PATH": os.environ["PATH"]})
     return python
+
+
+def clean_env(home: Path, **more: str) -> dict[str, str]:
+    """Return variables of a shell in which an environment is active and nothing points to this repository."""
+    path = os.pathsep.join([str(home / "bin"), "/usr/local/bin", "/usr/bin", "/bin"])
+    kept = {name: value for name, value in os.environ.items() if name in {"JAVA_HOME", "HOME", "LANG", "TMPDIR"}}
+    return {**kept, "PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true", **more}
 
 
 def packages_of(home: Path) -> Path:

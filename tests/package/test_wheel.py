@@ -44,7 +44,7 @@ def test_one_line_beside_airflow_gives_all_dags_from_the_wheel_alone(tmp_path: P
     dags.mkdir()
     shutil.copytree(ROOT / "models" / "flight_delay", models / "flight_delay")
     line = f"from lockstep.airflow import dags_from; globals().update(dags_from({str(models)!r}))\n"
-    (dags / "lockstep.py").write_text(line)
+    (dags / "lockstep_dags.py").write_text(line)
     env = {"PATH": os.environ["PATH"], "AIRFLOW_HOME": str(tmp_path / "airflow"), "PYTHONWARNINGS": "ignore"}
     env |= {"AIRFLOW__CORE__LOAD_EXAMPLES": "False", "LOCKSTEP_HOME": str(tmp_path / "state")}
     done = subprocess.run(

@@ -45,13 +45,18 @@ PRICED = "import pricing_rules\n" + PLAIN
 
 def prepare(world: World) -> None:
     """Add to a world a spec whose input is a table, and three models that a stranger may have registered."""
+    write_clients(world)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _log(world.home)
+
+
+def write_clients(world: World) -> None:
+    """Write a spec whose input is a table: until it scores, it needs no Spark."""
     folder = world.home / "models" / "clients"
     for name, text in {"scoring.yaml": CLIENTS, "checks/gate.yaml": GATE, "checks/audit.yaml": AUDIT}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        _log(world.home)
 
 
 def _log(home: Path) -> None:

@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,11 @@ class Planned:
     """What a comparison asks of a plan."""
 
     model: ModelIdentity
+
+    @property
+    def spec(self) -> Any:
+        """As far as it is looked at."""
+        return SimpleNamespace(model=SimpleNamespace(precision="float32"))
 
 
 def looked_at(folder: Path, body: str) -> Finding:

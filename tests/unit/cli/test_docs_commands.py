@@ -13,6 +13,8 @@ PROJECT = Path(__file__).parents[3]
 PAGES = sorted([*(PROJECT / "docs").rglob("*.md"), *PROJECT.glob("*.md")])
 FENCE = re.compile(r"(?ms)^ *```(?:bash|console|sh)?\n(.*?)^ *```")
 INLINE = re.compile(r"`([^`\n]+)`")
+# Messages shorten their commands; mistakes are what they say.
+WRONG_ON_PURPOSE = ("errors.md", "mistakes.md")
 TARGETS = set(re.findall(r"(?m)^([a-z-]+):", (PROJECT / "Makefile").read_text()))
 
 
@@ -24,7 +26,7 @@ def lines_in_fences(page: Path) -> Iterator[str]:
 WHOLE = [
     (page.relative_to(PROJECT).as_posix(), line)
     for page in PAGES
-    if page.name != "errors.md"  # made of messages, which shorten their commands
+    if page.name not in WRONG_ON_PURPOSE
     for line in lines_in_fences(page)
     if line.startswith("lockstep ")
 ]

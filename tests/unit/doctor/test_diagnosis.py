@@ -1,11 +1,13 @@
 """The doctor, in a sound world and in broken ones; other interpreters answer from here."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import lockstep
 from lockstep.doctor import diagnosis, machine, services
 from lockstep.doctor.asking import Asker, NoAnswer
 from lockstep.doctor.diagnosis import CHECKS, diagnose
@@ -108,3 +110,17 @@ def test_the_settings_are_those_of_the_commands(tmp_path: Path) -> None:
     assert world(tmp_path).settings == Settings.from_env(
         {"LOCKSTEP_HOME": str(tmp_path), "LOCKSTEP_MODELS": str(MODELS)}
     )
+
+
+def test_the_other_environment_must_have_the_same_version_of_us(tmp_path: Path) -> None:
+    python = tmp_path / "airflow" / "bin" / "python"
+    environ = {"LOCKSTEP_PROJECT": str(tmp_path), "LOCKSTEP_CONTROL_PYTHON": str(python)}
+    environ["LOCKSTEP_DATA_PYTHON"] = sys.executable
+    for version, state in {lockstep.__version__: "ok", "0.0.9": "problem"}.items():
+        installed = {"python": "3.11.9", "packages": {"lockstep": version}}
+        here, other = CHECKS["environments"](world(tmp_path, environ=environ, **{str(python): installed}))
+        assert (here.state, other.state) == ("ok", state)
+        assert version in other.found
+    assert "pip install 'lockstep[control]==" in other.advice
+    (_, silent) = CHECKS["environments"](world(tmp_path, environ=environ))
+    assert (silent.state, silent.advice) == ("problem", "correct LOCKSTEP_CONTROL_PYTHON")
