@@ -19,7 +19,7 @@ FRAMES ?= binary grpc parquet tensors damaged
 FUZZ_SECONDS ?= 120
 # Of `make test-schema`.
 CASES ?= 50000
-# Of the browser tests' backfill, 1 to 12.
+# Of the browser tests' backfill, 2 to 12: the last day is odd.
 BACKFILL_DAYS ?= 10
 export LOCKSTEP_BACKFILL_DAYS = $(BACKFILL_DAYS)
 # Of the benchmarks: see `make bench`.
@@ -47,7 +47,7 @@ OR_DOCTOR = '$(PYTHON)' tools/or_doctor.py
 .NOTPARALLEL:
 .PHONY: help setup setup-data setup-training setup-control setup-dev setup-text setup-drift setup-browser setup-foreign \
 	setup-gateway setup-deploy setup-docs python java data train text drift \
-	demo up test test-unit test-publish test-spark test-integration test-browser pictures test-gpu test-cluster test-deploy test-package test-dags test-training test-kills test-faults \
+	demo up test test-unit test-publish test-spark test-integration test-browser pictures recording test-gpu test-cluster test-deploy test-package test-dags test-training test-kills test-faults \
 	test-operations test-swaps test-schema test-clients test-overload test-soak test-parity fuzz setup-clients \
 	bench bench-table bench-scaling bench-cores bench-serving bench-serving-table setup-bench setup-bench-serving \
 	lint fmt type lock docs docs-serve errors mistakes hooks clean distclean
@@ -168,6 +168,9 @@ test-browser: setup java setup-dev setup-browser setup-docs ## Airflow's pages i
 
 pictures: setup java setup-dev setup-browser ## The same, and take the pictures of docs/ anew
 	@LOCKSTEP_PICTURES=docs/images/airflow $(BIN)/python -m pytest tests/browser --timeout 900 $(PYTEST_ARGS)
+
+recording: setup-data java setup-dev ## Record the first tutorial's commands as docs/images/demo.svg; some minutes
+	@$(BIN)/python -m tools.recording.tutorial
 
 test-faults: setup-dev ## FAULTS publications for each warehouse, each hurt at another point (SEED repeats them)
 	@LOCKSTEP_FAULTS=$(FAULTS) LOCKSTEP_FAULT_SEED=$(SEED) $(BIN)/python -m pytest -s tests/publish/test_faults.py \

@@ -129,14 +129,14 @@ class AirflowPages:
             link.click()
         return opened.value
 
-    def picture(self, name: str) -> None:
-        """Take a picture of what is seen, if pictures are wanted."""
+    def picture(self, name: str, *, of: Locator | None = None) -> None:
+        """Take a picture of what is seen, or of a part of the page, if pictures are wanted."""
         if self.pictures is None:
             return
         with suppress(Error):  # charts and dialogs move a little while they open
             self.page.wait_for_load_state("networkidle", timeout=5_000)
         self.page.wait_for_timeout(1_000)
-        save_picture(self.page.screenshot(), self.pictures / f"{name}.png")
+        save_picture((of or self.page).screenshot(), self.pictures / f"{name}.png")
 
 
 def switch(form: Locator, name: str) -> None:

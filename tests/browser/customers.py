@@ -1,6 +1,9 @@
 """A small installation for the browser: days of customers, a spec, two versions of a model. Real, just small."""
 
 import datetime as dt
+import json
+import os
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,12 +12,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lockstep.scoring.profile import Profile, build_baseline
+
 SPEC_NAME = "churn"
 TABLE = "churn_scores"
 CHAMPION, CHALLENGER = 1, 2
-ROWS = 400
+ROWS, KNOWN_ROWS = 400, 4000
 FIRST_DAY = dt.date(2024, 1, 1)
 DAYS = [FIRST_DAY + dt.timedelta(days=n) for n in range(12)]
+BACKFILLED = DAYS[: int(os.environ.get("LOCKSTEP_BACKFILL_DAYS", "10"))]
+# Its customers are older and spend more, as if another source had been loaded.
+ODD_DAY = BACKFILLED[-1]
 
 # A table needs no feature query, and the schedule is over, so that unpausing the DAG starts nothing by itself.
 SPEC = """\
@@ -31,6 +39,10 @@ passthrough: [city]
 output: {column: risk}
 publish: {table: churn_scores}
 limits: {max_quarantined_fraction: 0.01, timeout_s: 300}
+drift:
+  min_days: 1
+  score: {training: {psi: 0.5}, trailing: {ks: 0.3}, severity: warning}
+  features: {trailing: {ks: 0.3}}
 """
 GATE = """\
 description: Customers of a day.
@@ -66,13 +78,14 @@ def registry(home: Path) -> Any:
     return MlflowClient(f"sqlite:///{home}/mlflow/mlflow.db")
 
 
-def _customers(day: dt.date) -> pa.Table:
+def _customers(day: dt.date, *, rows: int = ROWS) -> pa.Table:
     random = np.random.default_rng(day.toordinal())
+    youngest, scale = (55, 90.0) if day == ODD_DAY else (18, 50.0)
     columns = {
-        "id": pa.array(range(ROWS), pa.int64()),
-        "city": [("bern", "oslo", "rome")[i] for i in random.integers(0, 3, ROWS)],
-        "age": random.integers(18, 90, ROWS).astype(float),
-        "spend": random.gamma(2.0, 50.0, ROWS),
+        "id": pa.array(range(rows), pa.int64()),
+        "city": [("bern", "oslo", "rome")[i] for i in random.integers(0, 3, rows)],
+        "age": random.integers(youngest, 90, rows).astype(float),
+        "spend": random.gamma(2.0, scale, rows),
     }
     return pa.table(columns)
 
@@ -83,6 +96,7 @@ def _register_models(home: Path) -> None:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
 
+    from lockstep.registry.artifact import BASELINE_FILE
     from lockstep.registry.packaging import connect
 
     client = connect(f"sqlite:///{home}/mlflow/mlflow.db", SPEC_NAME)
@@ -90,15 +104,31 @@ def _register_models(home: Path) -> None:
     signature = ModelSignature(inputs, Schema([ColSpec(DataType.float, "risk")]))
     for weights in ((-0.03, -0.004), (-0.02, -0.008)):
         with mlflow.start_run():
-            mlflow.onnx.log_model(
-                _regression(weights),
+            network = _regression(weights)
+            info = mlflow.onnx.log_model(
+                network,
                 name=SPEC_NAME,
                 signature=signature,
                 pip_requirements=["onnxruntime"],
                 registered_model_name=SPEC_NAME,
             )
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / BASELINE_FILE).write_text(json.dumps(_baseline(network).to_json()))
+            client.log_model_artifacts(info.model_id, folder, "artifacts")
     client.set_registered_model_alias(SPEC_NAME, "champion", str(CHAMPION))
     client.set_registered_model_alias(SPEC_NAME, "challenger", str(CHALLENGER))
+
+
+def _baseline(network: Any) -> Profile:
+    """Profile the customers of a month before, whom the model was made from, and its scores of them."""
+    import onnxruntime
+
+    known = _customers(FIRST_DAY - dt.timedelta(days=31), rows=KNOWN_ROWS)
+    columns = {name: known.column(name).to_numpy() for name in ("age", "spend")}
+    session = onnxruntime.InferenceSession(network.SerializeToString())
+    inputs = np.stack(list(columns.values()), axis=1).astype(np.float32)
+    (risk,) = session.run(None, {"x": inputs})
+    return build_baseline({**columns, "risk": risk[:, 0].astype(np.float64)})
 
 
 def _regression(weights: tuple[float, float]) -> Any:

@@ -5,7 +5,6 @@ Each step works on what the step before it left, as in life, so the steps are fi
 
 import datetime as dt
 import json
-import os
 import re
 from typing import Any
 
@@ -14,14 +13,23 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.airflow_pages import AirflowPages, Watch, choose, fill, switch
-from tests.browser.customers import CHALLENGER, CHAMPION, DAYS, FIRST_DAY, ROWS, SPEC_NAME, TABLE, registry
+from tests.browser.customers import (
+    BACKFILLED,
+    CHALLENGER,
+    CHAMPION,
+    FIRST_DAY,
+    ODD_DAY,
+    ROWS,
+    SPEC_NAME,
+    TABLE,
+    registry,
+)
 from tests.integration.stacks import Stack
 
 # The sum of all steps on a busy machine; a quiet one takes a fraction.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SCORE, PROMOTE, ROLLBACK = f"score_{SPEC_NAME}", f"promote_{SPEC_NAME}", f"rollback_{SPEC_NAME}"
-BACKFILLED = DAYS[: int(os.environ.get("LOCKSTEP_BACKFILL_DAYS", "10"))]
 RUN_S, BACKFILL_S = 900.0, 1700.0
 WHY = "it ranks the spring campaign better"
 
@@ -172,7 +180,7 @@ def test_backfill_scores_each_day_with_the_version_that_was_asked_for(backfilled
 def test_buttons_of_tasks_lead_to_report_data_docs_and_mlflow(
     airflow: AirflowPages, stack: Stack, backfilled: dict[str, Any], watch: Watch
 ) -> None:
-    day = BACKFILLED[-1]
+    day = BACKFILLED[-2]
     run_id = backfill_run(stack, day)
     page = airflow.follow(SCORE, run_id, task="report", button="Report")
     expect(page.get_by_role("heading", level=1)).to_contain_text(f"{SPEC_NAME} {day:%A}, {day.day} {day:%B %Y}")
@@ -182,12 +190,27 @@ def test_buttons_of_tasks_lead_to_report_data_docs_and_mlflow(
     page = airflow.follow(SCORE, run_id, task="audit", button="Data docs")
     expect(page.get_by_text("Expectation Validation Result")).to_be_visible()
     expect(page.get_by_text("values must be greater than or equal to")).to_be_visible()
+    airflow.picture("data-docs", of=page.locator("body"))
 
     mlflow = airflow.follow(SCORE, run_id, task="pin_model", button="Model version in MLflow")
     expect(mlflow).to_have_url(f"http://127.0.0.1:{stack.mlflow}/#/models/{SPEC_NAME}/versions/{CHAMPION}")
     expect(mlflow.get_by_text(re.compile(f"^Version {CHAMPION}$")).first).to_be_visible()
     mlflow.close()
     assert watch.complaints == []
+
+
+def test_the_report_of_an_odd_day_shows_what_moved(
+    airflow: AirflowPages, stack: Stack, backfilled: dict[str, Any]
+) -> None:
+    page = airflow.follow(SCORE, backfill_run(stack, ODD_DAY), task="report", button="Report")
+    expect(page.get_by_text("Published", exact=True).first).to_be_visible()
+    warned = page.get_by_role("region", name="Warnings").get_by_role("listitem").all_inner_texts()
+    for column in ("age", "risk"):
+        assert any(text.startswith(f"drift.trailing.ks on {column}:") for text in warned), warned
+    drift = page.get_by_role("region", name="Drift")
+    expect(drift.get_by_role("img", name="Drift of risk against training")).to_be_visible()
+    assert drift.get_by_role("row", name="age").get_by_role("cell").count() > 6
+    airflow.picture("drift", of=drift)
 
 
 def backfill_run(stack: Stack, day: dt.date) -> str:
