@@ -15,10 +15,13 @@ NO_FAILURE = (0, 128 + signal.SIGINT, 128 + signal.SIGTERM)
 
 def main(command: list[str]) -> int:
     """Run a command, pass on what it is told, and return its exit code."""
-    child = subprocess.Popen(command)
+    # Held back until there is somebody to pass them on to, however quick the command is.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    child = subprocess.Popen(command, preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before))
     # Ctrl-C reaches the command as well, and how it ends is its own affair.
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda number, _: child.send_signal(number))
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     code = child.wait()
     code = 128 - code if code < 0 else code
     if code not in NO_FAILURE:
