@@ -17,7 +17,7 @@ def main(command: list[str]) -> int:
     """Run a command, pass on what it is told, and return its exit code."""
     # Held back until there is somebody to pass them on to, however quick the command is.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-    child = subprocess.Popen(command, preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before))
+    child = subprocess.Popen(command, preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before))  # noqa: PLW1509 - one thread
     # Ctrl-C reaches the command as well, and how it ends is its own affair.
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda number, _: child.send_signal(number))
