@@ -120,6 +120,20 @@ MISTAKES = (
         ("citty", "Did you mean 'city'?", "--passthrough"),
     ),
     Mistake(
+        "A key with nulls",
+        ("init", "churn", "{home}/data/customers", "--name", "mine", "--key", "city"),
+        6,
+        "LS6029",
+        ("column 'city' is null in", "id would do", "--key"),
+    ),
+    Mistake(
+        "A day column that holds no days",
+        ("init", "churn", "{home}/data/customers", "--name", "mine", "--day", "age"),
+        6,
+        "LS6029",
+        ("column 'age' is of type double", "--day", "--whole"),
+    ),
+    Mistake(
         "A day in another notation",
         ("run", "clients", "--date", "05.01.2024"),
         6,
