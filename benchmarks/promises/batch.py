@@ -25,7 +25,13 @@ DAY = dt.date(2013, 12, 31)
 DAY_COLUMN, NUMBER = "scored_day", "number"
 FILES = 8
 TIMEOUT_S = 3600
-NO_CHECKS = "description: Parity checks nothing but scores.\nexpectations: []\n"
+# A suite lists at least one check; what parity is about are scores.
+SUITE = """description: Parity compares scores.
+expectations:
+  - expectation: expect_table_row_count_to_be_between
+    kwargs: {min_value: 1}
+    why: without rows there is nothing to compare
+"""
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ def write_spec(backend: str, model: str, rows: pa.Table, *, home: Path) -> None:
     }
     (folder / "scoring.yaml").write_text(yaml.safe_dump(spec), encoding="utf-8")
     for suite in ("gate", "audit"):
-        (folder / "checks" / f"{suite}.yaml").write_text(NO_CHECKS, encoding="utf-8")
+        (folder / "checks" / f"{suite}.yaml").write_text(SUITE, encoding="utf-8")
 
 
 def score_with_spark(model: str, environ: Mapping[str, str]) -> Batch:

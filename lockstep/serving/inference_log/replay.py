@@ -21,7 +21,13 @@ NAME = "replay"
 TABLE = "rows"
 # What is told of a row that differs, as far as it is logged.
 TOLD = ("log_id", "request_id", "row", "arm", "reason")
-NO_CHECKS = "description: A replay checks nothing but its scores.\nexpectations: []\n"
+# A suite lists at least one check; what a replay is about are its scores.
+SUITE = """description: A replay compares scores; its rows were checked when they were asked for.
+expectations:
+  - expectation: expect_table_row_count_to_be_between
+    kwargs: {min_value: 1}
+    why: without rows there is nothing to compare
+"""
 ANY_DIFFERENCE = 1e300
 
 Rows = npt.NDArray[np.int64]
@@ -155,5 +161,5 @@ def _written(spec: ScoringSpec, folder: Path) -> LoadedSpec:
     (folder / SPEC_FILE).write_text(json.dumps(spec.model_dump(mode="json")), encoding="utf-8")
     for suite in (spec.checks.gate, spec.checks.audit):
         (folder / suite).parent.mkdir(parents=True, exist_ok=True)
-        (folder / suite).write_text(NO_CHECKS, encoding="utf-8")
+        (folder / suite).write_text(SUITE, encoding="utf-8")
     return LoadedSpec(spec, folder)

@@ -103,7 +103,8 @@ def test_environments_are_made_as_make_does(image: str) -> None:
     names = installed(file, target)
     for name in names:
         assert name in ENVIRONMENTS
-        assert re.search(rf"^setup-{name}:.*\n\t@\$\(PYTHON\) tools/environment\.py {name}$", MAKEFILE, re.MULTILINE)
+        made = rf"^setup-{name}:.*\n\t@\$\(OR_DOCTOR\) '\$\(PYTHON\)' tools/environment\.py {name}$"
+        assert re.search(made, MAKEFILE, re.MULTILINE)
     expected = {
         "lockstep": {"control", "data", "training"},
         "lockstep-airflow": {"control"},
