@@ -144,12 +144,12 @@ class Repository:
 
     async def keep_up(self, *, every_s: float) -> None:
         """Do what other workers of the endpoint were told to do, forever."""
-        while self._board is not None:
-            news = self._board.news()
-            for name, wanted in (news or {}).items():
+        while (board := self._board) is not None:
+            for name in board.news() or ():
                 if name in self._sources:
                     async with self._changing[name]:
-                        await self._serve(name, wanted)
+                        # Not what was news before: the change that this waited for has been posted since.
+                        await self._serve(name, board.read()[name])
             await asyncio.sleep(every_s)
 
     async def _serve(self, name: str, wanted: Wanted) -> None:
