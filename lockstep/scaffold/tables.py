@@ -1,8 +1,9 @@
 """What a table is that somebody names: its kind, its columns, and the columns that may say the day of a row."""
 
+import contextlib
 import datetime as dt
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -17,11 +18,13 @@ from lockstep.scoring import storage
 from lockstep.scoring.pieces import read_footer
 from lockstep.specs.spec import Table
 from lockstep.storage.files import Location
+from lockstep.storage.stores import plain
 
 CATALOG_TABLE = re.compile(r"([\w-]+):([\w-]+(?:\.[\w-]+)+)")
 # Footers that are read for the days of a folder: the first and the last files by name.
 FOOTERS = 50
 DATABASES = ("postgresql", "postgres", "mysql", "snowflake", "bigquery", "jdbc", "sqlite", "duckdb")
+KINDS = "Parquet, Iceberg or Delta"
 CONVERT = "copy it to Parquet first, such as: duckdb -c \"COPY (FROM '{name}') TO 'table.parquet'\""
 
 
@@ -73,11 +76,12 @@ def find_table(text: str, *, data_root: Location, here: Path) -> FoundTable:
     scheme = urlsplit(text).scheme
     if scheme.partition("+")[0] in DATABASES:
         reason = "tables of a database are not read directly"
-        raise TableNotFound(f"a {scheme} address", kind="Parquet, Iceberg or Delta", reason=f"{reason}; {_export()}")
+        raise TableNotFound(f"a {scheme} address", kind=KINDS, reason=f"{reason}; {_export()}")
     path = _path(text, data_root=data_root, here=here)
-    place = storage.place(path, root=data_root)
-    [log, metadata] = place.filesystem.get_file_info([f"{place.path}/_delta_log", f"{place.path}/metadata"])
-    newest = _newest_metadata(place, metadata.path) if metadata.type == pafs.FileType.Directory else None
+    place = storage.place(path, root=data_root, attempts=storage.FIRST_LOOK_ATTEMPTS)
+    with _first_look(path):
+        [log, metadata] = place.filesystem.get_file_info([f"{place.path}/_delta_log", f"{place.path}/metadata"])
+        newest = _newest_metadata(place, metadata.path) if metadata.type == pafs.FileType.Directory else None
     if newest:
         table = Table(format="iceberg", path=f"{path.rstrip('/')}/metadata/{newest}")
     elif path.endswith(".metadata.json"):
@@ -116,12 +120,22 @@ def _path(text: str, *, data_root: Location, here: Path) -> str:
             below = isinstance(data_root, Path) and full.is_relative_to(data_root.resolve())
             return str(full.relative_to(data_root.resolve())) if below and isinstance(data_root, Path) else str(full)
     if not isinstance(data_root, Path):
-        place = storage.place(text, root=data_root)
-        [info] = place.filesystem.get_file_info([place.path])
+        place = storage.place(text, root=data_root, attempts=storage.FIRST_LOOK_ATTEMPTS)
+        with _first_look(text):
+            [info] = place.filesystem.get_file_info([place.path])
         if info.type != pafs.FileType.NotFound:
             return text
     places = f"looked for {here / given} and, below the data root, {data_root / text}"
-    raise TableNotFound(text, kind="Parquet, Iceberg or Delta", reason=f"there is no such file or folder ({places})")
+    raise TableNotFound(text, kind=KINDS, reason=f"there is no such file or folder ({places})")
+
+
+@contextlib.contextmanager
+def _first_look(text: str) -> Iterator[None]:
+    """Turn what a store says when it is away, or lets nobody in, into the error of a table."""
+    try:
+        yield
+    except OSError as error:
+        raise TableNotFound(text, kind=KINDS, reason=plain(storage.reason(error))) from error
 
 
 def _newest_metadata(place: storage.Place, folder: str) -> str | None:

@@ -22,6 +22,8 @@ from lockstep.storage.stores import s3_endpoint
 
 # The waits between them grow to 20 s: together some minutes.
 S3_ATTEMPTS = 20
+# Some seconds, where somebody waits at a terminal.
+FIRST_LOOK_ATTEMPTS = 4
 # Where fsspec's stores keep what tells versions of a file apart, and its time.
 VERSION_KEYS = ("ETag", "etag", "md5Hash", "content_md5")
 TIME_KEYS = ("mtime", "LastModified", "last_modified", "updated", "created")
@@ -67,12 +69,13 @@ def local_path(path: str) -> str:
     return path.removeprefix("file://") if path.startswith("file:///") else path
 
 
-def place(path: str, *, root: Location | None = None) -> Place:
+def place(path: str, *, root: Location | None = None, attempts: int = S3_ATTEMPTS) -> Place:
     """Find the file system of a path.
 
     Args:
         path: Absolute, relative to `root`, or a URL.
         root: Folder of relative paths.
+        attempts: How often an object store that is away is asked, with growing waits between.
 
     Raises:
         FileUnreadable: No file system of this machine knows the URL.
@@ -86,7 +89,8 @@ def place(path: str, *, root: Location | None = None) -> Place:
     rest, _, options = rest.partition("?")
     authority, _, key = rest.partition("/")
     try:
-        filesystem, base = _filesystem(f"{scheme}://{authority}" + (f"?{options}" if options else ""))
+        uri = f"{scheme}://{authority}" + (f"?{options}" if options else "")
+        filesystem, base = _filesystem(uri, attempts)
     except (OSError, ValueError, ImportError, NotImplementedError) as error:
         raise FileUnreadable(path, reason=f"no access to {scheme}://{authority}: {reason(error)}") from error
     return Place(filesystem, f"{base.rstrip('/')}/{key}" if key else base)
@@ -104,10 +108,10 @@ def _local() -> pafs.FileSystem:
 
 
 @functools.lru_cache(maxsize=16)
-def _filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
+def _filesystem(uri: str, attempts: int) -> tuple[pafs.FileSystem, str]:
     scheme, _, bucket = uri.partition("://")
     if scheme == "s3" and "?" not in uri:
-        return _s3(bucket), bucket
+        return _s3(bucket, attempts), bucket
     try:
         filesystem, base = pafs.FileSystem.from_uri(uri)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # not a scheme that pyarrow was built with
@@ -118,14 +122,14 @@ def _filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
     return filesystem, str(base)
 
 
-def _s3(bucket: str) -> pafs.FileSystem:
+def _s3(bucket: str, attempts: int) -> pafs.FileSystem:
     """Return Arrow's own S3, which reads side by side, and goes on for as long as a store is away."""
     endpoint = s3_endpoint()
     options = {"endpoint_override": endpoint, "scheme": endpoint.partition("://")[0]} if endpoint else {}
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if region or not endpoint:
         options["region"] = region or pafs.resolve_s3_region(bucket)
-    return pafs.S3FileSystem(retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=S3_ATTEMPTS), **options)
+    return pafs.S3FileSystem(retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=attempts), **options)
 
 
 def list_files(

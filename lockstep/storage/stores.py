@@ -35,7 +35,8 @@ AWS_CREDENTIALS = (
 )
 # A query may hold a signature, wherever it is.
 ADDRESS = re.compile(r"https?://\S+|\S*\b(sig|signature|x-amz-\w+)=\S*", re.IGNORECASE)
-DENIED = re.compile(r"status code: 40[13]\b|lacked (the necessary privileges|valid authentication credentials)")
+# Of obstore, and of Arrow.
+DENIED = re.compile(r"status code: 40[13]\b|lacked (the necessary privileges|valid authentication)|Error ACCESS_DENIED")
 REFUSED = "it refuses access: the credentials are wrong, or may not do this"
 NO_BUCKET, NO_OBJECT = "there is no such bucket", "there is no such object"
 NO_CREDENTIALS = "there are no credentials"

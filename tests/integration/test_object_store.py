@@ -17,6 +17,7 @@ from world import OTHER_GOOD, ROOT, ROWS, World
 
 from lockstep.report.site import run_site
 from lockstep.run.folder import MANIFEST, PLAN, RunFolder
+from lockstep.specs.loading import load_spec
 from lockstep.storage import stores
 from lockstep.storage.objects import ObjectPath
 from tests.integration.s3_server import SECRET, Store, s3_server
@@ -203,6 +204,35 @@ def test_what_is_wrong_with_a_store_is_said_in_one_line(night: Night, env: dict[
     assert said in line
     assert "Traceback" not in done.stderr
     assert not [word for word in (SECRET, WRONG, night.env["AWS_ENDPOINT_URL"]) if word in done.stdout + done.stderr]
+
+
+@pytest.mark.parametrize("table", [f"{DATA}/customers", "customers"])
+def test_a_job_begins_with_a_table_in_the_store(night: Night, tmp_path: Path, table: str) -> None:
+    done = night.lockstep("init", "churn", table, "--name", "stored", "--json", LOCKSTEP_MODELS=str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert load_spec(tmp_path / "stored" / "scoring.yaml").spec.input.table.path == table
+
+
+@pytest.mark.parametrize(
+    ("table", "env", "said"),
+    [
+        ("s3://nowhere/customers", {}, "there is no such"),
+        ("nobody", {}, "there is no such file or folder"),
+        (f"{DATA}/nobody", {}, "there is no such file or folder"),
+        (f"{DATA}/customers", {"AWS_SECRET_ACCESS_KEY": WRONG}, "it refuses access"),
+        (f"{DATA}/customers", {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "Could not connect"),
+    ],
+)
+def test_a_job_that_begins_without_a_table_says_why(
+    night: Night, tmp_path: Path, table: str, env: dict[str, str], said: str
+) -> None:
+    done = night.lockstep("init", "churn", table, "--name", "stored", LOCKSTEP_MODELS=str(tmp_path), **env)
+    assert done.returncode == 6, done.stdout + done.stderr
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("lockstep: error: ")]
+    assert said in line
+    assert "Traceback" not in done.stderr
+    assert not [word for word in (SECRET, WRONG) if word in done.stdout + done.stderr]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_secrets_are_nowhere(night: Night) -> None:
