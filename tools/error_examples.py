@@ -93,6 +93,7 @@ INPUT = (
     errors.PartitionNotFound(
         "flights", path="var/data/flights", partition=DAY, available="2013-01-01 to 2013-08-07 (219 days)"
     ),
+    errors.DatabaseUnreachable("postgresql://scores@db:5432/shop#public.customers", reason="connection refused"),
     errors.EmptyPartition("flights", path=f"var/data/flights/day={DAY}", partition=DAY),
     errors.ColumnMissing(
         "distance", where="features.sql", expected="a column of the model's signature", got=["carrier", "dist"]

@@ -125,7 +125,7 @@ def _materialize(spec: ScoringSpec) -> BaseOperator:
         task_id="materialize",
         arguments=["step", "materialize", "--run-folder", RUN_FOLDER, "--json"],
         execution_timeout=dt.timedelta(seconds=spec.limits.timeout_s),
-        doc_md="List the files and rows of this day, and cut them into work units.",
+        doc_md="List the files and rows of this day, or copy them from a database, and cut them into work units.",
     )
 
 

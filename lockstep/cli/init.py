@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from lockstep.scaffold.drafting import Choices
     from lockstep.scaffold.sampling import Sample
     from lockstep.scaffold.tables import FoundTable
+    from lockstep.specs.input_spec import Table
     from lockstep.specs.settings import Settings
-    from lockstep.specs.spec import Table
 
 SAMPLE_ROWS = 50_000
 # More rows than that say nothing more about scores, and a slow model would keep somebody waiting.
@@ -36,7 +36,13 @@ EXAMPLES = examples(
 
 def command(
     model: Annotated[str, typer.Argument(metavar="MODEL[@ALIAS]", help="Registered model; without alias: champion.")],
-    table: Annotated[str, typer.Argument(metavar="INPUT", help="Folder, file, URL, or catalog:namespace.table.")],
+    table: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT",
+            help="Folder, file, URL, catalog:namespace.table, or postgresql://user@host/database#schema.table.",
+        ),
+    ],
     *,
     name: Annotated[str | None, typer.Option(help="Name of the spec; without it, the model's.")] = None,
     set_alias: Annotated[

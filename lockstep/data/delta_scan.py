@@ -12,7 +12,7 @@ from lockstep.data.table_scan import Day, ScannedFile, TableScan, absolute, chec
 from lockstep.errors import TableNotFound, TableUnsupported
 from lockstep.scoring import storage
 from lockstep.scoring.units import DataFile
-from lockstep.specs.spec import Table
+from lockstep.specs.input_spec import Table
 from lockstep.storage.files import Location
 
 # Reader features that do not change which rows a data file holds, nor under which names.

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from lockstep.data.stored_source import Days, stored_frame
 from lockstep.errors import ColumnMissing, QueryFailed
-from lockstep.specs.spec import Source
+from lockstep.specs.input_spec import Source
 from lockstep.storage.files import Location
 from lockstep.storage.objects import ObjectPath
 

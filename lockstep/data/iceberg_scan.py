@@ -9,7 +9,7 @@ from lockstep.data.table_scan import Day, Mapping, ScannedFile, TableScan, absol
 from lockstep.errors import ColumnTypeMismatch, TableNotFound, TableUnsupported
 from lockstep.scoring import storage
 from lockstep.scoring.units import DataFile
-from lockstep.specs.spec import Table
+from lockstep.specs.input_spec import Table
 from lockstep.storage.files import Location
 
 if TYPE_CHECKING:

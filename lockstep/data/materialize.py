@@ -5,28 +5,24 @@ disk or in a store. So the work units, and with them the staged files, are the s
 """
 
 import math
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from lockstep.data.feature_query import feature_frame
+from lockstep.data.input_files import describe, write_file
 from lockstep.data.snapshot import check_unchanged
 from lockstep.data.stored_source import Days
 from lockstep.data.table_input import plan_table_input
-from lockstep.errors import ColumnMissing, EmptyPartition
-from lockstep.run.folder import INPUT, RunFolder
+from lockstep.errors import ColumnMissing
+from lockstep.run.folder import RunFolder
 from lockstep.run.plan import Plan, ScoringInput
-from lockstep.scoring.signature import Signature, check
-from lockstep.scoring.staged import StagedWriter
-from lockstep.scoring.units import plan_units
 from lockstep.storage.files import location
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-INPUT_FOLDER = "input"
 SPEC_FOLDER = "spec"
 # Rows of a file; below `DRIVER_ROWS` the driver writes the only one, which spares a small night the Python workers.
 FILE_ROWS, DRIVER_ROWS = 1 << 20, 50_000
@@ -62,10 +58,7 @@ def materialize_input(spark: "SparkSession", folder: RunFolder) -> ScoringInput:
     finally:
         frame.unpersist()
     check_unchanged(plan)
-    for name in folder.names(INPUT_FOLDER):  # of attempts that died; `input.json`, written last, names those that count
-        if name not in files:
-            folder.remove(name)
-    return _describe(folder, plan, schema=schema, files=files)
+    return describe(folder, plan, schema=schema, files=files, made_by=plan.spec.input.feature_query)
 
 
 def _check_columns(plan: Plan, columns: list[str]) -> None:
@@ -80,7 +73,7 @@ def _write(frame: "DataFrame", folder: RunFolder, *, key: Iterable[str]) -> tupl
     rows = frame.count()
     if rows <= DRIVER_ROWS:
         table = frame.sort(*key).toArrow()
-        written = _file(folder, 0, iter(table.to_batches())) if rows else None
+        written = write_file(folder, 0, iter(table.to_batches())) if rows else None
         return table.schema, [written] if written else []
     # By hash, since bounds of ranges are drawn at random from rows in the order in which they arrive.
     parts = frame.repartition(math.ceil(rows / FILE_ROWS), *key).sortWithinPartitions(*key)
@@ -97,36 +90,8 @@ def _writing(run_folder: str) -> Callable[[Iterator[pa.RecordBatch]], Iterator[p
 
         context = TaskContext.get()
         part = context.partitionId() if context is not None else 0
-        file = _file(RunFolder.at(run_folder), part, batches)
+        file = write_file(RunFolder.at(run_folder), part, batches)
         if file is not None:
             yield pa.RecordBatch.from_pydict({"part": pa.array([part], pa.int32()), "file": [file]})
 
     return write
-
-
-def _file(folder: RunFolder, part: int, batches: Iterator[pa.RecordBatch]) -> str | None:
-    """Write a file under a name that no other attempt has; none when there are no rows."""
-    name, rows = f"{INPUT_FOLDER}/part-{part:05d}-{uuid.uuid4().hex}.parquet", 0
-    draft = folder.draft(name)
-    with folder.writing(), StagedWriter(draft) as writer:
-        for batch in batches:
-            if batch.num_rows:
-                writer.write(batch)
-                rows += batch.num_rows
-    if not rows:
-        return None
-    folder.hand_in(draft, name)
-    return name
-
-
-def _describe(folder: RunFolder, plan: Plan, *, schema: pa.Schema, files: list[str]) -> ScoringInput:
-    query = plan.spec.input.feature_query
-    check(schema, Signature(plan.model.inputs, plan.model.outputs), where=f"the result of {query}")
-    limits = plan.spec.limits
-    units = plan_units(folder.path, files, unit_bytes=limits.unit_bytes, unit_rows=limits.unit_rows)
-    rows = sum(unit.rows for unit in units)
-    if rows < plan.spec.limits.min_rows:
-        raise EmptyPartition(query, path=str(folder.file(INPUT_FOLDER)), partition=str(plan.partition))
-    described = ScoringInput(rows=rows, columns={field.name: str(field.type) for field in schema}, units=units)
-    folder.write_json(INPUT, described)
-    return described

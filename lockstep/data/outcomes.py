@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 from lockstep.data.snapshot import OUTCOMES_VIEW
 from lockstep.errors import ColumnMissing, LabelsUnusable
 from lockstep.run.plan import SourceFile
+from lockstep.specs.input_spec import Source
 from lockstep.specs.labels_spec import LabelSource
-from lockstep.specs.spec import ScoringSpec, Source
+from lockstep.specs.spec import ScoringSpec
 from lockstep.storage.files import Location, local_copy, location
 from lockstep.storage.objects import ObjectPath
 

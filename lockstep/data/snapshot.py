@@ -7,7 +7,7 @@ from functools import partial
 
 import pyarrow as pa
 
-from lockstep.data.table_scan import Day, TableScan, scan_table
+from lockstep.data.table_scan import TABLE_VIEW, Day, TableScan, scan_table
 from lockstep.errors import (
     ColumnMissing,
     ColumnTypeMismatch,
@@ -19,11 +19,10 @@ from lockstep.errors import (
 from lockstep.run.partition import window
 from lockstep.run.plan import Plan, SourceFile
 from lockstep.scoring.pieces import read_footer
-from lockstep.specs.spec import Schedule, ScoringSpec, Source
+from lockstep.specs.input_spec import Source, Table
+from lockstep.specs.spec import Schedule, ScoringSpec
 from lockstep.storage.files import Location, location
 
-# What the files of a table are called in a snapshot, where those of a query go by their view.
-TABLE_VIEW = "table"
 OUTCOMES_VIEW = "outcomes"
 # Footers are small and a store answers late.
 FILES_AT_ONCE = 16
@@ -50,10 +49,11 @@ def take_snapshot(spec: ScoringSpec, partition: dt.date, data_root: Location) ->
 
     Returns:
         The files of all sources, those of the scored day first, by view and path; or those of the table that hold
-        the day.
+        the day; of a table in a database one entry, whose version is a hash of the day's rows.
 
     Raises:
         TableNotFound, TableUnsupported: The table is not there, or cannot be scored directly.
+        DatabaseUnreachable: The database of the table does not answer.
         DateInvalid: The day is before the spec's start or after its end.
         PartitionNotFound: The day itself, or all of a window, is not in the data.
         EmptyPartition: The day holds fewer than `limits.min_rows` rows.
@@ -62,7 +62,7 @@ def take_snapshot(spec: ScoringSpec, partition: dt.date, data_root: Location) ->
     """
     _check_day(spec.schedule, partition)
     if spec.input.table is not None:
-        return table_files(scan_table(spec.input.table, Day(spec.partition.column, partition), data_root))
+        return _of_table(spec.input.table, Day(spec.partition.column, partition), data_root)
     found: list[SourceFile] = []
     current_first = sorted(spec.input.sources.items(), key=lambda item: (not item[1].is_current, item[0]))
     for view, source in current_first:
@@ -74,6 +74,15 @@ def take_snapshot(spec: ScoringSpec, partition: dt.date, data_root: Location) ->
             raise EmptyPartition(view, path=str(data_root / source.path), partition=partition.isoformat())
         found.extend(described)
     return tuple(found)
+
+
+def _of_table(table: Table, day: Day, data_root: Location) -> tuple[SourceFile, ...]:
+    if table.format == "postgresql":
+        from lockstep.data.database_table import open_table
+
+        with open_table(table) as source:
+            return (source.fingerprint(day),)
+    return table_files(scan_table(table, day, data_root))
 
 
 def outcome_files(source: Source, partition: dt.date, data_root: Location) -> tuple[SourceFile, ...]:

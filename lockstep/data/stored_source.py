@@ -15,7 +15,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from lockstep.errors import ColumnMissing
 from lockstep.scoring.pieces import opened, read_footer
-from lockstep.specs.spec import Source
+from lockstep.specs.input_spec import Source
 from lockstep.storage.objects import ObjectPath
 
 BATCH_ROWS = 65_536

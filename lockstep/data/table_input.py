@@ -1,4 +1,4 @@
-"""The input of a run over a table: units over the table's own files. No Spark, no copy, no query."""
+"""The input of a run over a table: units over the table's own files, or over a copy from a database. No Spark."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ from lockstep.run.plan import Plan, ScoringInput
 from lockstep.scoring.pieces import read_footer
 from lockstep.scoring.signature import Signature, check
 from lockstep.scoring.units import DataFile, plan_units
-from lockstep.specs.spec import Table
+from lockstep.specs.input_spec import Table
 from lockstep.storage.files import location
 
 # Footers are small and a store answers late.
@@ -23,7 +23,7 @@ FOOTERS_AT_ONCE = 16
 
 
 def plan_table_input(folder: RunFolder, table: Table) -> ScoringInput:
-    """Plan the units of a run over its table, and write `input.json`.
+    """Plan the units of a run over its table, and write `input.json`; a table of a database is copied first.
 
     Args:
         folder: A planned run.
@@ -35,7 +35,12 @@ def plan_table_input(folder: RunFolder, table: Table) -> ScoringInput:
         ColumnMissing: The table, or one of its files, lacks a key, pass-through or model column.
         ColumnTypeMismatch: A column has a type that does not fit the signature, or files do not agree on it.
         EmptyPartition: There are fewer rows than `limits.min_rows`.
+        DatabaseUnreachable: The database of the table does not answer.
     """
+    if table.format == "postgresql":
+        from lockstep.data.database_input import copy_table
+
+        return copy_table(folder, table)
     plan = folder.plan(step="materialize")
     scan = scan_table(table, Day(plan.spec.partition.column, plan.partition), location(plan.data_root))
     check_same(plan, table_files(scan))

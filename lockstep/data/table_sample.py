@@ -13,6 +13,7 @@ from lockstep.scoring.pieces import read_footer, schema_text
 from lockstep.scoring.rows import fitting_rows
 from lockstep.scoring.signature import Signature, select
 from lockstep.scoring.units import plan_units, read_unit
+from lockstep.specs.input_spec import Table
 from lockstep.specs.spec import ScoringSpec
 from lockstep.storage.files import Location
 
@@ -29,8 +30,11 @@ def first_rows(
     """
     if spec.input.table is None:
         raise ValueError("only a table input can be read before the run is planned")
-    scan = scan_table(spec.input.table, Day(spec.partition.column, partition), data_root)
     signature = Signature(tuple(inputs), ())
+    day = Day(spec.partition.column, partition)
+    if spec.input.table.format == "postgresql":
+        return _of_database(spec.input.table, day, signature, rows=rows)
+    scan = scan_table(spec.input.table, day, data_root)
     types = schema_text(signature.schema)
     names = signature.schema.names
     found: list[pa.RecordBatch] = []
@@ -46,6 +50,16 @@ def first_rows(
                 if left <= 0:
                     return _joined(found, signature)
     return _joined(found, signature)
+
+
+def _of_database(table: Table, day: Day, signature: Signature, *, rows: int) -> pa.RecordBatch:
+    from lockstep.data.database_table import open_table
+
+    with open_table(table) as source:
+        names = [name for name in signature.schema.names if name in {*source.columns, day.column}]
+        found = source.read(names, day, most=rows).read_all()
+    where = f"table {table.label}"
+    return _joined([_fitting(batch, signature, where=where) for batch in found.to_batches()], signature)
 
 
 def spread_rows(root: Location | None, units: Sequence[Unit], *, columns: Sequence[str], most: int) -> pa.Table:

@@ -16,9 +16,11 @@ from lockstep.run.plan import DayFilter
 from lockstep.scoring import storage
 from lockstep.scoring.pieces import read_footer
 from lockstep.scoring.units import DataFile
-from lockstep.specs.spec import Table
+from lockstep.specs.input_spec import Table
 from lockstep.storage.files import Location
 
+# What the files of a table are called in a snapshot, where those of a query go by their view.
+TABLE_VIEW = "table"
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 SUFFIXES = (".parquet", ".parq", ".pq")
 

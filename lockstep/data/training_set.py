@@ -23,8 +23,9 @@ from lockstep.data.feature_query import feature_frame
 from lockstep.data.stored_source import Days, stored_frame
 from lockstep.errors import InputError, SpecError
 from lockstep.run.identity import canonical_digest
+from lockstep.specs.input_spec import Source
 from lockstep.specs.loading import LoadedSpec
-from lockstep.specs.spec import ScoringSpec, Source
+from lockstep.specs.spec import ScoringSpec
 from lockstep.storage.files import Location, names_below
 from lockstep.storage.objects import ObjectPath
 

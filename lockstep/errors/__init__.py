@@ -36,6 +36,7 @@
     │   ├── NothingPublished       no version made the day
     │   ├── TableNotFound
     │   ├── TableUnsupported       a table of a kind that is not scored directly
+    │   ├── DatabaseUnreachable    (retryable) that of an input table
     │   ├── FileUnreadable
     │   ├── PartitionNotFound
     │   ├── EmptyPartition
@@ -84,6 +85,7 @@ from lockstep.errors.cluster import (
 from lockstep.errors.inputs import (
     ColumnMissing,
     ColumnTypeMismatch,
+    DatabaseUnreachable,
     DateInvalid,
     EmptyPartition,
     FileUnreadable,
@@ -151,6 +153,7 @@ __all__ = [
     "CommitConflict",
     "CommitUncertain",
     "ComparisonImpossible",
+    "DatabaseUnreachable",
     "DateInvalid",
     "DeviceMissing",
     "EmptyPartition",

@@ -186,3 +186,16 @@ class SourceFileChanged(InputChanged):
             f"input file {path} changed after the run was planned: expected {expected}, got {got}. "
             "Nothing was published. Run the same command again to plan with the data as it is now.",
         )
+
+
+class DatabaseUnreachable(InputError):
+    """The database of an input table does not answer, or broke off."""
+
+    code = "LS6033"
+    retryable = True
+
+    def __init__(self, table: str, *, reason: str) -> None:
+        super().__init__(
+            f"the database of input table {table} does not answer: {reason}. Nothing was scored. "
+            "Check input.table in the spec and the server; the same command may do when it answers."
+        )

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from lockstep.errors import StepOutOfOrder
 from lockstep.publish.contract import ReportingTable
-from lockstep.specs.spec import ScoringSpec, Source
+from lockstep.specs.input_spec import Source
+from lockstep.specs.spec import ScoringSpec
 from lockstep.storage.files import Location
 
 # Arrow's name of each column type of a spec.

@@ -64,6 +64,18 @@ def of_table(kind: str, location: str, table: str, *, environ: Mapping[str, str]
     return names[kind]()
 
 
+def of_input_table(location: str, table: str) -> DatasetName:
+    """Return the name of a table in PostgreSQL that is scored.
+
+    Args:
+        location: Of the database, without secrets.
+        table: Its name, perhaps with its schema.
+    """
+    found = _postgres(location, table)
+    database, _, rest = found.name.partition(".")
+    return DatasetName(found.namespace, f"{database}.{table}" if "." in table else f"{database}.{rest}")
+
+
 def _postgres(location: str, table: str) -> DatasetName:
     if "://" in location:
         parts = urlsplit(location)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.errors import LockstepError
-from lockstep.run.datasets import DatasetName, of_path, of_table
+from lockstep.run.datasets import DatasetName, of_input_table, of_path, of_table
 from lockstep.run.folder import INPUT, MANIFEST, PLAN, PUBLICATION, RunFolder
 from lockstep.run.identity import file_sha256
 from lockstep.run.plan import Plan
@@ -111,6 +111,8 @@ def _source(
 
 def _source_name(plan: Plan, view: str) -> DatasetName:
     table, source = plan.spec.input.table, plan.spec.input.sources.get(view)
+    if table is not None and table.format == "postgresql":
+        return of_input_table(str(table.path), str(table.name))
     if table is not None and table.path is None:
         return DatasetName(f"iceberg://{table.catalog}", str(table.name))
     path = table.path if table is not None else source.path if source is not None else view

@@ -15,7 +15,7 @@ from lockstep.scaffold.writing import render
 from lockstep.scoring.outputs import arrow_array
 from lockstep.scoring.scorer import Scorer
 from lockstep.specs.fields import IDENTIFIER
-from lockstep.specs.spec import Table
+from lockstep.specs.input_spec import Table
 
 NOT_NUMBERS = {"string", "datetime", "binary"}
 

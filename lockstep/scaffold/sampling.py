@@ -12,7 +12,7 @@ from lockstep.errors import EmptyPartition
 from lockstep.scaffold.tables import FoundTable
 from lockstep.scoring.pieces import read_footer
 from lockstep.scoring.units import plan_units
-from lockstep.specs.spec import Table
+from lockstep.specs.input_spec import Table
 from lockstep.storage.files import Location
 
 UNIT_BYTES, UNIT_ROWS = 64 << 20, 65_536
@@ -46,6 +46,8 @@ def read_sample(found: FoundTable, table: Table, day: Day, *, data_root: Locatio
     Raises:
         InputError: The day is not there, or cannot be read.
     """
+    if table.format == "postgresql":
+        return _of_database(found, table, day, most=most)
     scan = scan_table(table, day, data_root)
     files = [mapped(scan, each.file, read_footer(each.file.path)) for each in scan.files]
     units = plan_units(None, [file for file in files if file], unit_bytes=UNIT_BYTES, unit_rows=UNIT_ROWS)
@@ -54,4 +56,16 @@ def read_sample(found: FoundTable, table: Table, day: Day, *, data_root: Locatio
         raise EmptyPartition("table", path=scan.label, partition=str(day.value))
     names = list(dict.fromkeys([*found.columns, day.column]))
     rows = spread_rows(None, units, columns=names, most=most)
+    return Sample(rows, day.value, total)
+
+
+def _of_database(found: FoundTable, table: Table, day: Day, *, most: int) -> Sample:
+    from lockstep.data.database_table import open_table
+
+    with open_table(table) as source:
+        total = source.count(day)
+        if not total:
+            raise EmptyPartition("table", path=table.label, partition=str(day.value))
+        names = list(dict.fromkeys([*found.columns, day.column]))
+        rows = source.read(names, day, most=most).read_all()
     return Sample(rows, day.value, total)

@@ -16,14 +16,17 @@ from lockstep.data.table_scan import NULL_PARTITION, SUFFIXES, absolute
 from lockstep.errors import TableNotFound
 from lockstep.scoring import storage
 from lockstep.scoring.pieces import read_footer
-from lockstep.specs.spec import Table
+from lockstep.specs.fields import without_credentials
+from lockstep.specs.input_spec import DATABASE_SCHEMES, Table
 from lockstep.storage.files import Location
 from lockstep.storage.stores import plain
 
 CATALOG_TABLE = re.compile(r"([\w-]+):([\w-]+(?:\.[\w-]+)+)")
 # Footers that are read for the days of a folder: the first and the last files by name.
 FOOTERS = 50
-DATABASES = ("postgresql", "postgres", "mysql", "snowflake", "bigquery", "jdbc", "sqlite", "duckdb")
+# Of a database, in a message.
+TABLES = 10
+OTHER_DATABASES = ("mysql", "snowflake", "bigquery", "jdbc", "sqlite", "duckdb")
 KINDS = "Parquet, Iceberg or Delta"
 CONVERT = "copy it to Parquet first, such as: duckdb -c \"COPY (FROM '{name}') TO 'table.parquet'\""
 
@@ -63,18 +66,22 @@ def find_table(text: str, *, data_root: Location, here: Path) -> FoundTable:
     """Find the table that a text names.
 
     Args:
-        text: A path (below the current folder or below the data root), a URL, or `catalog:namespace.table`.
+        text: A path (below the current folder or below the data root), a URL, `catalog:namespace.table`, or
+            `postgresql://user@host/database#schema.table`.
         data_root: Folder of a spec's relative paths.
         here: Current folder.
 
     Raises:
         TableNotFound: There is none, or of a kind that is not read.
+        DatabaseUnreachable: Its database does not answer.
     """
     named = CATALOG_TABLE.fullmatch(text)
     if named and not (here / text).exists():
         return inspect_table(Table(format="iceberg", catalog=named[1], name=named[2]), data_root=data_root)
     scheme = urlsplit(text).scheme
-    if scheme.partition("+")[0] in DATABASES:
+    if text.startswith(DATABASE_SCHEMES):
+        return inspect_table(_in_database(text), data_root=data_root)
+    if scheme.partition("+")[0] in OTHER_DATABASES:
         reason = "tables of a database are not read directly"
         raise TableNotFound(f"a {scheme} address", kind=KINDS, reason=f"{reason}; {_export()}")
     path = _path(text, data_root=data_root, here=here)
@@ -98,8 +105,9 @@ def inspect_table(table: Table, *, data_root: Location) -> FoundTable:
         TableNotFound: There is none.
         FileUnreadable: Its files cannot be read.
     """
-    full = table.label if table.path is None else absolute(table.path, data_root)
-    return {"parquet": _parquet, "iceberg": _iceberg, "delta": _delta}[table.format](table, full)
+    full = table.label if table.path is None or table.format == "postgresql" else absolute(table.path, data_root)
+    kinds = {"parquet": _parquet, "iceberg": _iceberg, "delta": _delta, "postgresql": _postgresql}
+    return kinds[table.format](table, full)
 
 
 def _export() -> str:
@@ -107,6 +115,25 @@ def _export() -> str:
         "export it as Parquet with a column of days each night (COPY, or Spark's JDBC reader), "
         "and give that folder here (docs/input.md)"
     )
+
+
+def _in_database(text: str) -> Table:
+    """Return the table that `postgresql://user@host/database#schema.table` names."""
+    from lockstep.data.database_table import KIND, reading, table_names
+
+    address, _, name = text.partition("#")
+    try:
+        without_credentials(address)
+    except ValueError as error:
+        reason = f"it {error}. libpq takes a password from PGPASSWORD, a password file or a service file"
+        raise TableNotFound("the address of the database", kind=KIND, reason=reason) from None
+    if not name:
+        with reading(address, label=address) as cursor:
+            there = table_names(cursor)
+        has = f"the database has {', '.join(there[:TABLES])}" if there else "the database has no table"
+        reason = f"name the table behind a '#', as in '{address}#{there[0] if there else 'schema.table'}'; {has}"
+        raise TableNotFound(address, kind=KIND, reason=reason)
+    return Table(format="postgresql", path=address, name=name)
 
 
 def _path(text: str, *, data_root: Location, here: Path) -> str:
@@ -225,6 +252,17 @@ def _iceberg(table: Table, label: str) -> FoundTable:
             values = {str(one[end]) for one in told for end in ("lower_bound", "upper_bound") if one.get(end)}
             found.append(_of_values(name, values))
     return _found(table, columns, found)
+
+
+def _postgresql(table: Table, _: str) -> FoundTable:
+    from lockstep.data.database_table import open_table
+
+    with open_table(table) as source:
+        schema = source.schema()
+        bounds = source.bounds(source.day_columns())
+    columns = {field.name: field.type for field in schema}
+    days = [_of_values(name, {str(end) for end in ends if end is not None}) for name, ends in bounds.items()]
+    return _found(table, columns, days)
 
 
 def _found(table: Table, columns: Mapping[str, pa.DataType], days: Iterable[DayColumn | None]) -> FoundTable:

@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 from lockstep.specs.alerts_spec import Alert
 from lockstep.specs.asset_ref import AssetRef
 from lockstep.specs.drift_spec import Drift
-from lockstep.specs.fields import CatalogProperties, ColumnType, Cron, Identifier, Location, RelativePath, Timezone
+from lockstep.specs.fields import Cron, Identifier, RelativePath, Timezone
+from lockstep.specs.input_spec import Input
 from lockstep.specs.labels_spec import Labels
 from lockstep.specs.limits import Limits
 from lockstep.specs.online_spec import Online
@@ -71,91 +72,6 @@ class Schedule(Strict):
         if self.end is not None and self.end < self.start:
             raise ValueError(f"'end' {self.end} is before 'start' {self.start}")
         return self
-
-
-class Source(Strict):
-    """One table, as the feature query sees it: only these columns, only this window of days."""
-
-    path: RelativePath = Field(description="Parquet folder below the data root.")
-    partition: Identifier | None = Field(None, description="Hive partition column (a date); none: a static table.")
-    days: tuple[int, int] | None = Field(None, description="First and last day, relative to the scored partition.")
-    columns: dict[Identifier, ColumnType] = Field(min_length=1, description="The only columns the query can see.")
-
-    @model_validator(mode="after")
-    def _window_fits(self) -> Self:
-        if (self.partition is None) != (self.days is None):
-            raise ValueError("'partition' and 'days' go together: a static table has neither")
-        if self.days is not None and self.days[0] > self.days[1]:
-            raise ValueError(f"'days' must be [first, last] with first <= last, got {list(self.days)}")
-        return self
-
-    @property
-    def is_current(self) -> bool:
-        """Whether the window is exactly the partition that is scored."""
-        return self.days == (0, 0)
-
-
-class Table(Strict):
-    """A table whose rows are scored as they are, without a query and without a copy.
-
-    The day is selected by the spec's partition column, whether it is a partition or a plain column of the table.
-    """
-
-    format: Literal["parquet", "iceberg", "delta"] = Field("parquet", description="Kind of table.")
-    path: Location | None = Field(
-        None,
-        description="Folder, file or URL (file://, s3://, ...); of an Iceberg table: its metadata file or folder.",
-    )
-    catalog: str | None = Field(
-        None, min_length=1, description="Iceberg catalog, as PyIceberg's configuration names it."
-    )
-    name: str | None = Field(None, min_length=1, description="Iceberg table in the catalog: namespace.table.")
-    properties: CatalogProperties = Field(
-        default_factory=dict, description="Further properties of the Iceberg catalog or store: uri, s3.endpoint, ..."
-    )
-    whole: bool = Field(False, description="Score all rows as the day: a table without the partition column.")
-
-    @model_validator(mode="after")
-    def _is_named_once(self) -> Self:
-        if self.format != "iceberg" and (self.catalog or self.name or self.properties):
-            raise ValueError("'catalog', 'name' and 'properties' are for format: iceberg")
-        if self.format != "iceberg" and self.path is None:
-            raise ValueError("'path' is required")
-        if self.format == "iceberg" and (self.path is None) == (self.catalog is None or self.name is None):
-            raise ValueError("an Iceberg table needs either 'path', its metadata file, or 'catalog' and 'name'")
-        if self.path is not None and (self.catalog or self.name):
-            raise ValueError("'path' and 'catalog' exclude each other")
-        return self
-
-    @property
-    def label(self) -> str:
-        """What messages call the table."""
-        return self.path or f"{self.catalog}:{self.name}"
-
-
-class Input(Strict):
-    """What is scored: the result of a Spark SQL query over declared sources, or the rows of a table."""
-
-    query: RelativePath | None = Field(None, description="Spark SQL file beside the spec.")
-    sources: dict[Identifier, Source] = Field(default_factory=dict, description="View name to source table.")
-    table: Table | None = Field(None, description="A table that is scored directly, instead of query and sources.")
-
-    @model_validator(mode="after")
-    def _is_one_kind(self) -> Self:
-        if (self.table is None) == (self.query is None and not self.sources):
-            raise ValueError("give either 'query' and 'sources', or 'table'")
-        if self.table is None and (self.query is None or not self.sources):
-            raise ValueError("'query' and 'sources' go together")
-        if self.table is None and not any(source.is_current for source in self.sources.values()):
-            raise ValueError("at least one source must have days: [0, 0], the partition that is scored")
-        return self
-
-    @property
-    def feature_query(self) -> str:
-        """The query's file; only an input with a query may be asked."""
-        if self.query is None:
-            raise ValueError("a table input has no query")
-        return self.query
 
 
 class PartitionColumn(Strict):

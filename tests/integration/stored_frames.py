@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 
 from lockstep.data.stored_source import Days, stored_frame
 from lockstep.run.java import find_java_home
-from lockstep.specs.spec import Source
+from lockstep.specs.input_spec import Source
 from lockstep.storage.objects import ObjectPath
 from tests.spark.standalone import SHORT_JOBS
 

@@ -12,7 +12,7 @@ from lockstep.errors import ColumnMissing
 from lockstep.scaffold.errors import ChoiceNeeded
 from lockstep.scaffold.sampling import Sample
 from lockstep.scaffold.tables import DayColumn, FoundTable
-from lockstep.specs.spec import Table
+from lockstep.specs.input_spec import Table
 
 DAY = dt.date(2024, 5, 3)
 ROWS = pa.table(

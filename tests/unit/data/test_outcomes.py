@@ -9,8 +9,8 @@ import pytest
 from lockstep.data.outcomes import LabelQuery, labelled_rows, outcome_source, outcomes_of
 from lockstep.data.snapshot import outcome_files
 from lockstep.errors import ColumnMissing, ColumnTypeMismatch, LabelsUnusable
+from lockstep.specs.input_spec import Source
 from lockstep.specs.labels_spec import LabelSource
-from lockstep.specs.spec import Source
 from tests.unit.steps.runs import make_spec
 
 DAY = dt.date(2024, 3, 5)

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lockstep.data.stored_source import Days, _files, _rows
-from lockstep.specs.spec import Source
+from lockstep.specs.input_spec import Source
 from lockstep.storage.files import Location, write_whole
 from lockstep.storage.objects import ObjectPath
 

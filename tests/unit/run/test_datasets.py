@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.run.datasets import of_path, of_table
+from lockstep.run.datasets import DatasetName, of_input_table, of_path, of_table
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,8 @@ def test_snowflake_is_called_by_the_account_of_its_connection(tmp_path: Path) ->
     (tmp_path / "connections.toml").write_text("no toml [")
     found = of_table("snowflake", "analytics/d", "t", environ={"SNOWFLAKE_HOME": str(tmp_path)})
     assert (found.namespace, found.name) == ("snowflake://analytics", "D.PUBLIC.T")
+
+
+@pytest.mark.parametrize(("table", "name"), [("sales.orders", "shop.sales.orders"), ("orders", "shop.public.orders")])
+def test_a_table_that_is_scored_in_a_database(table: str, name: str) -> None:
+    assert of_input_table("postgresql://me@db/shop", table) == DatasetName("postgres://db:5432", name)

@@ -16,8 +16,8 @@ from lockstep.scaffold.sampling import Sample
 from lockstep.scaffold.starter_checks import StarterCheck, audit_checks, gate_checks
 from lockstep.scaffold.writing import flow, scalar, spec_name, write_folder
 from lockstep.specs.fields import IDENTIFIER
+from lockstep.specs.input_spec import Table
 from lockstep.specs.loading import load_spec
-from lockstep.specs.spec import Table
 
 DAY = dt.date(2024, 5, 3)
 numbers = st.one_of(st.none(), st.floats(-1e9, 1e9), st.integers(-(2**40), 2**40))

@@ -65,7 +65,7 @@ def test_a_delta_table_is_told_by_its_log(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("nowhere", "there is no such file or folder (looked for"),
-        ("postgresql://me@host/db", "tables of a database are not read directly"),
+        ("mysql://me@host/db", "tables of a database are not read directly"),
         ("table.csv", "copy it to Parquet first"),
     ],
 )

@@ -53,6 +53,10 @@ def test_a_table(spec_folder: Path, text: str, label: str) -> None:
             "needs either 'path', its metadata file, or 'catalog' and 'name'",
         ),
         ("  table: {format: iceberg, path: t, catalog: lake, name: a.b}", "'path'.*'catalog'"),
+        ("  table: {path: sales, name: a.b}", "'name' is for format: iceberg and format: postgresql"),
+        ("  table: {format: postgresql, path: 'postgresql://me@db/shop'}", "needs 'path'.*and 'name'"),
+        ("  table: {format: postgresql, path: 'mysql://me@db/shop', name: a.b}", "needs 'path', as postgresql://"),
+        ("  table: {format: postgresql, path: 'postgresql://db/shop', name: a.b, catalog: c}", "for format: iceberg"),
     ],
 )
 def test_what_is_no_input(spec_folder: Path, text: str, told: str) -> None:
@@ -65,6 +69,8 @@ def test_what_is_no_input(spec_folder: Path, text: str, told: str) -> None:
     [
         "  table: {path: 's3://me:hush@bucket/t'}",
         "  table: {path: 's3://bucket/t?secret_access_key=hush'}",
+        "  table: {format: postgresql, path: 'postgresql://me:hush@db/shop', name: a.b}",
+        "  table: {format: postgresql, path: 'postgresql://db/shop?user=me&password=hush', name: a.b}",
         "  table: {format: iceberg, catalog: c, name: a.b, properties: {s3.secret-access-key: hush}}",
         "  table: {format: iceberg, catalog: c, name: a.b, properties: {token: hush}}",
         "  table: {format: iceberg, catalog: c, name: a.b, properties: {uri: 'postgresql://me:hush@host/db'}}",
