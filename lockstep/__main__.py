@@ -13,7 +13,12 @@ def main() -> None:
     from lockstep.cli.main import main as run
 
     signal.signal(signal.SIGINT, before)
-    run()
+    try:
+        run()
+    finally:
+        # Where an interrupt comes out of `exec` of a text, by which dataclasses and named tuples are made, CPython 3.11
+        # ends by SIGINT after `-m`, whatever the exit code; another `exec` makes it forget.
+        exec("")  # noqa: S102
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -138,6 +138,25 @@ def test_ctrl_c_ends_it_in_a_line_and_leaves_nothing(
     assert not (world.home / "models" / "mine").exists()
 
 
+def test_an_interrupt_while_a_dataclass_is_made_ends_with_the_same_code(tmp_path: Path) -> None:
+    """Modules that are imported on the way make some; see `lockstep.__main__`."""
+    (tmp_path / "begun.py").write_text(
+        "import sys\n"
+        "import lockstep.cli.main as cli\n"
+        "from lockstep.__main__ import main\n"
+        "def run():\n"
+        "    try:\n"
+        "        exec('raise KeyboardInterrupt')\n"
+        "    except KeyboardInterrupt:\n"
+        "        sys.exit(130)\n"
+        "cli.main = run\n"
+        "main()\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-m", "begun"], cwd=tmp_path, env=env, check=False, timeout=60)
+    assert done.returncode == 130
+
+
 def _java(pid: int) -> bool:
     """Whether Spark has begun."""
     return any(child.name() == "java" for child in psutil.Process(pid).children(recursive=True))
