@@ -30,6 +30,7 @@ TRIED_ROWS = 2_000
 EXAMPLES = examples(
     "lockstep init churn data/customers",
     "lockstep init churn@staging s3://lake/customers --day snapshot_date --key customer_id --yes",
+    "lockstep init churn 'postgresql://me@db:5432/shop#public.customers' --key customer_id",
     "lockstep init fraud lake:shop.payments --warehouse postgresql --table fraud_scores --passthrough country",
 )
 
