@@ -148,10 +148,17 @@ class DatabaseTable:
     def _reader(self, query: str) -> pa.RecordBatchReader:
         self.cursor.execute(query)
         reader = self.cursor.fetch_record_batch()
-        schema = reader.schema.remove_metadata()
-        plain = pa.schema([field.remove_metadata() for field in schema])
-        batches = (pa.RecordBatch.from_arrays(batch.columns, schema=plain) for batch in reader)
-        return pa.RecordBatchReader.from_batches(plain, batches)
+        plain = pa.schema([field.remove_metadata() for field in reader.schema.remove_metadata()])
+        return pa.RecordBatchReader.from_batches(plain, self._batches(reader, plain))
+
+    def _batches(self, reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        try:
+            for batch in reader:
+                yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
+        except OSError as error:  # while rows come, the driver's errors are Arrow's
+            raise DatabaseUnreachable(self.declared.label, reason=_said(error)) from error
+        except pa.ArrowException as error:
+            raise TableNotFound(self.declared.label, kind=KIND, reason=_said(error)) from error
 
     def _values(self, query: str) -> list[tuple[Any, ...]]:
         return rows_of(self.cursor, query)
@@ -236,15 +243,19 @@ def _is_one_of(kind: str, kinds: Sequence[str]) -> bool:
 
 
 def _translated(error: "Error", label: str) -> TableNotFound | DatabaseUnreachable:
-    state = (error.sqlstate or "").strip("\0")
+    state, said = (error.sqlstate or "").strip("\0"), _said(error)
+    # libpq gives no state to a connection that it could not make.
+    if state[:2] in PASSING or (not state and "authentication failed" not in said and "does not exist" not in said):
+        return DatabaseUnreachable(label, reason=said)
+    return TableNotFound(label, kind=KIND, reason=said)
+
+
+def _said(error: Exception) -> str:
+    """Return what the server or the driver said, in one line, without what they put before it."""
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()] or ["no reason given"]
     said = next((line for line in lines if "ERROR:" in line or "FATAL:" in line), lines[0])
     for mark in ("ERROR:", "FATAL:"):
         said = said.partition(mark)[2].strip() if mark in said else said
     for mark in ("IO: ", "INTERNAL: ", "[libpq] ", "Failed to connect: "):
         said = said.removeprefix(mark)
-    said = said.rstrip(".")
-    # libpq gives no state to a connection that it could not make.
-    if state[:2] in PASSING or (not state and "authentication failed" not in said and "does not exist" not in said):
-        return DatabaseUnreachable(label, reason=said)
-    return TableNotFound(label, kind=KIND, reason=said)
+    return said.rstrip(".")

@@ -1,5 +1,6 @@
 """A table of a real PostgreSQL as the input: begun, tried, and scored to the same bits as its rows in Parquet."""
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,8 +11,12 @@ import psycopg
 import pytest
 from world import DAYS, ROWS, World, customers
 
+from lockstep.data.database_table import open_table
+from lockstep.data.table_scan import Day
+from lockstep.errors import DatabaseUnreachable
 from lockstep.run.folder import INPUT, RunFolder
 from lockstep.services.ports import free_port
+from lockstep.specs.input_spec import Table
 from lockstep.specs.loading import load_spec
 from tests.publish.postgres_server import Server, running
 
@@ -187,3 +192,28 @@ def test_a_day_that_the_table_lacks_and_a_wrong_password_are_told(shop: Shop) ->
     assert refused.returncode == 6
     assert "password authentication failed" in refused.stderr
     assert shop.server.cluster.password not in refused.stderr
+
+
+def test_a_server_that_goes_away_while_rows_are_read_may_be_asked_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", shop.server.cluster.password)
+    shop.execute(
+        "CREATE VIEW shop.many AS SELECT DATE '2024-01-02' AS day, id, repeat('x', 100) AS city "
+        "FROM generate_series(1, 3000000) AS id"
+    )
+    table = Table(format="postgresql", path=shop.address, name="shop.many")
+    read = 0
+
+    def consume() -> None:
+        nonlocal read
+        with open_table(table) as source:
+            for batch in source.read(["id", "city"], Day("day", dt.date(2024, 1, 2))):
+                if not read:
+                    shop.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+                read += batch.num_rows
+
+    with pytest.raises(DatabaseUnreachable, match=r"terminating connection|closed the connection") as caught:
+        consume()
+    assert 0 < read < 3_000_000
+    assert caught.value.retryable
