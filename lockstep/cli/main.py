@@ -43,7 +43,7 @@ from lockstep.cli import (
 from lockstep.cli.examples import examples
 from lockstep.cli.installation import check_caller, missing_library
 from lockstep.errors import LockstepError, SettingsError, told
-from lockstep.run.exit_codes import BUG, MEANINGS, exit_code
+from lockstep.run.exit_codes import BUG, INTERRUPTED, MEANINGS, exit_code
 from lockstep.run.logs import configure_logs, is_json
 from lockstep.specs.settings import TELEMETRY_OFF
 from lockstep.specs.settings_file import FILE
@@ -125,6 +125,9 @@ app.add_typer(report.app, name="report")
 app.add_typer(labels.app, name="labels")
 app.add_typer(trial.app, name="trial")
 
+# What DuckDB raises when Ctrl-C comes during a query.
+DUCKDB_INTERRUPTED = "Query interrupted"
+
 
 def main() -> None:
     """Run the command line."""
@@ -137,6 +140,8 @@ def main() -> None:
     except LockstepError as error:
         _end(error)
     except Exception as error:  # a bug of ours, or a library that is not there
+        if str(error) == DUCKDB_INTERRUPTED:
+            sys.exit(INTERRUPTED)
         if isinstance(error, ModuleNotFoundError) and (missing := missing_library(error, command=_command())):
             _end(missing)
         if _logs_json():

@@ -2,10 +2,13 @@
 
 import io
 import json
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from lockstep.cli import main as cli
@@ -40,6 +43,20 @@ def test_an_error_of_ours_is_one_message_and_json_for_machines(
     assert more == "  more: lockstep explain LS8003"
     facts = {"error": "WarehouseLocked", "code": "LS8003", "message": first.removeprefix(head), "retryable": True}
     assert json.loads(out) == facts
+
+
+def test_ctrl_c_during_a_query_is_no_bug(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
+    with duckdb.connect() as connection:
+        timer.start()
+        try:
+            connection.execute("SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b").fetchall()
+        except BaseException as error:  # noqa: BLE001 - whatever DuckDB makes of it
+            raised = error
+    assert str(raised) == cli.DUCKDB_INTERRUPTED
+    assert isinstance(raised, RuntimeError)
+    assert fail_with(raised, monkeypatch) == 130
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_bug_is_one_line_on_a_terminal_and_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
