@@ -27,6 +27,8 @@ FOOTERS = 50
 # Of a database, in a message.
 TABLES = 10
 OTHER_DATABASES = ("mysql", "snowflake", "bigquery", "jdbc", "sqlite", "duckdb")
+# An address of SQLAlchemy, which names a driver.
+SQLALCHEMY = re.compile(r"^postgres(ql)?\+\w+://")
 KINDS = "Parquet, Iceberg or Delta"
 CONVERT = "copy it to Parquet first, such as: duckdb -c \"COPY (FROM '{name}') TO 'table.parquet'\""
 
@@ -79,8 +81,9 @@ def find_table(text: str, *, data_root: Location, here: Path) -> FoundTable:
     if named and not (here / text).exists():
         return inspect_table(Table(format="iceberg", catalog=named[1], name=named[2]), data_root=data_root)
     scheme = urlsplit(text).scheme
-    if text.startswith(DATABASE_SCHEMES):
-        return inspect_table(_in_database(text), data_root=data_root)
+    address = SQLALCHEMY.sub("postgresql://", text)
+    if address.startswith(DATABASE_SCHEMES):
+        return inspect_table(_in_database(address), data_root=data_root)
     if scheme.partition("+")[0] in OTHER_DATABASES:
         reason = "tables of a database are not read directly"
         raise TableNotFound(f"a {scheme} address", kind=KINDS, reason=f"{reason}; {_export()}")

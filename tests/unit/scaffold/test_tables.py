@@ -66,6 +66,8 @@ def test_a_delta_table_is_told_by_its_log(tmp_path: Path) -> None:
     [
         ("nowhere", "there is no such file or folder (looked for"),
         ("mysql://me@host/db", "tables of a database are not read directly"),
+        ("postgresql://me:hunter2@host/db#a.b", "must hold no credentials"),
+        ("postgresql+psycopg://me:hunter2@host/db#a.b", "must hold no credentials"),
         ("table.csv", "copy it to Parquet first"),
     ],
 )
@@ -75,3 +77,4 @@ def test_what_is_no_table_is_told_with_a_way_on(text: str, told: str, tmp_path: 
         find_table(text, data_root=tmp_path / "data", here=tmp_path)
     assert told in str(caught.value)
     assert "me@host" not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
